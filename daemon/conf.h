@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The whole option tree of the program, filled from YAML (design.md 6). Strings and lists are owned by the struct.
+ * Rows: daemon/conf.c for the tree; each detector brings its own. */
+#include "config/option.h"
+#include "engine/engine.h"
+
+enum sw_source_kind { SW_SOURCE_EVENTHUBS, SW_SOURCE_KAFKA, SW_SOURCE_FILE };
+enum sw_start { SW_START_EARLIEST, SW_START_LATEST, SW_START_TIME };
+
+struct sw_conf_source {
+        char *name;
+        uint32_t kind; /* enum sw_source_kind */
+        struct sw_secret_ref connection_string;
+        char *brokers; /* comma list, from a YAML list */
+        char *topic;
+        char *group; /* default "segwatch-<topic>" */
+        char *ca_file;
+        struct {
+                uint32_t kind; /* enum sw_start */
+                struct sw_etime time;
+        } start;
+        char *path;
+        bool follow;
+        struct sw_kv_list librdkafka;
+};
+
+struct sw_conf {
+        struct sw_list sources; /* of struct sw_conf_source */
+        struct {
+                uint64_t message_max;
+        } input;
+        struct {
+                int64_t reorder_ms, lateness_ms, dedupe_ms, idle_ms;
+        } time;
+        struct {
+                uint32_t min_severity; /* enum sw_severity */
+        } incidents;
+        int64_t learning_ms;
+        struct {
+                uint64_t limit;
+        } memory;
+        struct {
+                char *dir;
+        } state;
+        struct {
+                char *file;
+                struct {
+                        uint64_t size, keep;
+                } rotate;
+                bool signals;     /* write signals.jsonl beside it */
+                char *quarantine; /* file; default quarantine.jsonl beside the alert file */
+        } alerts;
+        struct {
+                uint32_t level, format;
+        } log;
+        struct sw_segments *segments;                      /* built from segments, policy, hosts, realms */
+        struct sw_detector_conf detectors[SW_N_DETECTORS]; /* .conf owned */
+        /* ... segments, policy, hosts, realms, packs as lists: see conf.c */
+        struct sw_conf_lists *lists;
+};
+
+/* Every problem found, in file order; the first SW_CONF_MAX_ERRORS are kept, all are counted. */
+#define SW_CONF_MAX_ERRORS 100
+struct sw_conf_report {
+        struct sw_err items[SW_CONF_MAX_ERRORS];
+        uint32_t n_items, n_errors, n_warnings; /* warnings have code 0 */
+};
+
+/* path NULL: all defaults. 0 | -SW_ERR_CONFIG with the report filled | -SW_ERR_NOMEM. need_sources: `run`. */
+int sw_conf_load(const char *path, bool need_sources, struct sw_conf *ret, struct sw_conf_report *report);
+void sw_conf_deinit(struct sw_conf *conf); /* NULL-safe, twice is fine */
+/* Effective configuration as YAML, secrets as their reference only. */
+void sw_conf_dump(const struct sw_conf *conf, struct sw_buf *out);
+/* The core's share; points into conf, which must outlive the engine. */
+void sw_conf_core(const struct sw_conf *conf, struct sw_core_conf *ret);
+/* Prints "file:line:column: message" per item on stderr. */
+void sw_conf_report_print(const struct sw_conf_report *report);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Verb table and exit codes, nothing else. */
+#include "main.h"
+
+#include "cmd/cmd.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct sw_cmd *const commands[] = {
+#define SW_CMD_ROW(name) &sw_cmd_##name,
+        SW_CMD_MAP(SW_CMD_ROW)
+#undef SW_CMD_ROW
+};
+#define N_COMMANDS (sizeof(commands) / sizeof(*commands))
+
+int sw_cmd_usage(const struct sw_cmd *cmd, const char *fmt, ...)
+{
+        va_list ap;
+
+        fprintf(stderr, "segwatch %s: ", cmd->name);
+        va_start(ap, fmt);
+        vfprintf(stderr, fmt, ap);
+        va_end(ap);
+        fprintf(stderr, "\nTry 'segwatch %s --help'.\n", cmd->name);
+        return SW_EXIT_USAGE;
+}
+
+int sw_cmd_help(const struct sw_cmd *cmd)
+{
+        printf("usage: segwatch %s%s%s\n\n%s.\n\n%s", cmd->name, *cmd->args ? " " : "", cmd->args, cmd->summary,
+                cmd->help);
+        return SW_EXIT_OK;
+}
+
+static const struct sw_cmd *find_command(const char *name)
+{
+        size_t i;
+
+        for (i = 0; i < N_COMMANDS; i++)
+                if (strcmp(commands[i]->name, name) == 0)
+                        return commands[i];
+        return NULL;
+}
+
+static int overview(FILE *out)
+{
+        size_t i;
+
+        fprintf(out, "segwatch finds lateral movement in Azure flow logs.\n\n"
+                     "usage: segwatch VERB [options]\n\n");
+        for (i = 0; i < N_COMMANDS; i++)
+                fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(out, "  %-10s %s\n\n", "help", "explain a verb: segwatch help VERB");
+        fprintf(out, "Every verb takes --help. Data goes to stdout, messages to stderr.\n");
+        return out == stdout ? SW_EXIT_OK : SW_EXIT_USAGE;
+}
+
+static int unknown_verb(const char *name)
+{
+        fprintf(stderr, "segwatch: there is no verb '%s'. 'segwatch help' lists them.\n", name);
+        return SW_EXIT_USAGE;
+}
+
+static bool asks_help(int argc, char **argv)
+{
+        int i;
+
+        for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+                if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+                        return true;
+        return false;
+}
+
+int sw_main(int argc, char **argv)
+{
+        const struct sw_cmd *cmd;
+
+        if (argc < 2)
+                return overview(stderr);
+        if (strcmp(argv[1], "--version") == 0)
+                return sw_cmd_version.run(1, argv);
+        if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+                if (argc < 3)
+                        return overview(stdout);
+                cmd = find_command(argv[2]);
+                return cmd ? sw_cmd_help(cmd) : unknown_verb(argv[2]);
+        }
+        cmd = find_command(argv[1]);
+        if (!cmd)
+                return unknown_verb(argv[1]);
+        if (asks_help(argc - 1, argv + 1))
+                return sw_cmd_help(cmd);
+        return cmd->run(argc - 1, argv + 1);
+}

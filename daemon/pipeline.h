@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* From bytes to actions, the same for `run`, `replay` and `demo`:
+ *
+ *   caller ── submit ──> queue ──> N decode workers ──> ordered by number ──> engine thread ──> hooks
+ *
+ * Items are numbered in the order of submission and the engine takes them in that order, whichever worker ends first.
+ * The engine thread asks sw_watermark() after each item and releases: in replay after each whole second of watermark
+ * advance, in run at most every release_ms. Hooks are called on the engine thread and may wait for a disk.
+ * Threads: submit, fact and finish from one thread (the reader or the loop); resume and stats from any. */
+#include "decode/decoder.h"
+#include "engine/engine.h"
+
+struct sw_pipeline_conf {
+        const struct sw_core_conf *core;
+        struct sw_decoder_conf decoder;
+        struct sw_hash_key seed;
+        unsigned n_workers;     /* at least 1 */
+        size_t queue_max_bytes; /* of undelivered input, default 64 MiB */
+        uint32_t queue_max_items;
+        int64_t release_ms; /* 0 = replay rule */
+        bool wall_time;     /* run: logged_time is wall time */
+        bool cold;          /* run: no state was there */
+};
+
+/* One message or piece. */
+struct sw_input {
+        uint32_t partition; /* sw_pipeline_add_partition */
+        unsigned flags;     /* SW_DECODE_* */
+        struct sw_str bytes;
+        int64_t offset;            /* Kafka offset, or byte offset in the file */
+        uint64_t base;             /* offset of bytes[0] for error messages: 0 for Kafka, the byte offset for files */
+        struct sw_etime carrier;   /* Kafka time stamp, else NONE */
+        void (*done)(void *owner); /* frees the bytes once they are no longer needed; any thread */
+        void *owner;
+};
+
+struct sw_pipeline_hooks {
+        void *ctx;
+        /* After each release with content. 0 or negative: the pipeline stops and finish returns it. */
+        int (*on_actions)(void *ctx, const struct sw_actions *a);
+        /* For each batch that has errors, before it is folded: quarantine. `raw` is the message's bytes. */
+        void (*on_errors)(void *ctx, uint32_t partition, int64_t offset, const struct sw_batch *b);
+        /* The queue has room again after submit refused. Any thread; keep it short (uv_async_send). May be NULL. */
+        void (*on_room)(void *ctx);
+};
+
+struct sw_pipeline;
+int sw_pipeline_new(const struct sw_pipeline_conf *conf, const struct sw_pipeline_hooks *hooks,
+        struct sw_pipeline **ret, struct sw_err *reterr);
+/* Stops without releasing what is buffered; joins all threads; frees all. NULL-safe, returns NULL. */
+struct sw_pipeline *sw_pipeline_free(struct sw_pipeline *p);
+
+/* Numbers from 0. -SW_ERR_LIMIT beyond SW_MAX_PARTITIONS. */
+int sw_pipeline_add_partition(struct sw_pipeline *p, uint32_t *ret);
+
+enum { SW_PIPELINE_OK, SW_PIPELINE_FULL /* not taken; on_room will be called */ };
+/* Takes the bytes with 0. wait: block until there is room instead of returning FULL. Negative: it has failed. */
+int sw_pipeline_submit(struct sw_pipeline *p, const struct sw_input *in, bool wait);
+
+/* What the caller knows of a partition, from this point of the order on. head: lower bound of what it will bring next
+ * (files); NONE = not known. */
+struct sw_fact {
+        struct sw_etime head;
+        bool at_end, left_behind;
+};
+int sw_pipeline_fact(struct sw_pipeline *p, uint32_t partition, const struct sw_fact *f);
+/* Nothing came for time.idle: move up to the newest event time. */
+int sw_pipeline_idle(struct sw_pipeline *p);
+/* New configuration, between two releases; `core` must outlive the next one (or the pipeline). */
+int sw_pipeline_reconfigure(struct sw_pipeline *p, const struct sw_core_conf *core);
+/* Wakes the engine thread so that release_ms is kept when nothing arrives. */
+int sw_pipeline_tick(struct sw_pipeline *p);
+
+/* Waits until everything submitted is folded; final: releases up to the newest event time (end of a replay). Returns
+ * the first failure of the engine or of a hook, or 0. The pipeline can be used further. */
+int sw_pipeline_finish(struct sw_pipeline *p, bool final, struct sw_err *reterr);
+
+/* Where to resume a Kafka partition: the lowest offset with an unreleased tuple, else the one after the last taken;
+ * -1 = nothing taken yet. */
+int64_t sw_pipeline_resume_offset(struct sw_pipeline *p, uint32_t partition);
+
+struct sw_pipeline_progress {
+        struct sw_engine_stats engine;     /* as of the last release or item */
+        struct sw_etime watermark, newest; /* newest over all partitions */
+        uint64_t bytes_taken, items_taken, releases;
+};
+void sw_pipeline_progress(struct sw_pipeline *p, struct sw_pipeline_progress *ret);
+/* Newest event time and number of records taken of one partition. */
+void sw_pipeline_partition(
+        struct sw_pipeline *p, uint32_t partition, struct sw_etime *ret_newest, uint64_t *ret_records);
+/* After finish, from the caller's thread: for summaries. */
+const struct sw_engine *sw_pipeline_engine(const struct sw_pipeline *p);

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/table.h"
+
+#include "base/alloc.h"
+#include "base/err.h"
+
+#include <assert.h>
+
+#define CHUNK_BYTES ((size_t)64 * 1024)
+#define MIN_SLOTS 64u
+
+enum { META_USED = 1, META_RECENT = 2, META_PINNED = 4 };
+
+static uint32_t chunk_entries(const struct sw_table *t)
+{
+        return UINT32_C(1) << t->chunk_shift;
+}
+
+static size_t chunk_bytes(const struct sw_table *t)
+{
+        return (size_t)chunk_entries(t) * (t->spec.entry_size + 1);
+}
+
+static void *entry_ptr(const struct sw_table *t, uint32_t id)
+{
+        return t->chunks[id >> t->chunk_shift] + (size_t)(id & (chunk_entries(t) - 1)) * t->spec.entry_size;
+}
+
+static unsigned char *meta_ptr(const struct sw_table *t, uint32_t id)
+{
+        uint32_t n = chunk_entries(t);
+
+        return t->chunks[id >> t->chunk_shift] + (size_t)n * t->spec.entry_size + (id & (n - 1));
+}
+
+int sw_table_init(struct sw_table *t, const struct sw_table_spec *spec, size_t limit_bytes,
+        const struct sw_hash_key *key, void *ctx)
+{
+        assert(spec->entry_size % 8 == 0 && spec->entry_size >= 8 && spec->entry_size <= 8192);
+        assert(spec->key_size >= 4 && spec->key_size <= spec->entry_size);
+        *t = (struct sw_table){ .spec = *spec, .key = *key, .ctx = ctx, .limit_bytes = limit_bytes };
+        while ((size_t)(2u << t->chunk_shift) * spec->entry_size <= CHUNK_BYTES)
+                t->chunk_shift++;
+        /* A small limit gets small chunks, so that it can be used up. */
+        while (t->chunk_shift > 4 && chunk_bytes(t) > limit_bytes / 4)
+                t->chunk_shift--;
+        if (chunk_bytes(t) + MIN_SLOTS * sizeof(uint64_t) + sizeof(void *) > limit_bytes)
+                return -SW_ERR_INVAL;
+        return 0;
+}
+
+void sw_table_deinit(struct sw_table *t)
+{
+        uint32_t i;
+
+        if (!t)
+                return;
+        for (i = 0; i < t->n_chunks; i++)
+                sw_free(t->chunks[i]);
+        sw_free(t->chunks);
+        sw_free(t->slots);
+        t->chunks = NULL;
+        t->slots = NULL;
+        t->n_chunks = t->n_used = t->n_high = t->free_head = t->hand = t->slot_mask = 0;
+        t->bytes = 0;
+}
+
+void sw_table_clear(struct sw_table *t)
+{
+        uint32_t i;
+
+        for (i = 0; i < t->n_chunks; i++)
+                memset(t->chunks[i], 0, chunk_bytes(t));
+        if (t->slots)
+                memset(t->slots, 0, ((size_t)t->slot_mask + 1) * sizeof(uint64_t));
+        t->n_used = t->n_high = t->free_head = t->hand = 0;
+}
+
+uint64_t sw_table_hash(const struct sw_table *t, const void *key)
+{
+        return sw_siphash(&t->key, key, t->spec.key_size);
+}
+
+void sw_table_prefetch(const struct sw_table *t, uint64_t hash)
+{
+        if (t->slots)
+                __builtin_prefetch(&t->slots[(uint32_t)hash & t->slot_mask]);
+}
+
+/* Slot of a key, or of the empty slot that ends its probe. */
+static uint32_t probe(const struct sw_table *t, const void *key, uint64_t hash)
+{
+        uint32_t tag = (uint32_t)hash, i;
+
+        for (i = tag & t->slot_mask; t->slots[i]; i = (i + 1) & t->slot_mask) {
+                if ((uint32_t)(t->slots[i] >> 32) != tag)
+                        continue;
+                if (memcmp(entry_ptr(t, (uint32_t)t->slots[i] - 1), key, t->spec.key_size) == 0)
+                        break;
+        }
+        return i;
+}
+
+static void *hit(const struct sw_table *t, uint32_t slot, uint32_t *ret_id)
+{
+        uint32_t id = (uint32_t)t->slots[slot] - 1;
+        unsigned char *m = meta_ptr(t, id);
+
+        if (!(*m & META_RECENT))
+                *m |= META_RECENT;
+        if (ret_id)
+                *ret_id = id;
+        return entry_ptr(t, id);
+}
+
+static void *find(struct sw_table *t, const void *key, uint64_t hash, uint32_t *ret_id)
+{
+        uint32_t slot;
+
+        if (!t->slots)
+                return NULL;
+        slot = probe(t, key, hash);
+        return t->slots[slot] ? hit(t, slot, ret_id) : NULL;
+}
+
+void *sw_table_find_hashed(struct sw_table *t, const void *key, uint64_t hash)
+{
+        return find(t, key, hash, NULL);
+}
+
+void *sw_table_find(struct sw_table *t, const void *key)
+{
+        return find(t, key, sw_table_hash(t, key), NULL);
+}
+
+void *sw_table_find_id(struct sw_table *t, const void *key, uint32_t *ret_id)
+{
+        return find(t, key, sw_table_hash(t, key), ret_id);
+}
+
+/* Doubles the index if that stays under the limit (old and new exist side by side for a moment). */
+static bool grow_index(struct sw_table *t)
+{
+        uint32_t n_old = t->slots ? t->slot_mask + 1 : 0, n = n_old ? n_old * 2 : MIN_SLOTS, i, j;
+        uint64_t *slots;
+
+        if (n < n_old || t->bytes + (size_t)n * sizeof(*slots) > t->limit_bytes)
+                return false;
+        slots = sw_calloc(n, sizeof(*slots));
+        if (!slots)
+                return false;
+        for (i = 0; i < n_old; i++) {
+                if (!t->slots[i])
+                        continue;
+                for (j = (uint32_t)(t->slots[i] >> 32) & (n - 1); slots[j]; j = (j + 1) & (n - 1))
+                        ;
+                slots[j] = t->slots[i];
+        }
+        sw_free(t->slots);
+        t->slots = slots;
+        t->slot_mask = n - 1;
+        t->bytes += (size_t)(n - n_old) * sizeof(*slots);
+        return true;
+}
+
+static bool grow_pool(struct sw_table *t)
+{
+        unsigned char **chunks, *chunk;
+
+        if (t->bytes + chunk_bytes(t) + sizeof(*chunks) > t->limit_bytes ||
+                (uint64_t)(t->n_chunks + 1) << t->chunk_shift > UINT32_MAX - 1)
+                return false;
+        /* The pointer array grows in powers of two. */
+        if ((t->n_chunks & (t->n_chunks - 1)) == 0) {
+                size_t n = t->n_chunks ? (size_t)t->n_chunks * 2 : 1;
+
+                chunks = sw_realloc_array(t->chunks, n, sizeof(*chunks));
+                if (!chunks)
+                        return false;
+                t->chunks = chunks;
+        }
+        chunk = sw_calloc(1, chunk_bytes(t));
+        if (!chunk)
+                return false;
+        t->chunks[t->n_chunks++] = chunk;
+        t->bytes += chunk_bytes(t) + sizeof(*chunks);
+        return true;
+}
+
+static uint32_t slot_of_id(const struct sw_table *t, uint32_t id)
+{
+        uint64_t hash = sw_table_hash(t, entry_ptr(t, id));
+        uint32_t i;
+
+        for (i = (uint32_t)hash & t->slot_mask; (uint32_t)t->slots[i] != id + 1; i = (i + 1) & t->slot_mask)
+                assert(t->slots[i]);
+        return i;
+}
+
+/* Closes the gap that a removal leaves, so that probes never need tombstones. */
+static void unlink_slot(struct sw_table *t, uint32_t hole)
+{
+        uint32_t i = hole;
+
+        for (;;) {
+                uint32_t home;
+
+                i = (i + 1) & t->slot_mask;
+                if (!t->slots[i])
+                        break;
+                home = (uint32_t)(t->slots[i] >> 32) & t->slot_mask;
+                if (((i - home) & t->slot_mask) < ((i - hole) & t->slot_mask))
+                        continue;
+                t->slots[hole] = t->slots[i];
+                hole = i;
+        }
+        t->slots[hole] = 0;
+}
+
+void sw_table_remove_id(struct sw_table *t, uint32_t id)
+{
+        unsigned char *e = entry_ptr(t, id);
+
+        assert(*meta_ptr(t, id) & META_USED);
+        unlink_slot(t, slot_of_id(t, id));
+        *meta_ptr(t, id) = 0;
+        memset(e, 0, t->spec.entry_size);
+        memcpy(e, &t->free_head, sizeof(t->free_head));
+        t->free_head = id + 1;
+        t->n_used--;
+}
+
+uint32_t sw_table_id(const struct sw_table *t, const void *entry)
+{
+        const unsigned char *e = entry;
+        uint32_t i;
+
+        for (i = 0; i < t->n_chunks; i++)
+                if (e >= t->chunks[i] && e < t->chunks[i] + chunk_bytes(t))
+                        return (i << t->chunk_shift) + (uint32_t)((size_t)(e - t->chunks[i]) / t->spec.entry_size);
+        return SW_TABLE_NO_ID;
+}
+
+void sw_table_remove(struct sw_table *t, void *entry)
+{
+        uint32_t id;
+
+        /* By its key, in O(1): the entry's own bytes still hold it. */
+        if (!sw_table_find_id(t, entry, &id))
+                return;
+        sw_table_remove_id(t, id);
+}
+
+/* Second chance: two full turns find a victim unless all entries are pinned. */
+static bool evict_one(struct sw_table *t)
+{
+        uint64_t step, n = (uint64_t)t->n_high * 2 + 1;
+
+        for (step = 0; step < n; step++) {
+                uint32_t id = t->hand;
+                unsigned char *m;
+
+                t->hand = t->hand + 1 < t->n_high ? t->hand + 1 : 0;
+                m = meta_ptr(t, id);
+                if (!(*m & META_USED) || *m & META_PINNED)
+                        continue;
+                if (*m & META_RECENT) {
+                        *m &= (unsigned char)~META_RECENT;
+                        continue;
+                }
+                if (t->spec.on_evict)
+                        t->spec.on_evict(t->ctx, entry_ptr(t, id));
+                sw_table_remove_id(t, id);
+                return true;
+        }
+        return false;
+}
+
+static bool take_id(struct sw_table *t, uint32_t *ret_id)
+{
+        if (!t->free_head && t->n_high == t->n_chunks << t->chunk_shift && !grow_pool(t)) {
+                t->n_evicted++;
+                if (!t->n_high || !evict_one(t))
+                        return false;
+        }
+        if (t->free_head) {
+                *ret_id = t->free_head - 1;
+                memcpy(&t->free_head, entry_ptr(t, *ret_id), sizeof(t->free_head));
+                memset(entry_ptr(t, *ret_id), 0, sizeof(t->free_head));
+                return true;
+        }
+        *ret_id = t->n_high++;
+        return true;
+}
+
+static void *insert(struct sw_table *t, const void *key, uint64_t hash, bool *ret_created, uint32_t *ret_id)
+{
+        uint32_t slot, id, n_slots = t->slots ? t->slot_mask + 1 : 0;
+
+        if (n_slots) {
+                slot = probe(t, key, hash);
+                if (t->slots[slot]) {
+                        *ret_created = false;
+                        return hit(t, slot, ret_id);
+                }
+        }
+        /* Load at most 3/4; where the index cannot grow, an old entry makes room instead. */
+        if (t->n_used + 1 > n_slots / 4 * 3 && !grow_index(t)) {
+                t->n_evicted++;
+                if (!n_slots || !evict_one(t))
+                        return NULL;
+        }
+        if (!take_id(t, &id))
+                return NULL;
+        slot = probe(t, key, hash);
+        t->slots[slot] = hash << 32 | (uint64_t)(id + 1);
+        memcpy(entry_ptr(t, id), key, t->spec.key_size);
+        *meta_ptr(t, id) = META_USED | META_RECENT;
+        t->n_used++;
+        *ret_created = true;
+        if (ret_id)
+                *ret_id = id;
+        return entry_ptr(t, id);
+}
+
+void *sw_table_insert_hashed(struct sw_table *t, const void *key, uint64_t hash, bool *ret_created)
+{
+        return insert(t, key, hash, ret_created, NULL);
+}
+
+void *sw_table_insert(struct sw_table *t, const void *key, bool *ret_created)
+{
+        return insert(t, key, sw_table_hash(t, key), ret_created, NULL);
+}
+
+void *sw_table_insert_id(struct sw_table *t, const void *key, bool *ret_created, uint32_t *ret_id)
+{
+        return insert(t, key, sw_table_hash(t, key), ret_created, ret_id);
+}
+
+void *sw_table_at(const struct sw_table *t, uint32_t id)
+{
+        if (id >= t->n_high || !(*meta_ptr(t, id) & META_USED))
+                return NULL;
+        return entry_ptr(t, id);
+}
+
+void sw_table_pin(struct sw_table *t, uint32_t id, bool pinned)
+{
+        unsigned char *m = meta_ptr(t, id);
+
+        *m = (unsigned char)(pinned ? *m | META_PINNED : *m & ~META_PINNED);
+}
+
+void *sw_table_next(const struct sw_table *t, uint32_t *inout_id)
+{
+        for (; *inout_id < t->n_high; (*inout_id)++)
+                if (*meta_ptr(t, *inout_id) & META_USED)
+                        return entry_ptr(t, *inout_id);
+        return NULL;
+}

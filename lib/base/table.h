@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The one hash table of the hot path: fixed-size entries in a dense pool, found through a flat index.
+ *
+ *   pool    chunks of at most 64 KiB; an entry keeps its address and its id (0, 1, 2 ...) for life. Ids follow
+ *           insertion, so walking the pool does not depend on the hash seed.
+ *   index   open addressing with linear probing, one 64-bit slot = 32 hash bits | entry id + 1; growing it
+ *           touches no entry. Keys are hashed with SipHash under the caller's secret.
+ *   limit   pool and index together never pass limit_bytes. At the limit an insert evicts by second chance
+ *           (a clock hand over the pool; entries used since its last pass and pinned ones are spared), so the
+ *           victim does not depend on the seed either.
+ *
+ * The key is the first key_size bytes of an entry. Threads: one owner. Cost: O(1) expected. */
+#include "base/hash.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SW_TABLE_NO_ID UINT32_MAX
+
+struct sw_table_spec {
+        const char *name;    /* metric label and snapshot section: snake_case */
+        uint32_t version;    /* raise it when the entry's meaning changes: old content is then dropped */
+        uint32_t entry_size; /* bytes, multiple of 8, at most 8 KiB */
+        uint32_t key_size;   /* bytes, padding zeroed by the caller */
+        /* Told before an entry is evicted (not removed); may be NULL. ctx is given at init. */
+        void (*on_evict)(void *ctx, void *entry);
+};
+
+struct sw_table {
+        struct sw_table_spec spec;
+        struct sw_hash_key key;
+        void *ctx;
+        unsigned char **chunks; /* each: entries, then one meta byte per entry */
+        uint64_t *slots;
+        uint32_t n_chunks, chunk_shift; /* 1 << chunk_shift entries per chunk */
+        uint32_t slot_mask;             /* slots - 1; 0 slots before the first insert */
+        uint32_t n_used, n_high;        /* live entries; ids handed out so far */
+        uint32_t free_head;             /* id + 1 of the first free entry, 0 = none */
+        uint32_t hand;                  /* clock position */
+        size_t limit_bytes, bytes;
+        uint64_t n_evicted;
+};
+
+/* Takes no memory yet. 0 | -SW_ERR_INVAL if the limit cannot hold 16 entries. */
+int sw_table_init(struct sw_table *t, const struct sw_table_spec *spec, size_t limit_bytes,
+        const struct sw_hash_key *key, void *ctx);
+void sw_table_deinit(struct sw_table *t); /* NULL-safe, twice is fine */
+
+uint64_t sw_table_hash(const struct sw_table *t, const void *key);
+void sw_table_prefetch(const struct sw_table *t, uint64_t hash);
+
+/* NULL if absent. A hit marks the entry as used for the clock. Valid until it is removed or evicted. */
+void *sw_table_find(struct sw_table *t, const void *key);
+void *sw_table_find_hashed(struct sw_table *t, const void *key, uint64_t hash);
+
+/* Finds or inserts (rest zeroed). NULL only when every entry is pinned or memory is out: counted as evicted. */
+void *sw_table_insert(struct sw_table *t, const void *key, bool *ret_created);
+void *sw_table_insert_hashed(struct sw_table *t, const void *key, uint64_t hash, bool *ret_created);
+void sw_table_remove(struct sw_table *t, void *entry);
+void sw_table_clear(struct sw_table *t); /* keeps memory */
+
+uint32_t sw_table_id(const struct sw_table *t, const void *entry); /* O(chunks): not for the hot path; see _at */
+void *sw_table_at(const struct sw_table *t, uint32_t id);          /* NULL if free or out of range */
+void *sw_table_insert_id(struct sw_table *t, const void *key, bool *ret_created, uint32_t *ret_id);
+void *sw_table_find_id(struct sw_table *t, const void *key, uint32_t *ret_id);
+void sw_table_remove_id(struct sw_table *t, uint32_t id);
+void sw_table_pin(struct sw_table *t, uint32_t id, bool pinned); /* pinned entries are never evicted */
+
+/* Walks live entries in id order: `for (id = 0; (e = sw_table_next(t, &id)); id++)`. */
+void *sw_table_next(const struct sw_table *t, uint32_t *inout_id);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Signals to incidents: one per actor, with a risk score, a life (create, update, close) and a story
+ * (detection.md 2.4, design.md 4.8 and 4.9). All time is event time. Threads: the engine's. */
+#include "detect/detector.h"
+#include "model/finding.h"
+
+struct sw_correlate_conf {
+        enum sw_severity min_severity; /* of incidents that are written */
+        int64_t update_ms;             /* coalescing of updates: 15 min */
+        int64_t close_ms;              /* after the last signal: 24 h */
+};
+
+struct sw_correlate;
+int sw_correlate_new(const struct sw_correlate_conf *conf, const struct sw_detector_conf *detectors,
+        uint64_t limit_bytes, const struct sw_hash_key *key, struct sw_correlate **ret);
+struct sw_correlate *sw_correlate_free(struct sw_correlate *c);
+void sw_correlate_set_conf(
+        struct sw_correlate *c, const struct sw_correlate_conf *conf, const struct sw_detector_conf *detectors);
+
+/* Takes one signal (copied). May emit. 0 or negative. */
+int sw_correlate_signal(
+        struct sw_correlate *c, struct sw_view *v, const struct sw_signal *s, sw_finding_sink emit, void *ctx);
+/* Next instant at which something is due (held-back update, close); NONE if nothing is. */
+struct sw_etime sw_correlate_next(const struct sw_correlate *c);
+/* Does what is due at exactly `now` or before. */
+int sw_correlate_advance(
+        struct sw_correlate *c, struct sw_view *v, struct sw_etime now, sw_finding_sink emit, void *ctx);
+
+struct sw_correlate_stats {
+        uint64_t incidents_open, incidents_created, incidents_closed, incidents_merged, evicted, bytes;
+};
+struct sw_correlate_stats sw_correlate_stats(const struct sw_correlate *c);

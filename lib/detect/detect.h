@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The detectors of one engine with their tables, and their configuration. */
+#include "detect/detector.h"
+
+struct sw_detector_conf {
+        enum sw_detector_mode mode;
+        void *conf; /* the detector's own struct, NULL = defaults; owned by the configuration */
+};
+
+struct sw_detect {
+        const struct sw_detector_conf *conf; /* SW_N_DETECTORS rows; valid while set */
+        struct sw_tables tables[SW_N_DETECTORS];
+        void *defaults[SW_N_DETECTORS]; /* filled from the option tables where conf is NULL */
+        uint64_t n_signals[SW_N_DETECTORS];
+};
+
+/* Takes the tables' limits as permille of memory_limit_bytes. */
+int sw_detect_init(struct sw_detect *d, const struct sw_detector_conf *conf, uint64_t memory_limit_bytes,
+        const struct sw_hash_key *key, struct sw_err *reterr);
+void sw_detect_deinit(struct sw_detect *d);
+/* Switches thresholds between two releases; tables stay. */
+void sw_detect_set_conf(struct sw_detect *d, const struct sw_detector_conf *conf);
+
+/* Runs every detector that is not off; signals are appended to *out. 0 or negative. */
+int sw_detect_event(
+        struct sw_detect *d, const struct sw_view *v, const struct sw_conn_event *ev, struct sw_signals *out);
+int sw_detect_minute(struct sw_detect *d, const struct sw_view *v, struct sw_etime now, struct sw_signals *out);
+uint64_t sw_detect_evicted(const struct sw_detect *d);
+uint64_t sw_detect_bytes(const struct sw_detect *d);
+/* Fills a detector's conf struct with the defaults of its option table. */
+int sw_detector_conf_default(const struct sw_detector *det, void *conf);

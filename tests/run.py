@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Runs every stage of `./dev test` and ends in a line `N passed, N failed`.
+
+Usage: tests/run.py [STAGE...]   (all stages by default; --list names them)
+
+A stage is a function that yields (name, passed, detail). Stages that build go on with the others when one fails, so
+that one run shows everything that is wrong."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BUILD, ASAN = "build-test", "build-asan"
+SANITIZE = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "--buildtype=debugoptimized"]
+
+
+def call(args, timeout=1800, **kw):
+    """Runs a command; returns (exit code, output tail)."""
+    try:
+        p = subprocess.run(args, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
+                           stdin=subprocess.DEVNULL, **kw)
+        return p.returncode, p.stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired as e:
+        return 124, (e.stdout or b"").decode(errors="replace") + f"\ntimed out after {timeout} s"
+
+
+def check(name, args, **kw):
+    code, out = call(args, **kw)
+    yield name, code == 0, out[-4000:]
+
+
+def meson_build(directory, options):
+    if not (ROOT / directory / "build.ninja").exists():
+        code, out = call(["meson", "setup", directory, "-Dwerror=true"] + options)
+        if code:
+            yield f"configure {directory}", False, out[-4000:]
+            return
+    code, out = call(["ninja", "-C", directory])
+    errors = "\n".join(l for l in out.splitlines() if re.search(r"error|warning|FAILED", l))
+    yield f"build {directory}", code == 0, errors[-6000:]
+
+
+def meson_test(directory, args, env=None):
+    """Each subtest counts by itself (JUnit file that Meson writes)."""
+    full = dict(os.environ, **(env or {}))
+    code, out = call(["meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs"] + args, env=full)
+    junit = ROOT / directory / "meson-logs/testlog.junit.xml"
+    seen = failed = 0
+    if junit.exists():
+        for case in xml.etree.ElementTree.parse(junit).iter("testcase"):
+            bad = case.find("failure") is not None or case.find("error") is not None
+            seen, failed = seen + 1, failed + bad
+            yield f"{directory}: {case.get('classname')}.{case.get('name')}", not bad, ""
+    if code and not failed or not seen:
+        yield f"meson test {directory}", False, out[-6000:]
+    elif failed:
+        print(out[-8000:])
+
+
+def stage_style():
+    yield from check("layers", ["/usr/bin/python3", "tests/style/check_layers.py"])
+    yield from check("shellcheck", ["shellcheck", "dev", ".ci/run"])
+
+
+def stage_unit():
+    ok = True
+    for row in meson_build(BUILD, []):
+        ok = ok and row[1]
+        yield row
+    if ok:
+        yield from meson_test(BUILD, ["--suite", "unit"])
+
+
+def stage_sanitizers():
+    ok = True
+    for row in meson_build(ASAN, SANITIZE):
+        ok = ok and row[1]
+        yield row
+    if ok:
+        yield from meson_test(ASAN, ["--suite", "unit"], {
+            "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
+
+
+def python_tests(directory):
+    """unittest modules of a folder; each test method counts."""
+    code, out = call(["/usr/bin/python3", "-m", "unittest", "discover", "-v", "-s", directory, "-p", "test_*.py"],
+                     env=dict(os.environ, SEGWATCH=str(ROOT / BUILD / "daemon/segwatch"), SEGWATCH_BUILD=str(ROOT / BUILD),
+                              SEGWATCH_ASAN=str(ROOT / ASAN / "daemon/segwatch")))
+    rows = re.findall(r"^(test_\w+) \(([\w.]+)\)(?:.*\n)*?.*\.\.\. (ok|FAIL|ERROR|skipped.*)$", out, re.M)
+    failed = 0
+    for method, where, state in rows:
+        good = state == "ok"
+        failed += not good
+        yield f"{where}.{method}", good, "" if good else state
+    if failed or code or not rows:
+        print(out[-12000:])
+    if (code and not failed) or not rows:
+        yield f"python tests in {directory}", False, ""
+
+
+def stage_e2e():
+    yield from python_tests("tests/e2e")
+
+
+STAGES = {"style": stage_style, "unit": stage_unit, "sanitizers": stage_sanitizers}
+if any((ROOT / "tests/e2e").glob("test_*.py")):
+    STAGES["e2e"] = stage_e2e
+
+
+def main():
+    wanted = sys.argv[1:]
+    if wanted == ["--list"]:
+        print("\n".join(STAGES))
+        return 0
+    passed = failed = 0
+    bad = []
+    for name, stage in STAGES.items():
+        if wanted and name not in wanted:
+            continue
+        began, n, n_bad = time.monotonic(), 0, 0
+        for row, ok, detail in stage():
+            n += 1
+            if not ok:
+                n_bad += 1
+                bad.append(row)
+                print(f"FAILED {row}\n{detail}", flush=True)
+        passed, failed = passed + n - n_bad, failed + n_bad
+        print(f"{name}: {n - n_bad} of {n} passed in {time.monotonic() - began:.0f} s", flush=True)
+    for row in bad:
+        print(f"failed: {row}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/alloc.h"
+#include "base/jsonw.h"
+
+#include <criterion/criterion.h>
+
+Test(str, parses_only_plain_decimal_numbers)
+{
+        uint64_t v;
+
+        cr_assert(sw_parse_u64(SW_STR("18446744073709551615"), &v) && v == UINT64_MAX);
+        cr_assert(sw_parse_u64(SW_STR("0"), &v) && v == 0);
+        cr_assert_not(sw_parse_u64(SW_STR("18446744073709551616"), &v));
+        cr_assert_not(sw_parse_u64(SW_STR(""), &v));
+        cr_assert_not(sw_parse_u64(SW_STR("-1"), &v));
+        cr_assert_not(sw_parse_u64(SW_STR("1 "), &v));
+}
+
+Test(str, distance_finds_near_misses)
+{
+        cr_assert_eq(sw_str_distance(SW_STR("segmnts"), SW_STR("segments")), 1);
+        cr_assert_eq(sw_str_distance(SW_STR("abc"), SW_STR("abc")), 0);
+        cr_assert_eq(sw_str_distance(SW_STR(""), SW_STR("abc")), 3);
+}
+
+Test(str, json_writer_escapes_and_repairs_text)
+{
+        struct sw_buf b = SW_BUF_NULL;
+        struct sw_jsonw w = sw_jsonw_start(&b);
+
+        sw_jsonw_object(&w);
+        sw_jsonw_kstr(&w, "a", SW_STR("x\"\\\n\x01\xff\xc3\xa9\x7f"));
+        sw_jsonw_key(&w, "b");
+        sw_jsonw_array(&w);
+        sw_jsonw_i64(&w, INT64_MIN);
+        sw_jsonw_bool(&w, true);
+        sw_jsonw_end_array(&w);
+        sw_jsonw_end_object(&w);
+        sw_buf_putc(&b, '\0');
+        cr_assert_str_eq(
+                b.p, "{\"a\":\"x\\\"\\\\\\n\\u0001\xef\xbf\xbd\xc3\xa9\\u007f\",\"b\":[-9223372036854775808,true]}");
+        sw_buf_deinit(&b);
+}
+
+Test(str, arena_survives_reset_and_hands_out_aligned_memory)
+{
+        struct sw_arena a = SW_ARENA_NULL;
+        int round, i;
+
+        for (round = 0; round < 3; round++) {
+                for (i = 1; i < 2000; i++) {
+                        char *p = sw_arena_alloc(&a, (size_t)i);
+
+                        cr_assert(p && (uintptr_t)p % 8 == 0);
+                        memset(p, 0xaa, (size_t)i);
+                }
+                sw_arena_reset(&a);
+        }
+        sw_arena_deinit(&a);
+}

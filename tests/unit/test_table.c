@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/table.h"
+
+#include <criterion/criterion.h>
+
+struct entry {
+        uint64_t key, value;
+};
+
+static const struct sw_table_spec spec = {
+        .name = "test",
+        .version = 1,
+        .entry_size = sizeof(struct entry),
+        .key_size = 8,
+};
+static const struct sw_hash_key seed = { 1, 2 };
+
+static struct sw_table make(size_t limit)
+{
+        struct sw_table t;
+
+        cr_assert_eq(sw_table_init(&t, &spec, limit, &seed, NULL), 0);
+        return t;
+}
+
+Test(table, finds_what_was_inserted_and_nothing_else)
+{
+        struct sw_table t = make(64 << 20);
+        uint64_t k;
+        bool created;
+
+        for (k = 0; k < 100000; k++) {
+                struct entry *e = sw_table_insert(&t, &k, &created);
+
+                cr_assert(e && created);
+                e->value = k * 3;
+        }
+        for (k = 0; k < 200000; k++) {
+                struct entry *e = sw_table_find(&t, &k);
+
+                cr_assert_eq(e != NULL, k < 100000);
+                if (e)
+                        cr_assert_eq(e->value, k * 3);
+        }
+        cr_assert_eq(t.n_used, 100000);
+        cr_assert_leq(t.bytes, t.limit_bytes);
+        sw_table_deinit(&t);
+}
+
+Test(table, agrees_with_a_plain_array_under_random_inserts_and_removals)
+{
+        struct sw_table t = make(64 << 20);
+        static uint64_t truth[5000];
+        uint64_t rng = 88172645463325252ULL, k;
+        int step;
+        bool created;
+
+        for (step = 0; step < 400000; step++) {
+                struct entry *e;
+
+                rng ^= rng << 13;
+                rng ^= rng >> 7;
+                rng ^= rng << 17;
+                k = rng % 5000;
+                if (rng >> 60 < 6) {
+                        e = sw_table_find(&t, &k);
+                        cr_assert_eq(e != NULL, truth[k] != 0);
+                        if (e)
+                                sw_table_remove(&t, e);
+                        truth[k] = 0;
+                        continue;
+                }
+                e = sw_table_insert(&t, &k, &created);
+                cr_assert_eq(created, truth[k] == 0);
+                e->value = truth[k] = (rng >> 8) | 1;
+        }
+        for (k = 0; k < 5000; k++) {
+                struct entry *e = sw_table_find(&t, &k);
+
+                cr_assert_eq(e ? e->value : 0, truth[k]);
+        }
+        sw_table_deinit(&t);
+}
+
+Test(table, stays_within_its_limit_and_counts_evictions)
+{
+        struct sw_table t = make(1 << 20);
+        uint64_t k;
+        bool created;
+
+        for (k = 0; k < 1000000; k++)
+                cr_assert_not_null(sw_table_insert(&t, &k, &created));
+        cr_assert_leq(t.bytes, t.limit_bytes);
+        cr_assert_gt(t.n_used, 20000);
+        cr_assert_eq(t.n_evicted, 1000000 - t.n_used);
+        sw_table_deinit(&t);
+}
+
+Test(table, never_evicts_pinned_entries)
+{
+        struct sw_table t = make(256 << 10);
+        uint64_t k = 7;
+        uint32_t id;
+        bool created;
+
+        sw_table_insert_id(&t, &k, &created, &id);
+        sw_table_pin(&t, id, true);
+        for (k = 1000; k < 100000; k++)
+                sw_table_insert(&t, &k, &created);
+        k = 7;
+        cr_assert_not_null(sw_table_find(&t, &k));
+        cr_assert_eq(sw_table_at(&t, id), sw_table_find(&t, &k));
+        sw_table_deinit(&t);
+}
+
+Test(table, victims_do_not_depend_on_the_seed)
+{
+        struct sw_table a = make(256 << 10), b;
+        struct sw_hash_key other = { 99, 100 };
+        uint64_t k;
+        bool created;
+
+        cr_assert_eq(sw_table_init(&b, &spec, 256 << 10, &other, NULL), 0);
+        for (k = 0; k < 50000; k++) {
+                sw_table_insert(&a, &k, &created);
+                sw_table_insert(&b, &k, &created);
+        }
+        for (k = 0; k < 50000; k++)
+                cr_assert_eq(sw_table_find(&a, &k) != NULL, sw_table_find(&b, &k) != NULL);
+        sw_table_deinit(&a);
+        sw_table_deinit(&b);
+}
+
+Test(table, refuses_a_limit_too_small_to_be_of_use)
+{
+        struct sw_table t;
+
+        cr_assert_lt(sw_table_init(&t, &spec, 100, &seed, NULL), 0);
+}
