@@ -2,7 +2,7 @@
 #pragma once
 /* Signals to incidents: one per actor, with a risk score, a life (create, update, close) and a story
  * (detection.md 2.4, design.md 4.8 and 4.9). All time is event time. Threads: the engine's. */
-#include "detect/detector.h"
+#include "detect/detect.h"
 #include "model/finding.h"
 
 struct sw_correlate_conf {
