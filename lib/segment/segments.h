@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Segments, realms, host roles and policy of one configuration: built once, then read-only (a reload builds a new
- * one). Longest prefix wins, IPv4 and IPv6 alike, per realm. Cost of a look-up: a few cache lines (16-8-8 trie).
+ * one). Longest prefix wins, IPv4 and IPv6 alike, per realm. Cost of a look-up: a few cache lines (16-8-8 trie, segment/lpm.h).
  * Threads: any number of readers. */
 #include "base/err.h"
 #include "model/addr.h"
