@@ -2,7 +2,8 @@
 #pragma once
 /* One row declares one option once: name, type, default, range, help, reload class. From the rows come
  * validation with line and column, `check --dump`, the sample, the JSON schema and the manual page.
- * A row's value lives at `offset` in the caller's struct. Tables end with SW_OPT_END. */
+ * A row's value lives at `offset` in the caller's struct. Tables end with SW_OPT_END; write rows with designated
+ * initialisers, fields are added at the end. Defaults into a struct: sw_schema_defaults (lib/config/schema.h). */
 #include "base/str.h"
 
 enum sw_opt_type {
@@ -24,7 +25,9 @@ enum {
         SW_OPT_RELOAD = 1 << 0, /* may change at a reload; others need a restart */
         SW_OPT_REQUIRED = 1 << 1,
         SW_OPT_DEPRECATED = 1 << 2, /* accepted with a warning */
-        SW_OPT_UNIQUE = 1 << 3,     /* within its list: two items with the same value are an error */
+        SW_OPT_UNIQUE = 1 << 3,     /* STRING within its list: two items with the same value are an error */
+        SW_OPT_LATER = 1 << 4,      /* part of the format, not yet of the program: an error says so; has no field */
+        SW_OPT_BLOCK = 1 << 5,      /* CUSTOM: `emit` and `emit_sample` write whole lines, indented by two */
 };
 
 struct sw_opt_name {
@@ -48,8 +51,15 @@ struct sw_kv_list {
         uint32_t n;
 };
 
+/* Where something stands in the configuration. `file` lives as long as the configuration. */
+struct sw_conf_place {
+        const char *file;
+        unsigned line, column; /* from 1 */
+};
+
 struct sw_conf_node;  /* parsed YAML with positions: lib/config/parse.h */
-struct sw_conf_check; /* collects errors: lib/config/schema.h */
+struct sw_conf_check; /* collects errors: lib/config/check.h */
+struct sw_jsonw;
 
 struct sw_opt {
         const char *key;
@@ -62,10 +72,15 @@ struct sw_opt {
         const struct sw_opt_name *names; /* ENUM; ends with {NULL, 0} */
         const struct sw_opt *rows;       /* SECTION, LIST */
         size_t item_size;                /* LIST */
-        /* CUSTOM: reads `node` into *field, reports through `check`; `emit` writes it back for --dump; `free_field` */
+        /* CUSTOM: reads `node` into *field (zero, its default, or what an earlier file set), reports through `check`;
+         * `emit` writes it back for --dump, nothing if it is absent; `free_field` may be NULL */
         void (*parse)(struct sw_conf_check *check, const struct sw_conf_node *node, void *field);
         void (*emit)(struct sw_buf *out, const void *field);
         void (*free_field)(void *field);
+        const char *example;                     /* YAML shown in the sample where there is no default; may be NULL */
+        void (*emit_schema)(struct sw_jsonw *w); /* CUSTOM: members of its JSON schema; NULL: anything */
+        void (*emit_sample)(struct sw_buf *out); /* CUSTOM with SW_OPT_BLOCK */
+        size_t place;                            /* LIST: offset of a struct sw_conf_place in the item; 0 = none */
 };
 #define SW_OPT_END                                                                                                     \
         {                                                                                                              \
