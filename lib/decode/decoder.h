@@ -22,10 +22,21 @@ struct sw_decoder *sw_decoder_free(struct sw_decoder *d); /* NULL-safe, returns 
 enum {
         SW_DECODE_MESSAGE_START = 1 << 0, /* counts in stats.messages; may begin with a BOM or gzip magic */
         SW_DECODE_MESSAGE_END = 1 << 1,
+        /* Several whole messages of a file, one after the other: each counts. A message is a run of values held
+         * together by nesting or commas; a value that follows another without a comma begins the next one. Without
+         * this flag a call is one message whatever it holds, as a Kafka message is. */
+        SW_DECODE_LINES = 1 << 2,
+        /* The beginning of a record that the framer skipped because it is too long: counted, not read. */
+        SW_DECODE_OVERSIZE = 1 << 3,
 };
 #define SW_DECODE_MESSAGE (SW_DECODE_MESSAGE_START | SW_DECODE_MESSAGE_END)
 
-/* Appends to *b (reset by the caller). Bad input is never an error of the call: it is counted and described in
+/* A message of which nothing was used counts in stats.message_errors, and its first error says whole_message; of a
+ * piece that is not a whole message only the records count, since nobody knows the other pieces here. Lone surrogates
+ * and U+0000 in escapes read as U+FFFD; of equal keys the last one wins; JSON is RFC 8259 without a check of UTF-8,
+ * records may nest 32 levels.
+ *
+ * Appends to *b (reset by the caller). Bad input is never an error of the call: it is counted and described in
  * b->stats and b->errors, offsets counted from base_offset. b->raw is set to `value` (not copied): both must stay
  * valid until the batch is reset. 0 | -SW_ERR_NOMEM. */
 int sw_decode(struct sw_decoder *d, struct sw_str value, unsigned flags, uint64_t base_offset, struct sw_batch *b);

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "decode/framer.h"
+
+#include "decode_kit.h"
+
+#define TUPLE "'1663146003599,10.0.0.6,192.0.2.180,23956,443,6,O,B,NX,0,0,0,0'"
+
+struct total {
+        uint64_t pieces, messages, message_errors, records, tuples, record_errors, bytes;
+        uint64_t hash; /* of fingerprints and offsets, in order */
+};
+
+static void add(struct total *t, const struct sw_batch *b)
+{
+        uint32_t i;
+
+        t->messages += b->stats.messages;
+        t->message_errors += b->stats.message_errors;
+        t->records += b->n_records;
+        t->tuples += b->n_tuples;
+        t->record_errors += b->stats.record_errors;
+        for (i = 0; i < b->n_records; i++)
+                t->hash = (t->hash ^ b->records[i].fingerprint.lo ^ b->records[i].offset) * 1099511628211u;
+}
+
+/* Feeds `step` bytes at a time and decodes every piece. */
+static struct total run(struct sw_str s, size_t step, const struct sw_framer_conf *conf)
+{
+        struct sw_framer *f = NULL;
+        struct total t = { 0 };
+        struct sw_piece p;
+        struct kit k;
+        size_t at = 0;
+        int r;
+
+        kit_init(&k, false);
+        cr_assert_eq(sw_framer_new(conf, &f), 0);
+        while ((r = sw_framer_next(f, &p)) != SW_FRAMER_END) {
+                size_t n = s.n - at < step ? s.n - at : step;
+
+                if (r == SW_FRAMER_OK) {
+                        cr_assert_leq(p.offset + p.bytes.n, s.n);
+                        cr_assert(memcmp(p.bytes.p, s.p + p.offset, p.bytes.n) == 0, "offset is exact");
+                        sw_batch_reset(&k.b);
+                        cr_assert_eq(sw_decode(k.decoder, p.bytes, p.flags, p.offset, &k.b), 0);
+                        add(&t, &k.b);
+                        t.pieces++;
+                        t.bytes += p.bytes.n;
+                        continue;
+                }
+                if (n == 0)
+                        sw_framer_finish(f);
+                else
+                        cr_assert_eq(sw_framer_feed(f, s.p + at, n), 0);
+                at += n;
+        }
+        cr_assert_eq(sw_framer_next(f, &p), SW_FRAMER_END);
+        f = sw_framer_free(f);
+        kit_deinit(&k);
+        return t;
+}
+
+static const struct {
+        const char *text;
+        unsigned messages, records, message_errors;
+} rows[] = {
+        { "", 0, 0, 0 },
+        { " \n\n", 0, 0, 0 },
+        { "{'records':[" VNET(TUPLE) "," VNET(TUPLE) "," VNET(TUPLE) "]}", 1, 3, 0 },
+        { "\xef\xbb\xbf{ 'x':{'records':[{}]}, 'records' : [\n" VNET(TUPLE) "\n] , 'y':'z' }\n", 1, 1, 0 },
+        { "[" VNET(TUPLE) "," VNET(TUPLE) "]", 1, 2, 0 },
+        { VNET(TUPLE), 1, 1, 0 },
+        { VNET(TUPLE) "\n" VNET(TUPLE) "\r\n" VNET(TUPLE) "\n", 3, 3, 0 },
+        { VNET(TUPLE) VNET(TUPLE), 2, 2, 0 },
+        { "," VNET(TUPLE) "," VNET(TUPLE) "]}", 1, 2, 0 },
+        { "{'records':[" VNET(TUPLE) "," VNET(TUPLE), 1, 2, 0 },
+        { "{'records':[" VNET(TUPLE) "]}\n{'records':[]}\n[]\n{'records':[" VNET(TUPLE) "]}", 4, 2, 0 },
+        { "{'records':[{'records':[" VNET(TUPLE) "," VNET(TUPLE) "]}," VNET(TUPLE) "]}", 1, 3, 0 },
+        { VNET(TUPLE) "\n{}\n" VNET(TUPLE), 3, 2, 1 },
+        { VNET(TUPLE) "\n{'a':{'b':\n" VNET(TUPLE) "\n" VNET(TUPLE), 3, 2, 1 },
+        { VNET(TUPLE) "\nnonsense\n" VNET(TUPLE), 3, 2, 1 },
+        { "{'records':[" VNET(TUPLE) ",{'time':'20", 1, 1, 0 },
+};
+
+Test(framer, any_feeding_gives_the_same_tuples)
+{
+        size_t i, s;
+        static const size_t steps[] = { 1, 2, 3, 7, 64, 100000 }, pieces[] = { 0, 1, 700, 1500 };
+
+        for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                char buf[16384];
+                struct sw_str text = kit_json(rows[i].text, buf, sizeof(buf));
+                size_t p;
+
+                for (p = 0; p < 4; p++) {
+                        struct sw_framer_conf conf = { .piece_bytes = pieces[p] };
+                        struct total first = run(text, 100000, &conf);
+
+                        cr_assert_eq(first.records, rows[i].records, "%s: %d", rows[i].text, (int)first.records);
+                        cr_assert_eq(first.tuples, rows[i].records);
+                        cr_assert_eq(first.messages, rows[i].messages, "row %zu piece %zu: %d messages", i, pieces[p],
+                                (int)first.messages);
+                        cr_assert_eq(first.message_errors, rows[i].message_errors, "row %zu", i);
+                        for (s = 0; s < sizeof(steps) / sizeof(*steps); s++) {
+                                struct total t = run(text, steps[s], &conf);
+
+                                cr_assert(memcmp(&t, &first, sizeof(t)) == 0, "row %zu step %zu piece %zu", i, steps[s],
+                                        pieces[p]);
+                        }
+                }
+        }
+}
+
+Test(framer, pieces_hold_whole_records_and_say_where_a_message_begins_and_ends)
+{
+        char buf[16384];
+        struct sw_str s = kit_json("{'records':[" VNET(TUPLE) "," VNET(TUPLE) "," VNET(TUPLE) "]}\n", buf, sizeof(buf));
+        struct sw_framer_conf conf = { .piece_bytes = 16 };
+        unsigned want[] = { SW_DECODE_MESSAGE_START, 0, SW_DECODE_MESSAGE_END };
+        struct sw_framer *f = NULL;
+        struct sw_piece p;
+        unsigned i;
+
+        cr_assert_eq(sw_framer_new(&conf, &f), 0);
+        cr_assert_eq(sw_framer_feed(f, s.p, s.n), 0);
+        sw_framer_finish(f);
+        for (i = 0; i < 3; i++) {
+                cr_assert_eq(sw_framer_next(f, &p), SW_FRAMER_OK);
+                cr_assert_eq(p.flags, want[i], "piece %u: %x", i, p.flags);
+                cr_assert_eq(p.time.ms, 1733976053123);
+        }
+        cr_assert_eq(sw_framer_next(f, &p), SW_FRAMER_END);
+        sw_framer_free(f);
+}
+
+Test(framer, several_whole_messages_share_a_piece)
+{
+        char buf[16384];
+        struct sw_str s = kit_json("{}\n{}\n{}\n", buf, sizeof(buf));
+        struct total t = run(s, 1, NULL);
+
+        cr_assert_eq(t.pieces, 1);
+        cr_assert_eq(t.messages, 3);
+        cr_assert_eq(t.message_errors, 3);
+}
+
+Test(framer, a_record_that_is_too_long_is_skipped_and_counted)
+{
+        static char big[300000];
+        struct sw_framer_conf conf = { .piece_bytes = 1000, .record_max = 100000 };
+        char buf[4096];
+        struct sw_str good = kit_json(VNET(TUPLE), buf, sizeof(buf));
+        size_t n = 0, step;
+
+        n += (size_t)snprintf(big, sizeof(big), "{\"records\":[%.*s,{\"x\":\"", (int)good.n, good.p);
+        memset(big + n, 'a', 200000);
+        n += 200000;
+        n += (size_t)snprintf(big + n, sizeof(big) - n, "\"},%.*s]}", (int)good.n, good.p);
+        for (step = 100; step <= 1000000; step *= 100) {
+                struct total t = run((struct sw_str){ big, n }, step, &conf);
+
+                cr_assert_eq(t.records, 2);
+                cr_assert_eq(t.record_errors, 1);
+                cr_assert_eq(t.messages, 1);
+                cr_assert_lt(t.bytes, 10000);
+        }
+}
+
+Test(framer, garbage_and_separators_need_no_memory)
+{
+        static char noise[1 << 20];
+        struct total t;
+
+        memset(noise, 'x', sizeof(noise));
+        t = run((struct sw_str){ noise, sizeof(noise) }, 4096, NULL);
+        cr_assert_eq(t.messages, 1);
+        cr_assert_eq(t.message_errors, 1);
+        cr_assert_leq(t.bytes, 1);
+        memset(noise, ',', sizeof(noise));
+        t = run((struct sw_str){ noise, sizeof(noise) }, 4096, NULL);
+        cr_assert_eq(t.messages, 1);
+        cr_assert_geq(t.pieces, 3);
+}
