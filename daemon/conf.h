@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The whole option tree of the program, filled from YAML (design.md 6). Strings and lists are owned by the struct.
- * Rows: daemon/conf.c for the tree; each detector brings its own. */
+ * Rows: daemon/conf.c for the tree; each detector brings its own. Threads: read-only once loaded. */
 #include "config/option.h"
 #include "engine/engine.h"
 
@@ -12,9 +12,9 @@ struct sw_conf_source {
         char *name;
         uint32_t kind; /* enum sw_source_kind */
         struct sw_secret_ref connection_string;
-        char *brokers; /* comma list, from a YAML list */
-        char *topic;
-        char *group; /* default "segwatch-<topic>" */
+        char *brokers; /* comma list, from a YAML list; NULL for eventhubs: from the connection string */
+        char *topic;   /* NULL for eventhubs: EntityPath of the connection string */
+        char *group;   /* NULL: "segwatch-<topic>" */
         char *ca_file;
         struct {
                 uint32_t kind; /* enum sw_start */
@@ -23,6 +23,7 @@ struct sw_conf_source {
         char *path;
         bool follow;
         struct sw_kv_list librdkafka;
+        struct sw_conf_place place;
 };
 
 struct sw_conf {
@@ -31,7 +32,9 @@ struct sw_conf {
                 uint64_t message_max;
         } input;
         struct {
-                int64_t reorder_ms, lateness_ms, dedupe_ms, idle_ms;
+                int64_t reorder_ms, lateness_ms, dedupe_ms;
+                int64_t idle_ms; /* never less than reorder + 1 min unless reorder is 0 */
+                struct sw_conf_place idle_place;
         } time;
         struct {
                 uint32_t min_severity; /* enum sw_severity */
@@ -50,14 +53,14 @@ struct sw_conf {
                 } rotate;
                 bool signals;     /* write signals.jsonl beside it */
                 char *quarantine; /* file; default quarantine.jsonl beside the alert file */
+                struct sw_conf_place file_place, quarantine_place;
         } alerts;
         struct {
-                uint32_t level, format;
+                uint32_t level, format; /* enum sw_log_level, enum sw_log_format */
         } log;
         struct sw_segments *segments;                      /* built from segments, policy, hosts, realms */
         struct sw_detector_conf detectors[SW_N_DETECTORS]; /* .conf owned */
-        /* ... segments, policy, hosts, realms, packs as lists: see conf.c */
-        struct sw_conf_lists *lists;
+        struct sw_conf_lists *lists;                       /* as written: conf_lists.h */
 };
 
 /* Every problem found, in file order; the first SW_CONF_MAX_ERRORS are kept, all are counted. */
@@ -67,12 +70,20 @@ struct sw_conf_report {
         uint32_t n_items, n_errors, n_warnings; /* warnings have code 0 */
 };
 
-/* path NULL: all defaults. 0 | -SW_ERR_CONFIG with the report filled | -SW_ERR_NOMEM. need_sources: `run`. */
+/* path NULL: all defaults. 0 | -SW_ERR_CONFIG with the report filled | -SW_ERR_NOMEM; warnings are in the report in
+ * either case. need_sources: `run`, which also looks into the secrets of its sources. *ret is set in every case. */
 int sw_conf_load(const char *path, bool need_sources, struct sw_conf *ret, struct sw_conf_report *report);
 void sw_conf_deinit(struct sw_conf *conf); /* NULL-safe, twice is fine */
+/* Looks into the secrets of a loaded configuration's sources and adds what is wrong to its report. What systemd alone
+ * can give is a warning. */
+void sw_conf_report_secrets(const struct sw_conf *conf, struct sw_conf_report *report);
 /* Effective configuration as YAML, secrets as their reference only. */
 void sw_conf_dump(const struct sw_conf *conf, struct sw_buf *out);
 /* The core's share; points into conf, which must outlive the engine. */
 void sw_conf_core(const struct sw_conf *conf, struct sw_core_conf *ret);
-/* Prints "file:line:column: message" per item on stderr. */
+/* Prints "file:line:column: message" per item on stderr, warnings with "warning: " before the message. */
 void sw_conf_report_print(const struct sw_conf_report *report);
+
+/* What is written out of the option tables: a commented configuration with all defaults, and the JSON schema. */
+void sw_conf_sample(struct sw_buf *out);
+void sw_conf_json_schema(struct sw_buf *out);

@@ -117,6 +117,8 @@ static bool emit_is_absent(const struct sw_opt *row, const void *field)
                 return !*(char *const *)field;
         case SW_OPT_SECRET:
                 return !secret->file && !secret->credential;
+        case SW_OPT_ENUM:
+                return *(const uint32_t *)field == UINT32_MAX;
         case SW_OPT_ANY_MAP:
                 return map->n == 0;
         case SW_OPT_CUSTOM:
@@ -211,8 +213,8 @@ void sw_emit_yaml(struct sw_buf *out, const struct sw_opt *rows, const void *bas
         }
 }
 
-/* "doc (range)" as comment lines of at most WIDTH columns. */
-static void emit_comment(struct sw_buf *out, const struct sw_opt *row, unsigned indent)
+/* Help and range as comment lines of at most WIDTH columns. */
+static void emit_comment(struct sw_buf *out, const struct sw_opt *row, const char *prefix, unsigned indent)
 {
         struct sw_buf text = SW_BUF_NULL;
         const struct sw_opt_name *n;
@@ -247,6 +249,7 @@ static void emit_comment(struct sw_buf *out, const struct sw_opt *row, unsigned 
                         if (end == at)
                                 end = text.n;
                 }
+                sw_buf_puts(out, prefix);
                 sw_emit_indent(out, indent);
                 sw_buf_puts(out, "# ");
                 sw_buf_put(out, text.p + at, end - at);
@@ -257,16 +260,15 @@ static void emit_comment(struct sw_buf *out, const struct sw_opt *row, unsigned 
         sw_buf_deinit(&text);
 }
 
-/* How an item of a list looks, all of it as comment. */
-static void emit_sample_items(struct sw_buf *out, const struct sw_opt *row, unsigned indent)
+/* How an item of a list looks, all of it as comment; without the first '#' it is YAML again. */
+static void emit_sample_items(struct sw_buf *out, const struct sw_opt *row)
 {
         const struct sw_opt *o;
 
         for (o = row->rows; o->key; o++) {
                 if (o->flags & SW_OPT_LATER)
                         continue;
-                emit_comment(out, o, indent + 4);
-                sw_emit_indent(out, indent);
+                emit_comment(out, o, "#", 4);
                 sw_buf_printf(out, o == row->rows ? "#  - %s: %s\n" : "#    %s: %s\n", o->key,
                         o->def       ? o->def
                         : o->example ? o->example
@@ -285,7 +287,7 @@ static void emit_sample_value(struct sw_buf *out, const struct sw_opt *row, unsi
         case SW_OPT_LIST:
                 sw_emit_indent(out, indent);
                 sw_buf_printf(out, "%s: []\n", row->key);
-                emit_sample_items(out, row, indent);
+                emit_sample_items(out, row);
                 return;
         default:
                 sw_emit_indent(out, indent);
@@ -311,7 +313,7 @@ void sw_emit_sample(struct sw_buf *out, const struct sw_opt *rows, unsigned inde
                         continue;
                 if (indent == 0 && o != rows)
                         sw_buf_putc(out, '\n');
-                emit_comment(out, o, indent);
+                emit_comment(out, o, "", indent);
                 if (o->flags & SW_OPT_BLOCK && o->emit_sample) {
                         sw_buf_printf(out, "%s:\n", o->key);
                         o->emit_sample(out);

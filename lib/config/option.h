@@ -13,7 +13,7 @@ enum sw_opt_type {
         SW_OPT_DURATION, /* int64_t milliseconds; text "250ms", "30s", "2m", "1h", "7d", or 0 */
         SW_OPT_SIZE,     /* uint64_t bytes; text "64KiB", "512MiB", "1GiB", or plain bytes */
         SW_OPT_STRING,   /* char *, heap, owned by the struct; NULL when absent */
-        SW_OPT_ENUM,     /* uint32_t, one of `names` */
+        SW_OPT_ENUM,     /* uint32_t, one of `names`; UINT32_MAX while not given, if it has no default */
         SW_OPT_SECRET,   /* struct sw_secret_ref: {file: PATH} or {credential: NAME} only */
         SW_OPT_ANY_MAP,  /* struct sw_kv_list: free key: "text" pairs (librdkafka:) */
         SW_OPT_LIST,     /* struct sw_list of structs of `item_size`, each by `rows` */
@@ -80,7 +80,8 @@ struct sw_opt {
         const char *example;                     /* YAML shown in the sample where there is no default; may be NULL */
         void (*emit_schema)(struct sw_jsonw *w); /* CUSTOM: members of its JSON schema; NULL: anything */
         void (*emit_sample)(struct sw_buf *out); /* CUSTOM with SW_OPT_BLOCK */
-        size_t place;                            /* LIST: offset of a struct sw_conf_place in the item; 0 = none */
+        size_t place; /* offset of a struct sw_conf_place that gets where the value stands, beside it; LIST: in the
+                       * item, for the item; 0 = none */
 };
 #define SW_OPT_END                                                                                                     \
         {                                                                                                              \

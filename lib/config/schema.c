@@ -453,7 +453,7 @@ static void schema_list(
         to->items = items;
         for (child = node->first; child; child = child->next) {
                 char *item = (char *)to->items + to->n * row->item_size;
-                struct sw_schema_part part = { row->rows, item };
+                struct sw_schema_part part = { .rows = row->rows, .base = item };
 
                 if (!sw_schema_is(check, child, SW_NODE_MAP, "an item of this list"))
                         continue;
@@ -475,6 +475,8 @@ static void schema_value(
 {
         void *field = schema_field(row, base);
 
+        if (row->place && row->type != SW_OPT_LIST)
+                memcpy((char *)base + row->place, &node->place, sizeof(node->place));
         switch (row->type) {
         case SW_OPT_BOOL:
                 schema_bool(check, row, node, field);
@@ -504,7 +506,7 @@ static void schema_value(
                 schema_list(check, row, node, field);
                 return;
         case SW_OPT_SECTION: {
-                struct sw_schema_part part = { row->rows, field };
+                struct sw_schema_part part = { .rows = row->rows, .base = field };
 
                 sw_schema_read(&part, 1, node, check);
                 return;
@@ -519,7 +521,7 @@ static void schema_value(
 }
 
 static const struct sw_opt *schema_find(
-        const struct sw_schema_part *parts, unsigned n_parts, struct sw_str key, void **ret_base)
+        const struct sw_schema_part *parts, unsigned n_parts, struct sw_str key, const struct sw_schema_part **ret_part)
 {
         const struct sw_opt *o;
         unsigned i;
@@ -527,7 +529,7 @@ static const struct sw_opt *schema_find(
         for (i = 0; i < n_parts; i++)
                 for (o = parts[i].rows; o->key; o++)
                         if (sw_str_eq(key, sw_str_of(o->key))) {
-                                *ret_base = parts[i].base;
+                                *ret_part = &parts[i];
                                 return o;
                         }
         return NULL;
@@ -575,8 +577,8 @@ void sw_schema_read(const struct sw_schema_part *parts, unsigned n_parts, const 
         if (map && !sw_schema_is(check, map, SW_NODE_MAP, map->key.n ? map->key.p : "this"))
                 return;
         for (node = map ? map->first : NULL; node; node = node->next) {
-                void *base = NULL;
-                const struct sw_opt *row = schema_find(parts, n_parts, node->key, &base);
+                const struct sw_schema_part *part = NULL;
+                const struct sw_opt *row = schema_find(parts, n_parts, node->key, &part);
 
                 if (!row) {
                         schema_unknown(parts, n_parts, node, check);
@@ -586,9 +588,13 @@ void sw_schema_read(const struct sw_schema_part *parts, unsigned n_parts, const 
                         sw_conf_error(check, &node->key_place, "'%s' is not available in this version", row->key);
                         continue;
                 }
+                if (part->refuse) {
+                        sw_conf_error(check, &node->key_place, "'%s' %s", row->key, part->refuse);
+                        continue;
+                }
                 if (row->flags & SW_OPT_DEPRECATED)
                         sw_conf_warn(check, &node->key_place, "'%s' is deprecated: %s", row->key, row->doc);
-                schema_value(check, row, node, base);
+                schema_value(check, row, node, part->base);
         }
         for (i = 0; i < n_parts; i++)
                 schema_check_required(parts[i].rows, map, check);
@@ -609,6 +615,8 @@ int sw_schema_defaults(const struct sw_opt *rows, void *base)
                         return -SW_ERR_NOMEM;
                 if (o->def)
                         schema_value(&check, o, &node, base);
+                else if (o->type == SW_OPT_ENUM)
+                        *(uint32_t *)schema_field(o, base) = UINT32_MAX;
         }
         assert(check.n_errors == 0 && "a default does not parse");
         return check.no_memory ? -SW_ERR_NOMEM : 0;

@@ -14,6 +14,7 @@ void sw_schema_free(const struct sw_opt *rows, void *base);
 struct sw_schema_part {
         const struct sw_opt *rows;
         void *base;
+        const char *refuse; /* not NULL: these keys may not stand here, and why */
 };
 
 /* Reads a map over structs that hold their defaults; lists append to what is there. A NULL or empty node is a map

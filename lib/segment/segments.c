@@ -73,8 +73,7 @@ bool sw_host_role_by_name(struct sw_str s, unsigned *ret_bit)
         return false;
 }
 
-/* Prefixes of these blocks hold no public address, so that realms may use them again and again. */
-static bool segments_all_private(const struct sw_prefix *p)
+bool sw_segments_is_shared(const struct sw_prefix *p)
 {
         static const char *const blocks[] = { "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10",
                 "169.254.0.0/16", "fc00::/7", "fe80::/10" };
@@ -85,9 +84,9 @@ static bool segments_all_private(const struct sw_prefix *p)
 
                 if (sw_prefix_parse(sw_str_of(blocks[i]), &block, NULL) && p->bits >= block.bits &&
                         sw_prefix_contains(&block, &p->addr))
-                        return true;
+                        return false;
         }
-        return false;
+        return true;
 }
 
 struct segments_claim {
@@ -152,7 +151,7 @@ static int segments_add_cidrs(struct sw_segments *s, const struct sw_segments_sp
 
                         claims[n++] =
                                 (struct segments_claim){ *p, realm < s->n_spaces ? realm : 0, SW_SEGMENT_FIRST + i };
-                        if (!segments_all_private(p))
+                        if (sw_segments_is_shared(p))
                                 claims[n++] = (struct segments_claim){ *p, UINT32_MAX, SW_SEGMENT_FIRST + i };
                 }
         r = segments_insert_claims(s, claims, n, reterr);

@@ -118,6 +118,10 @@ struct sw_segments;
 int sw_segments_new(const struct sw_segments_spec *spec, struct sw_segments **ret, struct sw_err *reterr);
 struct sw_segments *sw_segments_free(struct sw_segments *s); /* NULL-safe, returns NULL */
 
+/* Whether a prefix may hold public addresses. Those are in one space for all realms, so that such a prefix can belong
+ * to one segment only; all others may be used once per realm. */
+bool sw_segments_is_shared(const struct sw_prefix *p);
+
 /* Id of the configured segment, or INTERNET, PLATFORM, UNASSIGNED. */
 uint32_t sw_segments_lookup(const struct sw_segments *s, uint16_t realm, const struct sw_addr *a);
 /* The segment of a fixed or configured id; NULL for implicit ids. */

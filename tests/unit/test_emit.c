@@ -77,7 +77,7 @@ static void dump(struct sw_str text, struct sw_buf *out)
         struct sw_arena arena = SW_ARENA_NULL;
         struct sw_conf_node *root = NULL;
         struct conf conf = { 0 };
-        struct sw_schema_part part = { rows, &conf };
+        struct sw_schema_part part = { .rows = rows, .base = &conf };
 
         cr_assert_eq(sw_schema_defaults(rows, &conf), 0);
         cr_assert_eq(sw_conf_parse(text, "f", &arena, &check, &root), 0, "%s\n%.*s", items[0].msg, (int)text.n, text.p);

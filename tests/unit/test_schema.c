@@ -98,7 +98,7 @@ TestSuite(schema, .fini = done);
 static void read_text(const char *text)
 {
         struct sw_conf_node *root = NULL;
-        struct sw_schema_part part = { rows, &conf };
+        struct sw_schema_part part = { .rows = rows, .base = &conf };
 
         done();
         memset(&conf, 0, sizeof(conf));
@@ -238,7 +238,7 @@ Test(schema, lists_of_several_files_add_up)
 {
         static const char *const files[] = { "a", "b", NULL };
         struct sw_conf_node *one = NULL, *two = NULL;
-        struct sw_schema_part part = { rows, &conf };
+        struct sw_schema_part part = { .rows = rows, .base = &conf };
 
         memset(&conf, 0, sizeof(conf));
         check = (struct sw_conf_check){ .items = items, .max_items = MAX_ITEMS };
@@ -260,7 +260,7 @@ Test(schema, two_tables_share_one_map)
         static const struct sw_opt more[] = { { .key = "extra", .type = SW_OPT_UINT }, SW_OPT_END };
         struct sw_conf_node *root = NULL;
         uint64_t extra = 0;
-        struct sw_schema_part parts[] = { { rows, &conf }, { more, &extra } };
+        struct sw_schema_part parts[] = { { .rows = rows, .base = &conf }, { .rows = more, .base = &extra } };
 
         check = (struct sw_conf_check){ .items = items, .max_items = MAX_ITEMS };
         cr_assert_eq(sw_conf_parse(SW_STR("count: 3\nextra: 4\nextrb: 1"), "f", &arena, &check, &root), 0);

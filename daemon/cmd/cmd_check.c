@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/cmd.h"
+#include "conf_lists.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+#define DEFAULT_FILE "/etc/segwatch/segwatch.yaml"
+
+struct check_args {
+        const char *file;
+        bool dump, online, sample, schema;
+};
+
+static int check_parse_args(int argc, char **argv, struct check_args *ret)
+{
+        static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+                { "dump", no_argument, NULL, 'd' }, { "online", no_argument, NULL, 'o' },
+                { "sample", no_argument, NULL, 's' }, { "schema", no_argument, NULL, 'j' }, { 0 } };
+        int c;
+
+        opterr = 0;
+        optind = 0; /* getopt keeps state between calls: start anew */
+        while ((c = getopt_long(argc, argv, "+:c:", options, NULL)) != -1) {
+                switch (c) {
+                case 'c':
+                        ret->file = optarg;
+                        break;
+                case 'd':
+                        ret->dump = true;
+                        break;
+                case 'o':
+                        ret->online = true;
+                        break;
+                case 's':
+                        ret->sample = true;
+                        break;
+                case 'j':
+                        ret->schema = true;
+                        break;
+                case ':':
+                        return sw_cmd_usage(&sw_cmd_check, "option '%s' needs a value", argv[optind - 1]);
+                default:
+                        return sw_cmd_usage(&sw_cmd_check, "unknown option '%s'", argv[optind - 1]);
+                }
+        }
+        if (optind < argc)
+                return sw_cmd_usage(&sw_cmd_check, "unexpected argument '%s'; the file is given with -c", argv[optind]);
+        if (ret->online)
+                return sw_cmd_usage(&sw_cmd_check, "--online is not available in this version");
+        if (ret->dump + ret->sample + ret->schema > 1)
+                return sw_cmd_usage(&sw_cmd_check, "only one of --dump, --sample and --schema can be printed");
+        return 0;
+}
+
+static int check_print(struct sw_buf *out)
+{
+        int r = SW_EXIT_OK;
+
+        if (out->failed) {
+                fprintf(stderr, "segwatch check: out of memory\n");
+                r = SW_EXIT_FAILURE;
+        } else if (fwrite(out->p, 1, out->n, stdout) != out->n || fflush(stdout) != 0) {
+                perror("segwatch check: standard output");
+                r = SW_EXIT_FAILURE;
+        }
+        sw_buf_deinit(out);
+        return r;
+}
+
+static const char *check_plural(uint32_t n)
+{
+        return n == 1 ? "" : "s";
+}
+
+static void check_tell(const char *file, const struct sw_conf *conf)
+{
+        const struct sw_conf_lists *lists = conf->lists;
+        uint32_t n_off = 0, n_alert = 0, i;
+
+        for (i = 0; i < SW_N_DETECTORS; i++) {
+                n_off += conf->detectors[i].mode == SW_MODE_OFF;
+                n_alert += conf->detectors[i].mode == SW_MODE_ALERT;
+        }
+        fprintf(stderr,
+                "%s: ok: %u source%s, %u segment%s, %u policy row%s, %u realm%s, %u host role%s, %u of %d detectors on "
+                "(%u alert), %u file%s\n",
+                file, conf->sources.n, check_plural(conf->sources.n), lists->segments.n,
+                check_plural(lists->segments.n), lists->policy.n, check_plural(lists->policy.n), lists->realms.n,
+                check_plural(lists->realms.n), lists->hosts.n, check_plural(lists->hosts.n), SW_N_DETECTORS - n_off,
+                SW_N_DETECTORS, n_alert, lists->n_files, check_plural(lists->n_files));
+}
+
+static int check_file(const struct check_args *args)
+{
+        static struct sw_conf_report report; /* 50 KiB: not for the stack */
+        struct sw_buf out = SW_BUF_NULL;
+        struct sw_conf conf;
+        int r;
+
+        r = sw_conf_load(args->file, false, &conf, &report);
+        if (r == 0)
+                sw_conf_report_secrets(&conf, &report);
+        sw_conf_report_print(&report);
+        if (r == -SW_ERR_NOMEM) {
+                fprintf(stderr, "segwatch check: out of memory\n");
+                return SW_EXIT_FAILURE;
+        }
+        if (report.n_errors) {
+                fprintf(stderr, "%s: %u error%s\n", args->file, report.n_errors, check_plural(report.n_errors));
+                sw_conf_deinit(&conf);
+                return SW_EXIT_CONFIG;
+        }
+        check_tell(args->file, &conf);
+        if (args->dump)
+                sw_conf_dump(&conf, &out);
+        sw_conf_deinit(&conf);
+        return args->dump ? check_print(&out) : SW_EXIT_OK;
+}
+
+static int check_run(int argc, char **argv)
+{
+        struct check_args args = { .file = DEFAULT_FILE };
+        struct sw_buf out = SW_BUF_NULL;
+        int r = check_parse_args(argc, argv, &args);
+
+        if (r)
+                return r;
+        if (args.sample)
+                sw_conf_sample(&out);
+        else if (args.schema)
+                sw_conf_json_schema(&out);
+        else
+                return check_file(&args);
+        return check_print(&out);
+}
+
+const struct sw_cmd sw_cmd_check = {
+        .name = "check",
+        .args = "[-c FILE] [--dump | --sample | --schema]",
+        .summary = "check a configuration and name every error with its place",
+        .help = "  -c, --config FILE   configuration to check (" DEFAULT_FILE ")\n"
+                "      --dump          print the effective configuration, defaults filled in, without secrets\n"
+                "      --sample        print a commented configuration with all options and defaults\n"
+                "      --schema        print the JSON schema of the configuration, for editors\n"
+                "      --online        not available in this version\n\n"
+                "Exit: 0 the configuration is valid, 78 it is not, 64 usage.\n\n"
+                "Examples:\n"
+                "  segwatch check -c /etc/segwatch/segwatch.yaml\n"
+                "  segwatch check -c segwatch.yaml --dump | less\n"
+                "  segwatch check --sample > segwatch.yaml\n",
+        .run = check_run,
+};

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules of sources: what each kind needs, and what its secret must fit. */
+#include "conf_lists.h"
+#include "config/connection_string.h"
+#include "secret.h"
+
+#include <string.h>
+
+/* Set by the program itself: offsets and groups are part of its state (design.md 5). */
+static const char *const owned_keys[] = { "bootstrap.servers", "metadata.broker.list", "group.id", "enable.auto.commit",
+        "auto.commit.enable", "enable.auto.offset.store", "auto.offset.reset", "enable.partition.eof",
+        "security.protocol", "sasl.mechanism", "sasl.mechanisms", "sasl.username" };
+static const char *const secret_words[] = { "password", "secret", "ssl.key.pem", "jaas", "oauthbearer.config" };
+
+static void sources_check_librdkafka(const struct sw_conf_source *s, struct sw_conf_check *check)
+{
+        bool eventhubs = s->kind == SW_SOURCE_EVENTHUBS;
+        char shown[SW_CONF_SHOWN];
+        uint32_t i;
+        size_t k;
+
+        for (i = 0; i < s->librdkafka.n; i++) {
+                const char *key = s->librdkafka.items[i].key;
+
+                /* The first eight are owned for every kind, the security settings only for Event Hubs. */
+                for (k = 0; k < sizeof(owned_keys) / sizeof(*owned_keys); k++)
+                        if (strcmp(key, owned_keys[k]) == 0 && (k < 8 || eventhubs))
+                                sw_conf_error(check, &s->place, "librdkafka: '%s' is set by segwatch itself", key);
+                for (k = 0; k < sizeof(secret_words) / sizeof(*secret_words); k++)
+                        if (strstr(key, secret_words[k])) {
+                                sw_conf_error(check, &s->place,
+                                        "librdkafka: '%s' is a secret and does not stand in the configuration",
+                                        sw_conf_show(sw_str_of(key), shown));
+                                break;
+                        }
+        }
+}
+
+static void sources_check_topic(const struct sw_conf_source *s, struct sw_conf_check *check)
+{
+        char shown[SW_CONF_SHOWN];
+        size_t i, n = s->topic ? strlen(s->topic) : 0;
+
+        for (i = 0; i < n; i++) {
+                char c = s->topic[i];
+
+                if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("._-", c)))
+                        break;
+        }
+        if (i < n || n > 249)
+                sw_conf_error(check, &s->place, "topic '%s' is not at most 249 letters, digits and . _ -",
+                        sw_conf_show(sw_str_of(s->topic), shown));
+        if (s->group && strlen(s->group) > 256)
+                sw_conf_error(check, &s->place, "group is longer than 256 bytes");
+}
+
+struct sources_key {
+        const char *name;
+        bool set, needed, useless;
+};
+
+static void sources_check_keys(const struct sw_conf_source *s, const char *kind, struct sw_conf_check *check)
+{
+        bool eventhubs = s->kind == SW_SOURCE_EVENTHUBS, kafka = s->kind == SW_SOURCE_KAFKA,
+             file = s->kind == SW_SOURCE_FILE;
+        const struct sources_key keys[] = {
+                { "connection_string", s->connection_string.file || s->connection_string.credential, eventhubs,
+                        !eventhubs },
+                { "brokers", s->brokers, kafka, file },
+                { "topic", s->topic, kafka, file },
+                { "group", s->group, false, file },
+                { "ca_file", s->ca_file, false, !eventhubs },
+                { "librdkafka", s->librdkafka.n > 0, false, file },
+                { "path", s->path, file, !file },
+                { "follow", s->follow, false, !file },
+        };
+        size_t i;
+
+        for (i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+                if (keys[i].needed && !keys[i].set)
+                        sw_conf_error(check, &s->place, "a source of kind %s needs '%s'", kind, keys[i].name);
+                if (keys[i].useless && keys[i].set)
+                        sw_conf_error(check, &s->place, "'%s' has no meaning for a source of kind %s%s", keys[i].name,
+                                kind, kafka && i == 4 ? "; set ssl.ca.location under librdkafka" : "");
+        }
+}
+
+void sw_conf_check_sources(const struct sw_conf *conf, struct sw_conf_check *check)
+{
+        static const char *const kinds[] = { "eventhubs", "kafka", "file" };
+        const struct sw_conf_source *sources = conf->sources.items;
+        uint32_t i;
+
+        for (i = 0; i < conf->sources.n; i++) {
+                const struct sw_conf_source *s = &sources[i];
+
+                (void)sw_conf_name_ok(check, &s->place, "source", s->name);
+                if (s->kind > SW_SOURCE_FILE)
+                        continue; /* missing or unknown, reported already */
+                sources_check_keys(s, kinds[s->kind], check);
+                sources_check_topic(s, check);
+                sources_check_librdkafka(s, check);
+        }
+}
+
+static void sources_check_connection_string(
+        const struct sw_conf_source *s, struct sw_str text, struct sw_conf_check *check)
+{
+        struct sw_connection_string c;
+        struct sw_err err = SW_ERR_NULL;
+        char shown[SW_CONF_SHOWN];
+
+        if (sw_connection_string_parse(text, s->brokers != NULL, &c, &err) < 0) {
+                sw_conf_error(check, &s->place, "source '%s': %s", s->name, err.msg);
+                return;
+        }
+        if (!s->topic && !*c.entity_path)
+                sw_conf_error(check, &s->place,
+                        "source '%s' needs 'topic': the connection string has no EntityPath and names no hub", s->name);
+        else if (s->topic && *c.entity_path && strcmp(s->topic, c.entity_path) != 0)
+                sw_conf_error(check, &s->place,
+                        "source '%s': topic '%s' is not the EntityPath '%.80s' of the "
+                        "connection string",
+                        s->name, sw_conf_show(sw_str_of(s->topic), shown), c.entity_path);
+}
+
+void sw_conf_check_secrets(const struct sw_conf *conf, struct sw_conf_check *check)
+{
+        const struct sw_conf_source *sources = conf->sources.items;
+        uint32_t i;
+
+        for (i = 0; i < conf->sources.n; i++) {
+                const struct sw_conf_source *s = &sources[i];
+                struct sw_secret secret = SW_SECRET_NULL;
+                struct sw_err err = SW_ERR_NULL;
+                int r;
+
+                if (s->kind != SW_SOURCE_EVENTHUBS || (!s->connection_string.file && !s->connection_string.credential))
+                        continue;
+                r = sw_secret_read(&s->connection_string, &secret, &err);
+                if (r == SW_SECRET_NOT_HERE)
+                        sw_conf_warn(check, &s->place, "source '%s': %s", s->name, err.msg);
+                else if (r < 0)
+                        sw_conf_error(check, &s->place, "source '%s': %s", s->name, err.msg);
+                if (r == 0 && secret.world_readable)
+                        sw_conf_warn(check, &s->place,
+                                "source '%s': the secret's file is readable by everybody; "
+                                "chmod 0600 it",
+                                s->name);
+                if (r == 0)
+                        sources_check_connection_string(s, (struct sw_str){ secret.text, secret.n }, check);
+                sw_secret_deinit(&secret);
+        }
+}
