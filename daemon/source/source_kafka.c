@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/source_kafka.h"
+
+#include "base/alloc.h"
+#include "clock.h"
+#include "source/source_kafka_int.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define KAFKA_DRAIN_MAX 512 /* messages per turn of the loop */
+#define KAFKA_TICK_MS 250
+#define KAFKA_END_CHECK_MS 5000 /* how old the knowledge "at its end" may be */
+#define KAFKA_RETRY_MIN_MS 500
+#define KAFKA_RETRY_MAX_MS 10000
+
+/* ---- partitions ---- */
+
+static bool kafka_has(const struct sw_source_kafka *s, int32_t number)
+{
+        return number >= 0 && number < s->n_partitions && s->partitions[number].known;
+}
+
+static struct sw__kafka_partition *kafka_find(const struct sw_source_kafka *s, uint32_t id, int32_t *ret_number)
+{
+        int32_t i;
+
+        for (i = 0; i < s->n_partitions; i++)
+                if (s->partitions[i].known && s->partitions[i].id == id) {
+                        *ret_number = i;
+                        return &s->partitions[i];
+                }
+        return NULL;
+}
+
+static void kafka_set_at_end(struct sw_source_kafka *s, struct sw__kafka_partition *p, bool at_end)
+{
+        if (p->at_end == at_end)
+                return;
+        p->at_end = at_end;
+        s->hooks.on_at_end(s->hooks.ctx, p->id, at_end);
+}
+
+/* (Re)starts fetching of one partition at p->next. */
+static void kafka_assign(struct sw_source_kafka *s, int32_t number)
+{
+        struct sw__kafka_partition *p = &s->partitions[number];
+        rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(1);
+        rd_kafka_error_t *e;
+
+        rd_kafka_topic_partition_list_add(l, s->topic, number)->offset = p->next;
+        if (p->started) {
+                e = rd_kafka_incremental_unassign(s->rk, l);
+                if (e)
+                        rd_kafka_error_destroy(e);
+        }
+        e = rd_kafka_incremental_assign(s->rk, l);
+        rd_kafka_topic_partition_list_destroy(l);
+        p->started = !e;
+        if (!e)
+                return;
+        sw_log(s->log, SW_LOG_ERROR, "kafka_assign", s->name, "partition %d of %s cannot be read: %s", number, s->topic,
+                rd_kafka_error_string(e));
+        rd_kafka_error_destroy(e);
+}
+
+/* Compares where to go on with what the broker still has: [low, high). */
+static void kafka_within(struct sw_source_kafka *s, int32_t number, int64_t low, int64_t high)
+{
+        struct sw__kafka_partition *p = &s->partitions[number];
+        char subject[128]; /* every partition's gap is told */
+
+        if (p->next >= low && p->next <= high)
+                return;
+        snprintf(subject, sizeof(subject), "%s/%d", s->name, number);
+        if (p->next < low) {
+                s->gaps++;
+                sw_log(s->log, SW_LOG_ERROR, "kafka_gap", subject,
+                        "partition %d of %s: offsets [%lld, %lld) are gone, %lld messages were deleted before they "
+                        "could be "
+                        "read; going on at %lld",
+                        number, s->topic, (long long)p->next, (long long)low, (long long)(low - p->next),
+                        (long long)low);
+                s->hooks.on_gap(s->hooks.ctx, p->id, p->next, low);
+        } else {
+                sw_log(s->log, SW_LOG_ERROR, "kafka_recreated", subject,
+                        "partition %d of %s ends at offset %lld, before the %lld that was to be read next: the topic "
+                        "was made "
+                        "anew; reading it from its start",
+                        number, s->topic, (long long)high, (long long)p->next);
+        }
+        p->next = low;
+}
+
+/* The first offset of a partition nobody's state or group knows. */
+static int64_t kafka_start_offset(const struct sw_source_kafka *s, int32_t number, int64_t low, int64_t high)
+{
+        int64_t at;
+
+        switch (s->start) {
+        case SW_SOURCE_KAFKA_LATEST:
+                return high;
+        case SW_SOURCE_KAFKA_TIME:
+                at = sw__kafka_ask_offset(s->ask.at_time, s->topic, number);
+                return at >= 0 ? at : high;
+        default:
+                return low;
+        }
+}
+
+static bool kafka_group_knows(const struct sw_source_kafka *s)
+{
+        int i;
+
+        for (i = 0; s->ask.group && i < s->ask.group->cnt; i++)
+                if (s->ask.group->elems[i].offset >= 0)
+                        return true;
+        return false;
+}
+
+/* A partition that the answer just brought: registers it, decides where to start, starts. */
+static int kafka_add(struct sw_source_kafka *s, int32_t number)
+{
+        int64_t low = sw__kafka_ask_offset(s->ask.low, s->topic, number);
+        int64_t high = sw__kafka_ask_offset(s->ask.high, s->topic, number);
+        struct sw__kafka_partition *p = &s->partitions[number];
+        int64_t next, group;
+
+        if (low < 0 || high < 0)
+                return 1; /* without a leader for now: asked for again */
+        if (s->hooks.on_partition(s->hooks.ctx, s->topic, number, &p->id, &next) < 0) {
+                sw_log(s->log, SW_LOG_ERROR, "kafka_partition", s->name, "partition %d of %s: too many partitions",
+                        number, s->topic);
+                return 0;
+        }
+        group = sw__kafka_ask_offset(s->ask.group, s->topic, number);
+        if (next == SW_SOURCE_NEVER_READ && group >= 0)
+                next = group;
+        else if (next == SW_SOURCE_NEVER_READ && !s->started_once && !kafka_group_knows(s))
+                next = kafka_start_offset(s, number, low, high);
+        else if (next < 0)
+                next = low; /* the topic grew: nothing of the new partition may be missed */
+        p->known = true;
+        p->next = next;
+        kafka_within(s, number, low, high);
+        s->hooks.on_start(s->hooks.ctx, p->id, p->next);
+        kafka_assign(s, number);
+        sw_log(s->log, SW_LOG_INFO, "kafka_partition", s->name,
+                "partition %d of %s: reading from offset %lld (has %lld to %lld)", number, s->topic, (long long)p->next,
+                (long long)low, (long long)high);
+        return 0;
+}
+
+static int kafka_grow(struct sw_source_kafka *s, int32_t n)
+{
+        struct sw__kafka_partition *p;
+
+        if (n <= s->n_partitions)
+                return 0;
+        p = sw_realloc_array(s->partitions, (size_t)n, sizeof(*p));
+        if (!p)
+                return -SW_ERR_NOMEM;
+        memset(p + s->n_partitions, 0, (size_t)(n - s->n_partitions) * sizeof(*p));
+        s->partitions = p;
+        s->n_partitions = n;
+        return 0;
+}
+
+/* ---- questions ---- */
+
+static void kafka_answer(void *ctx);
+
+static int32_t kafka_first_unknown(const struct sw_source_kafka *s)
+{
+        int32_t i;
+
+        for (i = 0; i < s->n_partitions && s->partitions[i].known; i++)
+                ;
+        return i;
+}
+
+/* What has to be known now, in one question; false: nothing. */
+static bool kafka_question(struct sw_source_kafka *s, int64_t now)
+{
+        bool discover = now >= s->next_discovery_ms, check = now >= s->next_end_check_ms;
+        int32_t i;
+
+        sw__kafka_ask_reset(&s->ask);
+        s->ask.rk = s->rk;
+        s->ask.topic = s->rkt;
+        s->ask.stop = &s->stop;
+        s->ask.list = rd_kafka_topic_partition_list_new(8);
+        s->ask.first_new = kafka_first_unknown(s);
+        for (i = 0; i < s->ask.first_new; i++)
+                if (s->partitions[i].reset_wanted || (check && s->partitions[i].started && !s->partitions[i].paused))
+                        rd_kafka_topic_partition_list_add(s->ask.list, s->topic, i);
+        if (discover) {
+                s->ask.metadata = true;
+                s->ask.committed = true;
+                if (!s->started_once && s->start == SW_SOURCE_KAFKA_TIME)
+                        s->ask.start_time = s->start_time;
+        }
+        return discover || s->ask.list->cnt > 0;
+}
+
+static void kafka_ask(struct sw_source_kafka *s)
+{
+        int64_t now = sw_clock_mono().ms;
+
+        if (s->busy || s->stopped || !kafka_question(s, now))
+                return;
+        if (now >= s->next_end_check_ms)
+                s->next_end_check_ms = now + KAFKA_END_CHECK_MS;
+        s->busy = sw_loop_work(s->loop, sw__kafka_ask_run, kafka_answer, &s->ask) == 0;
+}
+
+/* The answer names an end offset asked for after everything before it was read: that is what "at its end" means. */
+static void kafka_use_range(struct sw_source_kafka *s, int32_t number)
+{
+        struct sw__kafka_partition *p = &s->partitions[number];
+        int64_t low = sw__kafka_ask_offset(s->ask.low, s->topic, number);
+        int64_t high = sw__kafka_ask_offset(s->ask.high, s->topic, number);
+
+        if (low < 0 || high < 0) {
+                kafka_set_at_end(s, p, false);
+                return;
+        }
+        if (p->reset_wanted) {
+                p->reset_wanted = false;
+                kafka_within(s, number, low, high);
+                kafka_assign(s, number);
+        }
+        kafka_set_at_end(s, p, p->next >= high);
+}
+
+static void kafka_unconfirmed(struct sw_source_kafka *s)
+{
+        int32_t i;
+
+        for (i = 0; i < s->n_partitions; i++)
+                if (s->partitions[i].known)
+                        kafka_set_at_end(s, &s->partitions[i], false);
+}
+
+static void kafka_answer(void *ctx)
+{
+        struct sw_source_kafka *s =
+                (struct sw_source_kafka *)(void *)((char *)ctx - offsetof(struct sw_source_kafka, ask));
+        int64_t now = sw_clock_mono().ms;
+        bool again = false;
+        int32_t i;
+
+        s->busy = false;
+        if (s->stopped)
+                return;
+        if (s->ask.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+                sw__kafka_error(s, s->ask.err, rd_kafka_err2str(s->ask.err));
+                kafka_unconfirmed(s);
+                s->retry_ms = s->retry_ms
+                                      ? (2 * s->retry_ms < KAFKA_RETRY_MAX_MS ? 2 * s->retry_ms : KAFKA_RETRY_MAX_MS)
+                                      : KAFKA_RETRY_MIN_MS;
+                if (s->ask.metadata)
+                        s->next_discovery_ms = now + s->retry_ms;
+                s->next_end_check_ms = now + s->retry_ms;
+                return;
+        }
+        s->retry_ms = 0;
+        sw__kafka_works(s);
+        if (s->ask.n_partitions >= 0 && kafka_grow(s, s->ask.n_partitions) < 0)
+                return;
+        for (i = 0; i < s->n_partitions; i++) {
+                if (s->partitions[i].known)
+                        continue;
+                if (i < s->ask.first_new || kafka_add(s, i) != 0)
+                        again = true;
+        }
+        for (i = 0; i < s->ask.list->cnt; i++)
+                if (s->ask.list->elems[i].partition < s->ask.first_new)
+                        kafka_use_range(s, s->ask.list->elems[i].partition);
+        if (s->ask.metadata) {
+                s->started_once = s->started_once || s->n_partitions > 0;
+                s->next_discovery_ms = now + (again || s->n_partitions == 0 ? KAFKA_RETRY_MIN_MS : s->discovery_ms);
+        }
+}
+
+/* ---- messages ---- */
+
+static void kafka_done(void *owner)
+{
+        rd_kafka_message_destroy(owner);
+}
+
+/* Hands one record over; keeps it if there is no room. */
+static void kafka_deliver(struct sw_source_kafka *s, rd_kafka_message_t *m)
+{
+        struct sw__kafka_partition *p = &s->partitions[m->partition];
+        struct sw_source_message msg = { .offset = m->offset, .done = kafka_done, .owner = m };
+        rd_kafka_timestamp_type_t type;
+        int64_t stamp = rd_kafka_message_timestamp(m, &type);
+        size_t n = m->len;
+        int r;
+
+        msg.bytes = (struct sw_str){ m->payload, n };
+        msg.carrier = stamp >= SW_ETIME_MIN_MS && stamp <= SW_ETIME_MAX_MS ? (struct sw_etime){ stamp } : SW_ETIME_NONE;
+        kafka_set_at_end(s, p, false);
+        p->next = m->offset + 1; /* before: m may be gone when the hook returns */
+        r = s->hooks.on_message(s->hooks.ctx, p->id, &msg);
+        if (r > 0) {
+                p->next = m->offset;
+                s->held = m;
+        } else if (r < 0) {
+                rd_kafka_message_destroy(m);
+                s->stopped = true;
+        } else {
+                s->messages++;
+                s->bytes += n;
+                sw__kafka_works(s);
+        }
+}
+
+static void kafka_condition(struct sw_source_kafka *s, rd_kafka_message_t *m)
+{
+        struct sw__kafka_partition *p = kafka_has(s, m->partition) ? &s->partitions[m->partition] : NULL;
+
+        switch ((int)m->err) {
+        case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+                /* it comes after everything before it; the end lies beyond the last message where a transaction ended
+                 */
+                if (p && m->offset >= p->next) {
+                        p->next = m->offset;
+                        kafka_set_at_end(s, p, true);
+                }
+                break;
+        case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+        case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+                if (p)
+                        p->reset_wanted = true;
+                break;
+        default:
+                sw__kafka_error(s, m->err, rd_kafka_message_errstr(m));
+        }
+        rd_kafka_message_destroy(m);
+}
+
+static void kafka_take(struct sw_source_kafka *s, rd_kafka_message_t *m)
+{
+        if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+                kafka_condition(s, m);
+        } else if (!kafka_has(s, m->partition) || m->offset < s->partitions[m->partition].next) {
+                rd_kafka_message_destroy(m); /* fetched again after a restart of its partition: was delivered */
+        } else {
+                kafka_deliver(s, m);
+        }
+}
+
+static void kafka_drain(void *ctx)
+{
+        struct sw_source_kafka *s = ctx;
+        rd_kafka_message_t *m;
+        int n;
+
+        if (s->draining || s->held)
+                return;
+        s->draining = true;
+        for (n = 0; n < KAFKA_DRAIN_MAX && !s->held && !s->stopped; n++) {
+                m = rd_kafka_consumer_poll(s->rk, 0);
+                if (!m)
+                        break;
+                kafka_take(s, m);
+        }
+        s->draining = false;
+        if (n == KAFKA_DRAIN_MAX)
+                sw_watch_wake(s->again);
+}
+
+static void kafka_readable(void *ctx)
+{
+        struct sw_source_kafka *s = ctx;
+        uint64_t count;
+
+        (void)!read(s->event_fd, &count, sizeof(count));
+        kafka_drain(s);
+}
+
+/* The queue is looked at now and then without an event, too: a wake-up that got lost must not cost more than that. */
+static void kafka_tick(void *ctx)
+{
+        struct sw_source_kafka *s = ctx;
+
+        kafka_drain(s);
+        sw__kafka_try_new_secret(s);
+        kafka_ask(s);
+}
+
+void sw_source_kafka_room(struct sw_source_kafka *s)
+{
+        rd_kafka_message_t *m = s->held;
+
+        if (s->stopped)
+                return;
+        s->held = NULL;
+        if (m)
+                kafka_deliver(s, m);
+        if (!s->held)
+                kafka_drain(s);
+}
+
+void sw_source_kafka_pause(struct sw_source_kafka *s, uint32_t id, bool pause)
+{
+        rd_kafka_topic_partition_list_t *l;
+        struct sw__kafka_partition *p;
+        int32_t number;
+
+        p = kafka_find(s, id, &number);
+        if (!p || p->paused == pause || s->stopped)
+                return;
+        p->paused = pause;
+        l = rd_kafka_topic_partition_list_new(1);
+        rd_kafka_topic_partition_list_add(l, s->topic, number);
+        (void)(pause ? rd_kafka_pause_partitions(s->rk, l) : rd_kafka_resume_partitions(s->rk, l));
+        rd_kafka_topic_partition_list_destroy(l);
+}
+
+void sw_source_kafka_commit(struct sw_source_kafka *s, const uint32_t *ids, const int64_t *next, uint32_t n)
+{
+        rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new((int)n);
+        int32_t number;
+        uint32_t i;
+
+        for (i = 0; i < n; i++)
+                if (next[i] >= 0 && kafka_find(s, ids[i], &number))
+                        rd_kafka_topic_partition_list_add(l, s->topic, number)->offset = next[i];
+        if (l->cnt > 0)
+                (void)rd_kafka_commit(s->rk, l, 1);
+        rd_kafka_topic_partition_list_destroy(l);
+}
+
+void sw_source_kafka_stats(const struct sw_source_kafka *s, struct sw_source_kafka_stats *ret)
+{
+        int64_t low, high;
+        int32_t i;
+
+        *ret = (struct sw_source_kafka_stats){ .topic = s->topic,
+                .messages = s->messages,
+                .bytes = s->bytes,
+                .lag = -1,
+                .gaps = s->gaps,
+                .n_errors = atomic_load(&s->n_errors),
+                .waiting_for_room = s->held != NULL,
+                .failing = s->failing };
+        for (i = 0; i < s->n_partitions; i++) {
+                const struct sw__kafka_partition *p = &s->partitions[i];
+
+                if (!p->known)
+                        continue;
+                ret->n_partitions++;
+                ret->n_at_end += p->at_end;
+                ret->n_paused += p->paused;
+                if (p->next < 0 ||
+                        rd_kafka_get_watermark_offsets(s->rk, s->topic, i, &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+                        high < 0)
+                        continue;
+                ret->lag = (ret->lag < 0 ? 0 : ret->lag) + (high > p->next ? high - p->next : 0);
+        }
+}
+
+/* ---- life ---- */
+
+static int kafka_start(struct sw_source_kafka *s, struct sw_err *reterr)
+{
+        static const uint64_t one = 1;
+        int r = 0;
+
+        s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        s->queue = rd_kafka_queue_get_consumer(s->rk);
+        s->rkt = rd_kafka_topic_new(s->rk, s->topic, NULL);
+        if (s->event_fd < 0 || !s->queue || !s->rkt)
+                return sw_err_set(reterr, -SW_ERR_IO, "sources: %s: the Kafka client cannot be started", s->name);
+        rd_kafka_queue_io_event_enable(s->queue, s->event_fd, &one, sizeof(one));
+        r = sw_loop_readable(s->loop, s->event_fd, kafka_readable, s, &s->readable);
+        if (r == 0)
+                r = sw_loop_wakeable(s->loop, kafka_drain, s, &s->again);
+        if (r == 0)
+                r = sw_loop_timer(s->loop, 0, KAFKA_TICK_MS, kafka_tick, s, &s->tick);
+        return r == 0 ? 0 : sw_err_set(reterr, r, "sources: %s: %s", s->name, sw_error_text(r));
+}
+
+int sw_source_kafka_new(const struct sw_source_kafka_conf *conf, struct sw_loop *loop, struct sw_log *log,
+        const struct sw_source_hooks *hooks, struct sw_source_kafka **ret, struct sw_err *reterr)
+{
+        struct sw_source_kafka *s = sw_calloc(1, sizeof(*s));
+        int r = 0;
+
+        if (!s)
+                return sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
+        s->event_fd = -1;
+        s->eventhubs = conf->eventhubs;
+        s->start = conf->start;
+        s->start_time = conf->start_time;
+        s->loop = loop;
+        s->log = log;
+        s->hooks = *hooks;
+        s->ask.start_time = SW_ETIME_NONE;
+        s->name = sw_strdup(conf->name);
+        s->secret.file = conf->connection_string.file ? sw_strdup(conf->connection_string.file) : NULL;
+        s->secret.credential =
+                conf->connection_string.credential ? sw_strdup(conf->connection_string.credential) : NULL;
+        if (!s->name || (conf->connection_string.file && !s->secret.file) ||
+                (conf->connection_string.credential && !s->secret.credential))
+                r = sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
+        if (r == 0)
+                r = sw__kafka_client_new(s, conf, reterr);
+        if (r == 0)
+                r = kafka_start(s, reterr);
+        if (r < 0) {
+                sw_source_kafka_stop(s);
+                sw_source_kafka_free(s);
+                return r;
+        }
+        *ret = s;
+        return 0;
+}
+
+void sw_source_kafka_stop(struct sw_source_kafka *s)
+{
+        s->stopped = true;
+        atomic_store(&s->stop, true);
+        s->readable = sw_watch_close(s->readable);
+        s->again = sw_watch_close(s->again);
+        s->tick = sw_watch_close(s->tick);
+}
+
+struct sw_source_kafka *sw_source_kafka_free(struct sw_source_kafka *s)
+{
+        if (!s)
+                return NULL;
+        sw__kafka_ask_reset(&s->ask);
+        if (s->held)
+                rd_kafka_message_destroy(s->held);
+        if (s->queue) {
+                rd_kafka_queue_io_event_enable(s->queue, -1, NULL, 0);
+                rd_kafka_queue_destroy(s->queue);
+        }
+        if (s->rkt)
+                rd_kafka_topic_destroy(s->rkt);
+        if (s->rk)
+                rd_kafka_destroy_flags(s->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        if (s->event_fd >= 0)
+                close(s->event_fd);
+        sw_free(s->partitions);
+        sw_free(s->name);
+        sw_free(s->topic);
+        sw_free(s->brokers);
+        sw_free(s->secret.file);
+        sw_free(s->secret.credential);
+        sw_free(s);
+        return NULL;
+}

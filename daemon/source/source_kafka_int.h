@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Shared by the files of the Kafka source:
+ *   source_kafka.c         life, draining, partitions
+ *   source_kafka_client.c  client configuration, credentials, what errors mean
+ *   source_kafka_ask.c     questions that wait for a broker */
+#include "source/source_kafka.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
+
+#define SW__KAFKA_TELL_AGAIN_MS 60000
+
+enum sw__kafka_cause {
+        SW__KAFKA_AUTH,
+        SW__KAFKA_TLS,
+        SW__KAFKA_RESOLVE,
+        SW__KAFKA_CONNECT,
+        SW__KAFKA_TOPIC,
+        SW__KAFKA_FORBIDDEN,
+        SW__KAFKA_COMMIT,
+        SW__KAFKA_OTHER,
+        SW__KAFKA_N_CAUSES,
+};
+
+struct sw__kafka_partition {
+        bool known, at_end, paused, started;
+        bool reset_wanted; /* its position is out of range: ask for the range again */
+        uint32_t id;
+        int64_t next; /* offset that is expected next; -1 before the first */
+};
+
+/* One question and its answer; owned by the source, handed to the pool while `busy`. */
+struct sw__kafka_ask {
+        rd_kafka_t *rk;
+        rd_kafka_topic_t *topic; /* with metadata */
+        const atomic_bool *stop;
+        bool metadata, committed;
+        struct sw_etime start_time;            /* also ask where this time is; NONE: not */
+        int32_t first_new;                     /* metadata: partitions from here on are asked for their range */
+        rd_kafka_topic_partition_list_t *list; /* partitions asked for; grows by the new ones */
+        /* answers */
+        rd_kafka_resp_err_t err;
+        int32_t n_partitions; /* -1: not known */
+        rd_kafka_topic_partition_list_t *low, *high, *group, *at_time;
+};
+void sw__kafka_ask_run(void *ask);                   /* on a pool thread */
+void sw__kafka_ask_reset(struct sw__kafka_ask *ask); /* forgets the answers and the list */
+/* Offset of a partition in an answer; -1 if it has none. */
+int64_t sw__kafka_ask_offset(const rd_kafka_topic_partition_list_t *list, const char *topic, int32_t partition);
+
+struct sw_source_kafka {
+        char *name, *topic, *brokers;
+        bool eventhubs;
+        struct sw_secret_ref secret; /* copies */
+        enum sw_source_kafka_start start;
+        struct sw_etime start_time;
+        struct sw_loop *loop;
+        struct sw_log *log;
+        struct sw_source_hooks hooks;
+
+        rd_kafka_t *rk;
+        rd_kafka_queue_t *queue;
+        rd_kafka_topic_t *rkt;
+        int event_fd;
+        struct sw_watch *readable, *again, *tick;
+        rd_kafka_message_t *held; /* refused for want of room */
+        bool draining;
+
+        struct sw__kafka_partition *partitions; /* by number */
+        int32_t n_partitions;
+        bool started_once; /* the first partitions were assigned: later ones are new */
+
+        struct sw__kafka_ask ask;
+        bool busy, stopped;
+        atomic_bool stop;
+        int64_t next_discovery_ms, discovery_ms, retry_ms, next_end_check_ms;
+
+        char secret_id[33]; /* of the credentials in use */
+        int64_t next_secret_ms;
+        int64_t told_ms[SW__KAFKA_N_CAUSES]; /* 0: not since it last worked */
+        bool failing;
+        uint64_t messages, bytes, gaps;
+        atomic_uint_fast64_t n_errors;
+};
+
+/* Fills s->rk from the configuration, with name, topic, brokers. */
+int sw__kafka_client_new(struct sw_source_kafka *s, const struct sw_source_kafka_conf *conf, struct sw_err *reterr);
+/* While the credentials are refused: takes new ones when the secret has changed. Call it now and then. */
+void sw__kafka_try_new_secret(struct sw_source_kafka *s);
+/* Says once per cause what is wrong and what to do. */
+void sw__kafka_error(struct sw_source_kafka *s, rd_kafka_resp_err_t err, const char *reason);
+/* Something worked: says so if something was wrong. */
+void sw__kafka_works(struct sw_source_kafka *s);
