@@ -92,7 +92,7 @@ static int client_read_secret(const struct sw_source_kafka *s, struct sw_secret 
         int r = sw_secret_read(&s->secret, ret, reterr);
 
         if (r == SW_SECRET_NOT_HERE)
-                return reterr->code = -SW_ERR_CONFIG;
+                return -SW_ERR_CONFIG;
         if (r < 0)
                 return r;
         while (ret->n > 0 && strchr("\r\n \t", ret->text[ret->n - 1]))
