@@ -17,6 +17,8 @@ struct sw_host {
         uint32_t learned_roles; /* SW_HOST_ROLE bits learned (dc ...) */
         uint32_t served;        /* bit per enum sw_service: answered >= 5 distinct clients OK */
         uint32_t n_pins;
+        uint32_t serial;   /* never reused, unlike the id: baselines are keyed by it */
+        uint32_t n_taints; /* open incidents that name it */
         uint32_t pad;
         uint64_t mac; /* of the NIC that logged it as its own end; 0 = unknown */
         struct sw_etime first_seen, last_seen;
@@ -32,7 +34,8 @@ enum sw_conn_event_type {
         SW_CONN_CLOSED,     /* end of life: outcome and totals are final */
 };
 
-/* Rarity of an edge against the baseline before this connection (detection.md D07), valid after learning. */
+/* Rarity of an edge against the baseline before this connection (detection.md D07), valid after learning. Judged when
+ * the connection opens for administrative classes; for the others only NEW_EDGE is known, from SUCCEEDED on. */
 enum {
         SW_RARE_SRC_CLASS = 1 << 0,  /* source never used this class */
         SW_RARE_DST_CLASS = 1 << 1,  /* destination never received it from the source's segment */

@@ -87,6 +87,22 @@ void sw_table_prefetch(const struct sw_table *t, uint64_t hash)
                 __builtin_prefetch(&t->slots[(uint32_t)hash & t->slot_mask]);
 }
 
+void sw_table_prefetch_entry(const struct sw_table *t, uint64_t hash)
+{
+        uint64_t slot;
+        const char *e;
+
+        if (!t->slots)
+                return;
+        slot = t->slots[(uint32_t)hash & t->slot_mask];
+        if (!slot)
+                return;
+        e = entry_ptr(t, (uint32_t)slot - 1);
+        __builtin_prefetch(e);
+        if (t->spec.entry_size > 64)
+                __builtin_prefetch(e + 64);
+}
+
 /* Slot of a key, or of the empty slot that ends its probe. */
 static uint32_t probe(const struct sw_table *t, const void *key, uint64_t hash)
 {
@@ -336,6 +352,17 @@ void *sw_table_insert(struct sw_table *t, const void *key, bool *ret_created)
 void *sw_table_insert_id(struct sw_table *t, const void *key, bool *ret_created, uint32_t *ret_id)
 {
         return insert(t, key, sw_table_hash(t, key), ret_created, ret_id);
+}
+
+void *sw_table_insert_id_hashed(
+        struct sw_table *t, const void *key, uint64_t hash, bool *ret_created, uint32_t *ret_id)
+{
+        return insert(t, key, hash, ret_created, ret_id);
+}
+
+void *sw_table_find_id_hashed(struct sw_table *t, const void *key, uint64_t hash, uint32_t *ret_id)
+{
+        return find(t, key, hash, ret_id);
 }
 
 void *sw_table_at(const struct sw_table *t, uint32_t id)

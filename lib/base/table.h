@@ -50,6 +50,8 @@ void sw_table_deinit(struct sw_table *t); /* NULL-safe, twice is fine */
 
 uint64_t sw_table_hash(const struct sw_table *t, const void *key);
 void sw_table_prefetch(const struct sw_table *t, uint64_t hash);
+/* Second step, some look-ups after the first: the entry that the (now cached) slot points to. */
+void sw_table_prefetch_entry(const struct sw_table *t, uint64_t hash);
 
 /* NULL if absent. A hit marks the entry as used for the clock. Valid until it is removed or evicted. */
 void *sw_table_find(struct sw_table *t, const void *key);
@@ -65,6 +67,10 @@ uint32_t sw_table_id(const struct sw_table *t, const void *entry); /* O(chunks):
 void *sw_table_at(const struct sw_table *t, uint32_t id);          /* NULL if free or out of range */
 void *sw_table_insert_id(struct sw_table *t, const void *key, bool *ret_created, uint32_t *ret_id);
 void *sw_table_find_id(struct sw_table *t, const void *key, uint32_t *ret_id);
+/* The same with a hash that is known already. */
+void *sw_table_insert_id_hashed(
+        struct sw_table *t, const void *key, uint64_t hash, bool *ret_created, uint32_t *ret_id);
+void *sw_table_find_id_hashed(struct sw_table *t, const void *key, uint64_t hash, uint32_t *ret_id);
 void sw_table_remove_id(struct sw_table *t, uint32_t id);
 void sw_table_pin(struct sw_table *t, uint32_t id, bool pinned); /* pinned entries are never evicted */
 

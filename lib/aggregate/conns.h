@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Connections: five-tuples with their life, folded from tuples in canonical event-time order (design.md 3.3, 3.4;
+ * detection.md 2.1). Found by the five-tuple as logged, so that one look-up serves an ordinary tuple; hosts are looked
+ * up once per life and stay pinned through it.
+ *
+ *   OPEN ── first E ──> ENDED ── 1 s ──> decided ──> LINGER ── 2 min ──> gone
+ *   OPEN ── idle ─────────────────────> decided ──> LINGER
+ *   OPEN, ENDED, new ── D that decides ─────────────> LINGER
+ *   LINGER, or ENDED at the sensor that ended it ── B ──> a new life, OPEN
+ *
+ * Events of one tuple come in the order OPENED, PROGRESSED, WITHDRAWN, SUCCEEDED | FAILED | DENIED, CLOSED. Threads:
+ * one owner. */
+#include "aggregate/order.h"
+#include "aggregate/state.h"
+#include "aggregate/timers.h"
+
+#define SW_CONN_SIDES 4u
+#define SW_CONN_DECIDE_MS SW_SECOND         /* after the first E */
+#define SW_CONN_LINGER_MS (2 * SW_MINUTE)   /* after the decision */
+#define SW_CONN_NOREPLY_MS (60 * SW_SECOND) /* a C without an answer this long after the opening */
+#define SW_CONN_REFUSED_PACKETS 4u          /* forward, at most */
+#define SW_CONN_RPC_MS (120 * SW_SECOND)    /* dynamic ports after 135 or 445 */
+
+/* Header estimate per packet (detection.md 2.1). */
+#define SW_CONN_TCP_HEADER 54u
+#define SW_CONN_UDP_HEADER 28u
+
+/* What one sensor said; a sensor is its fold, whatever the spelling. */
+struct sw_conn_side {
+        uint64_t counters[SW_N_COUNTERS]; /* initiator to responder first */
+        uint32_t sensor;                  /* fold */
+        uint8_t states;                   /* bit per enum sw_state */
+        uint8_t direction;                /* after a turn-round */
+        uint8_t pad[2];
+};
+
+struct sw_conn {
+        struct sw_conn_key key; /* as logged */
+        struct sw_etime opened, last;
+        struct sw_etime due; /* of the timer that counts */
+        uint32_t src, dst;   /* host ids: initiator, responder */
+        uint8_t life, outcome, service, rarity;
+        uint8_t flags, n_sides, best, states;
+        uint32_t pair;                 /* guess for sw_pairs_get */
+        uint32_t rule, sensor;         /* evidence, of the deciding side */
+        uint8_t first_state, first_direction, first_encryption, pad;
+        uint32_t id;
+        struct sw_conn_side sides[SW_CONN_SIDES];
+        uint64_t first_counters[SW_N_COUNTERS];
+};
+
+struct sw_conns_conf {
+        int64_t tcp_idle_ms, udp_idle_ms;
+};
+
+struct sw_conns_limits {
+        size_t table, rpc, timers;
+};
+
+/* Takes each event; 0 or negative (forwarded). */
+typedef int (*sw_conn_sink)(void *ctx, const struct sw_conn_event *ev);
+
+struct sw_conns {
+        struct sw_table table, rpc;
+        struct sw_timers *timers;
+        struct sw_view *view;
+        struct sw_conns_conf conf;
+        sw_conn_sink sink;
+        void *ctx;
+        struct sw_etime at; /* of the event being folded: view->now, or the tuple's own time when it is late */
+        bool late;
+        struct sw_conn_event event; /* scratch */
+        uint8_t tcp_service[65536], udp_service[65536];
+        uint64_t n_opened, n_reversed, n_no_host;
+};
+
+/* view and its state outlive it. */
+int sw_conns_new(struct sw_view *view, const struct sw_conns_conf *conf, const struct sw_conns_limits *limits,
+        const struct sw_hash_key *key, struct sw_conns **ret);
+struct sw_conns *sw_conns_free(struct sw_conns *c);
+
+/* view->now is the tuple's time, or later for a late one. hash: sw_table_hash of its key. */
+int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, uint64_t hash, bool late);
+/* Fires the timer that sw_timers_next(c->timers) announced; view->now is its time. */
+int sw_conns_timer(struct sw_conns *c);
+size_t sw_conns_bytes(const struct sw_conns *c);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Hosts by (realm, address), in two pools: whoever floods source addresses from the Internet can only evict other
+ * Internet hosts. The pool is the top bit of the id. Threads: one owner. */
+#include "aggregate/segs.h"
+
+#define SW_HOSTS_INTERNET_BIT UINT32_C(0x80000000)
+
+struct sw_hosts {
+        struct sw_table internal, internet;
+        struct sw_segs *segs;
+        uint32_t n_serial;
+};
+
+int sw_hosts_init(struct sw_hosts *h, struct sw_segs *segs, size_t internal_bytes, size_t internet_bytes,
+        const struct sw_hash_key *key);
+void sw_hosts_deinit(struct sw_hosts *h);
+
+/* Finds or makes the host; public addresses are always in realm 0. NULL: its pool is full of pinned hosts (counted). */
+struct sw_host *sw_hosts_intern(
+        struct sw_hosts *h, uint16_t realm, const struct sw_addr *a, struct sw_etime now, uint32_t *ret_id);
+struct sw_host *sw_hosts_at(const struct sw_hosts *h, uint32_t id); /* NULL if it was evicted */
+void sw_hosts_pin(struct sw_hosts *h, uint32_t id, bool on);        /* counts */
+void sw_hosts_taint(struct sw_hosts *h, uint32_t id, bool on);      /* counts, and pins */
+/* The NIC of `mac` logged the host as its own end; vnet and subnet name its flow log's target (empty: not a subnet). */
+void sw_hosts_own(struct sw_hosts *h, struct sw_host *host, uint64_t mac, struct sw_str vnet, struct sw_str subnet);
+/* Resolves all hosts again after sw_segs_set_conf; fresh segments inherit learning clocks. */
+void sw_hosts_resolve_again(struct sw_hosts *h);
+uint64_t sw_hosts_count(const struct sw_hosts *h);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What waits for the watermark: tuples in buckets by event second, in chunks from one pool with a byte limit, and the
+ * late ones apart. A second comes out in canonical order (design.md 2). Threads: one owner. */
+#include "aggregate/order.h"
+
+struct sw_reorder_chunk;
+struct sw_reorder_bucket {
+        int64_t second;
+        struct sw_reorder_chunk *head, *tail;
+        uint32_t n, pad;
+};
+
+/* One second, sorted; points into the buffer until the next take. */
+struct sw_reorder_run {
+        struct sw_order_item *items;
+        uint32_t n;
+};
+
+struct sw_reorder {
+        const struct sw_directory *directory;
+        struct sw_table buckets;
+        int64_t *heap; /* seconds that have a bucket, smallest first */
+        uint32_t n_heap, cap_heap;
+        struct sw_reorder_bucket late;
+        struct sw_reorder_chunk *free[2], *taken; /* by size; taken: behind the last run */
+        struct sw_order_item *items, *scratch;
+        uint32_t cap_items;
+        size_t bytes, limit_bytes;
+        uint64_t n_tuples;
+};
+
+int sw_reorder_init(
+        struct sw_reorder *r, const struct sw_directory *d, size_t limit_bytes, const struct sw_hash_key *key);
+void sw_reorder_deinit(struct sw_reorder *r);
+
+enum { SW_REORDER_OK, SW_REORDER_E_FULL /* release the oldest second, then try again */ };
+int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t); /* copied */
+int sw_reorder_add_late(struct sw_reorder *r, const struct sw_otuple *t);
+
+/* Oldest waiting second (late ones not counted); false: none. */
+bool sw_reorder_next(const struct sw_reorder *r, int64_t *ret_second);
+/* Takes the tuples of the oldest second with times <= until; the rest stays. 0 | -SW_ERR_NOMEM. */
+int sw_reorder_take(struct sw_reorder *r, struct sw_etime until, struct sw_reorder_run *ret);
+int sw_reorder_take_late(struct sw_reorder *r, struct sw_reorder_run *ret);
+/* The last run is no longer needed: its memory can take new tuples. */
+void sw_reorder_recycle(struct sw_reorder *r);

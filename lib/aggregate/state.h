@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What stands behind view.h: everything the engine knows, put together once. Only lib/aggregate and lib/engine include
+ * this; detectors and correlation see view.h. */
+#include "aggregate/directory.h"
+#include "aggregate/edges.h"
+#include "aggregate/hosts.h"
+#include "aggregate/pairs.h"
+#include "aggregate/roles.h"
+#include "aggregate/segs.h"
+
+struct sw_state {
+        struct sw_directory directory;
+        struct sw_segs segs;
+        struct sw_hosts hosts;
+        struct sw_edges edges;
+        struct sw_roles roles;
+        struct sw_pairs pairs;
+};
+
+struct sw_view {
+        struct sw_etime now;
+        struct sw_state *state;
+};
+
+/* Bytes each part may take; the plan that divides memory.limit is the engine's. */
+struct sw_state_limits {
+        size_t directory, segs, hosts, hosts_internet, edges, classes, roles, fanout, pairs, sketches;
+};
+
+int sw_state_init(struct sw_state *s, const struct sw_segments *segments, int64_t learning_ms,
+        const struct sw_state_limits *limits, const struct sw_hash_key *key);
+void sw_state_deinit(struct sw_state *s); /* NULL-safe, half-built is fine */
+int sw_state_set_conf(struct sw_state *s, const struct sw_segments *segments, int64_t learning_ms);
+
+struct sw_edge_key sw_state_edge_key(
+        const struct sw_state *s, const struct sw_host *src, const struct sw_host *dst, enum sw_service service);

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregate/timers.h"
+
+#include "base/alloc.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+#define CHUNK_TIMERS 62u
+
+struct sw_timers_chunk {
+        struct sw_timers_chunk *next;
+        uint64_t n;
+        uint64_t items[CHUNK_TIMERS]; /* millisecond << 32 | id */
+};
+
+struct sw_timers *sw_timers_new(size_t limit_bytes)
+{
+        struct sw_timers *t = sw_calloc(1, sizeof(*t));
+
+        if (!t)
+                return NULL;
+        t->bytes = sizeof(*t);
+        t->limit_bytes = limit_bytes;
+        return t;
+}
+
+static void free_chain(struct sw_timers_chunk *c)
+{
+        while (c) {
+                struct sw_timers_chunk *next = c->next;
+
+                sw_free(c);
+                c = next;
+        }
+}
+
+struct sw_timers *sw_timers_free(struct sw_timers *t)
+{
+        uint32_t i;
+
+        if (!t)
+                return NULL;
+        for (i = 0; i < SW_TIMERS_BUCKETS; i++)
+                free_chain(t->buckets[i].head);
+        free_chain(t->free);
+        sw_free(t->due);
+        sw_free(t);
+        return NULL;
+}
+
+static struct sw_timers_chunk *timers_chunk(struct sw_timers *t)
+{
+        struct sw_timers_chunk *c = t->free;
+
+        if (c) {
+                t->free = c->next;
+        } else {
+                if (t->bytes + sizeof(*c) > t->limit_bytes)
+                        return NULL;
+                c = sw_alloc(sizeof(*c));
+                if (!c)
+                        return NULL;
+                t->bytes += sizeof(*c);
+        }
+        c->next = NULL;
+        c->n = 0;
+        return c;
+}
+
+/* The second that is being fired is an array by now: keeps it sorted, behind its equals. */
+static bool arm_loaded(struct sw_timers *t, uint64_t item)
+{
+        uint32_t i;
+
+        if (t->n_due == t->cap_due) {
+                uint32_t cap = t->cap_due + 64;
+                uint64_t *due = sw_realloc_array(t->due, cap, sizeof(*due));
+
+                if (!due)
+                        return false;
+                t->bytes += (cap - t->cap_due) * sizeof(*due);
+                t->due = due;
+                t->cap_due = cap;
+        }
+        for (i = t->n_due++; i > t->next_due && t->due[i - 1] >> 32 > item >> 32; i--)
+                t->due[i] = t->due[i - 1];
+        t->due[i] = item;
+        return true;
+}
+
+static bool arm_bucket(struct sw_timers *t, uint32_t i, uint64_t item)
+{
+        struct sw_timers_chunk *c = t->buckets[i].tail;
+
+        if (!c || c->n == CHUNK_TIMERS) {
+                c = timers_chunk(t);
+                if (!c)
+                        return false;
+                if (t->buckets[i].tail)
+                        t->buckets[i].tail->next = c;
+                else
+                        t->buckets[i].head = c;
+                t->buckets[i].tail = c;
+                t->occupied[i / 64] |= UINT64_C(1) << (i % 64);
+        }
+        c->items[c->n++] = item;
+        return true;
+}
+
+struct sw_etime sw_timers_arm(struct sw_timers *t, struct sw_etime now, struct sw_etime at, uint32_t id)
+{
+        uint64_t item;
+        bool ok;
+
+        assert(at.ms > now.ms);
+        if (at.ms > now.ms + SW_TIMERS_MAX_MS)
+                at.ms = now.ms + SW_TIMERS_MAX_MS;
+        /* Everything before now has fired, so a turn of the wheel is counted from here. */
+        if (t->second < now.ms / SW_SECOND) {
+                assert(!t->loaded || t->next_due == t->n_due);
+                t->loaded = false;
+                t->second = now.ms / SW_SECOND;
+        }
+        item = (uint64_t)(at.ms % SW_SECOND) << 32 | id;
+        if (t->loaded && at.ms / SW_SECOND == t->second)
+                ok = arm_loaded(t, item);
+        else
+                ok = arm_bucket(t, (uint32_t)(at.ms / SW_SECOND % SW_TIMERS_BUCKETS), item);
+        t->n_armed += ok;
+        t->n_dropped += !ok;
+        return at;
+}
+
+/* Stable counting sort by millisecond: order of arming stays among equals. */
+static bool load(struct sw_timers *t, uint32_t i)
+{
+        struct sw_timers_chunk *c, *next;
+        uint32_t start[SW_SECOND + 1] = { 0 }, n = 0, k;
+
+        for (c = t->buckets[i].head; c; c = c->next) {
+                n += (uint32_t)c->n;
+                for (k = 0; k < c->n; k++)
+                        start[(c->items[k] >> 32) + 1]++;
+        }
+        if (n > t->cap_due) {
+                uint64_t *due = sw_realloc_array(t->due, n, sizeof(*due));
+
+                if (!due)
+                        return false;
+                t->bytes += (n - t->cap_due) * sizeof(*due);
+                t->due = due;
+                t->cap_due = n;
+        }
+        for (k = 1; k < SW_SECOND; k++)
+                start[k] += start[k - 1];
+        for (c = t->buckets[i].head; c; c = next) {
+                next = c->next;
+                for (k = 0; k < c->n; k++)
+                        t->due[start[c->items[k] >> 32]++] = c->items[k];
+                c->next = t->free;
+                t->free = c;
+        }
+        t->buckets[i].head = t->buckets[i].tail = NULL;
+        t->occupied[i / 64] &= ~(UINT64_C(1) << (i % 64));
+        t->n_due = n;
+        t->next_due = 0;
+        t->loaded = true;
+        return true;
+}
+
+bool sw_timers_next_second(const struct sw_timers *t, int64_t *ret)
+{
+        uint32_t i = (uint32_t)(t->second % SW_TIMERS_BUCKETS), steps = 0;
+
+        if (t->loaded && t->next_due < t->n_due) {
+                *ret = t->second;
+                return true;
+        }
+        if (t->n_armed == 0)
+                return false;
+        while (steps < SW_TIMERS_BUCKETS) {
+                uint64_t word = t->occupied[i / 64] >> (i % 64);
+
+                if (word) {
+                        steps += (uint32_t)__builtin_ctzll(word);
+                        if (steps >= SW_TIMERS_BUCKETS)
+                                return false;
+                        *ret = t->second + steps;
+                        return true;
+                }
+                steps += 64 - i % 64;
+                i = (i + 64 - i % 64) % SW_TIMERS_BUCKETS;
+        }
+        return false;
+}
+
+struct sw_etime sw_timers_next(struct sw_timers *t, struct sw_etime limit)
+{
+        int64_t second;
+
+        for (;;) {
+                if (t->loaded) {
+                        struct sw_etime at;
+
+                        if (t->next_due == t->n_due) {
+                                if (t->second >= limit.ms / SW_SECOND)
+                                        return SW_ETIME_NONE;
+                                t->loaded = false;
+                                t->second++;
+                                continue;
+                        }
+                        at.ms = t->second * SW_SECOND + (int64_t)(t->due[t->next_due] >> 32);
+                        return at.ms <= limit.ms ? at : SW_ETIME_NONE;
+                }
+                if (!sw_timers_next_second(t, &second) || second * SW_SECOND > limit.ms)
+                        return SW_ETIME_NONE;
+                t->second = second;
+                if (!load(t, (uint32_t)(second % SW_TIMERS_BUCKETS)))
+                        return SW_ETIME_NONE;
+        }
+}
+
+uint32_t sw_timers_pop(struct sw_timers *t)
+{
+        assert(t->loaded && t->next_due < t->n_due);
+        t->n_armed--;
+        return (uint32_t)t->due[t->next_due++];
+}
