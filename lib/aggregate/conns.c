@@ -25,8 +25,8 @@ static void conns_on_evict(void *ctx, void *entry)
         struct sw_conns *c = ctx;
         const struct sw_conn *x = entry;
 
-        sw_hosts_pin(&c->view->state->hosts, x->src, false);
-        sw_hosts_pin(&c->view->state->hosts, x->dst, false);
+        sw_hosts_pin(&c->view->world->hosts, x->src, false);
+        sw_hosts_pin(&c->view->world->hosts, x->dst, false);
 }
 
 static void fill_services(struct sw_conns *c)
@@ -120,7 +120,7 @@ static void fill_evidence(const struct sw_conn *x, const struct sw_conn_event *e
 static int conns_emit(struct sw_conns *c, const struct sw_conn *x, enum sw_conn_event_type type, const uint64_t *delta)
 {
         struct sw_conn_event *ev = &c->event;
-        const struct sw_state *s = c->view->state;
+        const struct sw_world *s = c->view->world;
         struct sw_payload payload;
 
         ev->type = type;
@@ -177,7 +177,7 @@ static bool is_turned(const struct sw_conns *c, const struct sw_otuple *t)
         const struct sw_conn_key *k = &t->key;
 
         return (t->state == SW_STATE_CONTINUE || t->state == SW_STATE_END) && k->sport < 32768 && k->dport >= 32768 &&
-                port_service(c, k->proto, k->sport) != SW_SERVICE_OTHER;
+               port_service(c, k->proto, k->sport) != SW_SERVICE_OTHER;
 }
 
 /* Class of the connection; remembers 135 and 445 so that dynamic ports that follow are known as RPC. */
@@ -216,7 +216,7 @@ static struct folded orient(const struct sw_conns *c, const struct sw_otuple *t,
 {
         struct folded f = { .t = t, .direction = t->direction };
 
-        f.fold = sw_directory_sensor_at(&c->view->state->directory, t->sensor)->fold;
+        f.fold = sw_directory_sensor_at(&c->view->world->directory, t->sensor)->fold;
         memcpy(f.counters, t->counters, sizeof(f.counters));
         if (turned) {
                 f.counters[SW_PACKETS_FWD] = t->counters[SW_PACKETS_REV];
@@ -225,16 +225,15 @@ static struct folded orient(const struct sw_conns *c, const struct sw_otuple *t,
                 f.counters[SW_BYTES_REV] = t->counters[SW_BYTES_FWD];
                 f.direction = t->direction == SW_INBOUND ? SW_OUTBOUND : SW_INBOUND;
         }
-        f.known = t->counters_present &&
-                (t->state == SW_STATE_CONTINUE || t->state == SW_STATE_END ||
-                        (t->counters[0] | t->counters[1] | t->counters[2] | t->counters[3]));
+        f.known = t->counters_present && (t->state == SW_STATE_CONTINUE || t->state == SW_STATE_END ||
+                                                 (t->counters[0] | t->counters[1] | t->counters[2] | t->counters[3]));
         return f;
 }
 
 static void own_end(struct sw_conns *c, const struct sw_conn *x, const struct folded *f)
 {
-        const struct sw_directory_sensor *s = sw_directory_sensor_at(&c->view->state->directory, f->t->sensor);
-        struct sw_hosts *hosts = &c->view->state->hosts;
+        const struct sw_directory_sensor *s = sw_directory_sensor_at(&c->view->world->directory, f->t->sensor);
+        struct sw_hosts *hosts = &c->view->world->hosts;
         struct sw_host *own = sw_hosts_at(hosts, f->direction == SW_OUTBOUND ? x->src : x->dst);
         struct sw_str vnet = SW_STR_NULL, subnet = SW_STR_NULL;
 
@@ -268,7 +267,7 @@ static void conn_reset(struct sw_conns *c, struct sw_conn *x, const struct folde
 static struct sw_pair *conns_pair(
         struct sw_conns *c, struct sw_conn *x, const struct sw_host *src, const struct sw_host *dst)
 {
-        struct sw_state *s = c->view->state;
+        struct sw_world *s = c->view->world;
 
         return sw_pairs_get(
                 &s->pairs, sw_segs_serial(&s->segs, src->segment), sw_segs_serial(&s->segs, dst->segment), &x->pair);
@@ -277,7 +276,7 @@ static struct sw_pair *conns_pair(
 /* First tuple of a life: who, to whom, what class, how rare; OPENED unless it is denied at once. */
 static int conns_begin(struct sw_conns *c, struct sw_conn *x, const struct folded *f, bool turned)
 {
-        struct sw_state *s = c->view->state;
+        struct sw_world *s = c->view->world;
         const struct sw_host *src, *dst;
         struct sw_edge_key key;
         struct sw_pair *pair;
@@ -293,7 +292,7 @@ static int conns_begin(struct sw_conns *c, struct sw_conn *x, const struct folde
         sw_segs_touch(&s->segs, dst->segment, c->view->now);
         x->service = (uint8_t)conns_service(c, src, dst, x->key.proto, turned ? x->key.sport : x->key.dport);
         if (sw_service_is_admin((enum sw_service)x->service) && !denied) {
-                key = sw_state_edge_key(s, src, dst, (enum sw_service)x->service);
+                key = sw_world_edge_key(s, src, dst, (enum sw_service)x->service);
                 x->rarity = (uint8_t)sw_edges_rarity(&s->edges, &key, c->view->now, true);
                 if (!(dst->served >> x->service & 1))
                         x->rarity |= SW_RARE_NOT_SERVER;
@@ -314,7 +313,7 @@ static int conns_begin(struct sw_conns *c, struct sw_conn *x, const struct folde
 static void conns_insert(
         struct sw_conns *c, const struct sw_otuple *t, uint64_t hash, bool turned, struct sw_conn **ret)
 {
-        struct sw_hosts *hosts = &c->view->state->hosts;
+        struct sw_hosts *hosts = &c->view->world->hosts;
         const struct sw_addr *from = turned ? &t->key.dst : &t->key.src, *to = turned ? &t->key.src : &t->key.dst;
         struct sw_conn *x;
         uint32_t id, src, dst;
@@ -347,8 +346,8 @@ static void conns_insert(
 
 static void conns_remove(struct sw_conns *c, struct sw_conn *x)
 {
-        sw_hosts_pin(&c->view->state->hosts, x->src, false);
-        sw_hosts_pin(&c->view->state->hosts, x->dst, false);
+        sw_hosts_pin(&c->view->world->hosts, x->src, false);
+        sw_hosts_pin(&c->view->world->hosts, x->dst, false);
         sw_table_remove_id(&c->table, x->id);
 }
 
@@ -374,11 +373,13 @@ static uint64_t side_packets(const struct sw_conn_side *s)
 {
         uint64_t sum;
 
-        return __builtin_add_overflow(s->counters[SW_PACKETS_FWD], s->counters[SW_PACKETS_REV], &sum) ? UINT64_MAX : sum;
+        return __builtin_add_overflow(s->counters[SW_PACKETS_FWD], s->counters[SW_PACKETS_REV], &sum) ? UINT64_MAX
+                                                                                                      : sum;
 }
 
 /* Adds a tuple to its sensor and tells by how much the volume, which is that of the largest sensor, grew. */
-static bool conns_count(struct sw_conns *c, struct sw_conn *x, const struct folded *f, uint64_t ret_delta[SW_N_COUNTERS])
+static bool conns_count(
+        struct sw_conns *c, struct sw_conn *x, const struct folded *f, uint64_t ret_delta[SW_N_COUNTERS])
 {
         struct sw_conn_side *side = conn_side(c, x, f);
         uint64_t before[SW_N_COUNTERS];
@@ -409,7 +410,7 @@ static bool conns_count(struct sw_conns *c, struct sw_conn *x, const struct fold
 
 static void pair_totals(struct sw_conns *c, struct sw_conn *x, const uint64_t delta[SW_N_COUNTERS])
 {
-        struct sw_hosts *hosts = &c->view->state->hosts;
+        struct sw_hosts *hosts = &c->view->world->hosts;
         struct sw_pair *pair = conns_pair(c, x, sw_hosts_at(hosts, x->src), sw_hosts_at(hosts, x->dst));
         unsigned i;
 
@@ -420,10 +421,10 @@ static void pair_totals(struct sw_conns *c, struct sw_conn *x, const uint64_t de
 /* What an OK connection teaches, after its event, so that detectors judge it by what was known before. */
 static void conns_learn(struct sw_conns *c, const struct sw_conn *x)
 {
-        struct sw_state *s = c->view->state;
+        struct sw_world *s = c->view->world;
         struct sw_host *src = sw_hosts_at(&s->hosts, x->src), *dst = sw_hosts_at(&s->hosts, x->dst);
         enum sw_service service = (enum sw_service)x->service;
-        struct sw_edge_key key = sw_state_edge_key(s, src, dst, service);
+        struct sw_edge_key key = sw_world_edge_key(s, src, dst, service);
         bool tainted = src->n_taints > 0;
 
         sw_edges_learn(&s->edges, &key, c->at, tainted);
@@ -433,7 +434,7 @@ static void conns_learn(struct sw_conns *c, const struct sw_conn *x)
 
 static int conns_succeed(struct sw_conns *c, struct sw_conn *x)
 {
-        struct sw_state *s = c->view->state;
+        struct sw_world *s = c->view->world;
         struct sw_edge_key key;
         int r;
 
@@ -444,7 +445,7 @@ static int conns_succeed(struct sw_conns *c, struct sw_conn *x)
                         return r;
         }
         if (!sw_service_is_admin((enum sw_service)x->service)) {
-                key = sw_state_edge_key(
+                key = sw_world_edge_key(
                         s, sw_hosts_at(&s->hosts, x->src), sw_hosts_at(&s->hosts, x->dst), (enum sw_service)x->service);
                 x->rarity = (uint8_t)sw_edges_rarity(&s->edges, &key, c->view->now, false);
         }
@@ -459,7 +460,7 @@ static int conns_succeed(struct sw_conns *c, struct sw_conn *x)
 /* From here on the five-tuple only lingers. */
 static int conns_close(struct sw_conns *c, struct sw_conn *x)
 {
-        struct sw_hosts *hosts = &c->view->state->hosts;
+        struct sw_hosts *hosts = &c->view->world->hosts;
         struct sw_host *src = sw_hosts_at(hosts, x->src), *dst = sw_hosts_at(hosts, x->dst);
 
         x->life = LIFE_LINGER;
@@ -472,9 +473,9 @@ static int conns_close(struct sw_conns *c, struct sw_conn *x)
 /* End or idle: the counters decide. */
 static int conns_decide(struct sw_conns *c, struct sw_conn *x)
 {
-        enum sw_outcome outcome = x->flags & FLAG_SUCCEEDED ?
-                SW_OUTCOME_OK :
-                sw_outcome_final(x->key.proto, conn_total(x), x->flags & FLAG_KNOWN);
+        enum sw_outcome outcome = x->flags & FLAG_SUCCEEDED
+                                          ? SW_OUTCOME_OK
+                                          : sw_outcome_final(x->key.proto, conn_total(x), x->flags & FLAG_KNOWN);
         int r = 0;
 
         if (outcome == SW_OUTCOME_OK && !(x->flags & FLAG_SUCCEEDED))
@@ -503,7 +504,7 @@ static bool denial_decides(const struct sw_conn *x, const struct folded *f)
 
 static int conns_deny(struct sw_conns *c, struct sw_conn *x, const struct folded *f)
 {
-        struct sw_hosts *hosts = &c->view->state->hosts;
+        struct sw_hosts *hosts = &c->view->world->hosts;
         struct sw_pair *pair = conns_pair(c, x, sw_hosts_at(hosts, x->src), sw_hosts_at(hosts, x->dst));
         int r;
 

@@ -12,7 +12,7 @@
  * Events of one tuple come in the order OPENED, PROGRESSED, WITHDRAWN, SUCCEEDED | FAILED | DENIED, CLOSED. Threads:
  * one owner. */
 #include "aggregate/order.h"
-#include "aggregate/state.h"
+#include "aggregate/world.h"
 #include "aggregate/timers.h"
 
 #define SW_CONN_SIDES 4u
@@ -42,8 +42,8 @@ struct sw_conn {
         uint32_t src, dst;   /* host ids: initiator, responder */
         uint8_t life, outcome, service, rarity;
         uint8_t flags, n_sides, best, states;
-        uint32_t pair;                 /* guess for sw_pairs_get */
-        uint32_t rule, sensor;         /* evidence, of the deciding side */
+        uint32_t pair;         /* guess for sw_pairs_get */
+        uint32_t rule, sensor; /* evidence, of the deciding side */
         uint8_t first_state, first_direction, first_encryption, pad;
         uint32_t id;
         struct sw_conn_side sides[SW_CONN_SIDES];

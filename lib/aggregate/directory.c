@@ -257,5 +257,5 @@ static bool after_word(struct sw_str s, struct sw_str word, struct sw_str *ret)
 bool sw_directory_subnet(struct sw_str target, struct sw_str *ret_vnet, struct sw_str *ret_subnet)
 {
         return after_word(target, SW_STR("/virtualnetworks/"), ret_vnet) &&
-                after_word(target, SW_STR("/subnets/"), ret_subnet);
+               after_word(target, SW_STR("/subnets/"), ret_subnet);
 }

@@ -14,7 +14,6 @@ struct sw_edge {
         uint16_t pad;
         uint32_t days;      /* bit i: seen on last_day - i */
         uint32_t first_sec; /* of event time */
-        uint32_t pad2;
 };
 
 struct sw_edges {

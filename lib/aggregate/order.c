@@ -29,7 +29,7 @@ uint64_t sw_order_prefix(const struct sw_otuple *t)
         uint64_t src_rank = addr_rank(&t->key.src, &src), dst_rank, key;
 
         key = (uint64_t)(t->time.ms % SW_SECOND) << 54 | (uint64_t)t->state << 52 | src_rank << 50 |
-                (uint64_t)src << 18;
+              (uint64_t)src << 18;
         /* Only a v4 source is told completely by its bits, so only then may the destination follow. */
         if (src_rank != 1)
                 return key;

@@ -16,7 +16,8 @@ static const struct sw_table_spec bucket_spec = {
         .name = "reorder_seconds", .version = 1, .entry_size = sizeof(struct sw_reorder_bucket), .key_size = 8
 };
 
-int sw_reorder_init(struct sw_reorder *r, const struct sw_directory *d, size_t limit_bytes, const struct sw_hash_key *key)
+int sw_reorder_init(
+        struct sw_reorder *r, const struct sw_directory *d, size_t limit_bytes, const struct sw_hash_key *key)
 {
         *r = (struct sw_reorder){ .directory = d, .limit_bytes = limit_bytes };
         return sw_table_init(&r->buckets, &bucket_spec, limit_bytes, key, NULL);

@@ -89,11 +89,10 @@ static void role_day(struct role_row *row, uint32_t today)
         }
 }
 
-static void learn_server(
-        struct sw_roles *r, const struct sw_host *src, struct sw_host *dst, enum sw_service service)
+static void learn_server(struct sw_roles *r, const struct sw_host *src, struct sw_host *dst, enum sw_service service)
 {
-        const uint32_t dc = UINT32_C(1) << SW_SERVICE_KRB | UINT32_C(1) << SW_SERVICE_LDAP |
-                UINT32_C(1) << SW_SERVICE_SMB;
+        const uint32_t dc =
+                UINT32_C(1) << SW_SERVICE_KRB | UINT32_C(1) << SW_SERVICE_LDAP | UINT32_C(1) << SW_SERVICE_SMB;
         const struct role_row *row;
 
         if (dst->served >> service & 1)
@@ -161,8 +160,8 @@ static void learn_fanout(struct sw_roles *r, uint32_t src, uint32_t dst, enum sw
                 f->today_max = (uint16_t)width;
 }
 
-void sw_roles_learn(
-        struct sw_roles *r, const struct sw_host *src, struct sw_host *dst, enum sw_service service, struct sw_etime now)
+void sw_roles_learn(struct sw_roles *r, const struct sw_host *src, struct sw_host *dst, enum sw_service service,
+        struct sw_etime now)
 {
         struct role_row *row;
 

@@ -6,7 +6,7 @@
 #include "aggregate/view.h"
 #include "base/table.h"
 
-#define SW_ROLES_CLIENTS 5u      /* distinct clients that make a server, and destinations that make an admin source */
+#define SW_ROLES_CLIENTS 5u /* distinct clients that make a server, and destinations that make an admin source */
 #define SW_ROLES_ADMIN_DAYS 3u
 #define SW_ROLES_FANOUT_EXACT 24u /* beyond it the width is an upper bound */
 #define SW_ROLES_FANOUT_MS (10 * SW_MINUTE)
@@ -19,8 +19,8 @@ int sw_roles_init(struct sw_roles *r, size_t progress_bytes, size_t fanout_bytes
 void sw_roles_deinit(struct sw_roles *r);
 
 /* An OK connection of `service` from src to dst, neither tainted. Updates dst's served and learned_roles. */
-void sw_roles_learn(
-        struct sw_roles *r, const struct sw_host *src, struct sw_host *dst, enum sw_service service, struct sw_etime now);
+void sw_roles_learn(struct sw_roles *r, const struct sw_host *src, struct sw_host *dst, enum sw_service service,
+        struct sw_etime now);
 bool sw_roles_is_admin(struct sw_roles *r, uint32_t src_serial, enum sw_service service, struct sw_etime now);
 /* Widest window of the days before today, at most 30 (up to 39 back, in steps of ten). */
 uint32_t sw_roles_fanout_max(struct sw_roles *r, uint32_t src_serial, enum sw_service service, struct sw_etime now);

@@ -225,5 +225,5 @@ void sw_segs_inherit(struct sw_segs *s, uint32_t id, struct sw_etime start)
 size_t sw_segs_bytes(const struct sw_segs *s)
 {
         return s->names.bytes + s->texts.used_bytes + s->cap_implicit * sizeof(*s->implicit) +
-                s->n_serials * sizeof(*s->serials);
+               s->n_serials * sizeof(*s->serials);
 }

@@ -79,6 +79,15 @@ struct sw_engine *sw_engine_free(struct sw_engine *e);
 /* Appends to *ret_do (reset by the caller). 0 or negative: the engine must not be used again. */
 int sw_engine_step(struct sw_engine *e, const struct sw_event *ev, struct sw_actions *ret_do);
 
+/* Sees every connection event before the detectors, and every signal before correlation: for tests and explanations.
+ * Functions may be NULL; they return 0 or negative (stops the step). */
+struct sw_engine_tap {
+        int (*on_event)(void *ctx, const struct sw_view *v, const struct sw_conn_event *ev);
+        int (*on_signal)(void *ctx, const struct sw_view *v, const struct sw_signal *s);
+        void *ctx;
+};
+void sw_engine_set_tap(struct sw_engine *e, const struct sw_engine_tap *tap);
+
 /* Newest believed event time of a partition (held times do not count); NONE if it never had a record. */
 struct sw_etime sw_engine_newest(const struct sw_engine *e, uint32_t partition);
 struct sw_etime sw_engine_watermark(const struct sw_engine *e); /* last released; NONE before the first */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "aggregate/state.h"
+#include "aggregate/world.h"
 
-int sw_state_init(struct sw_state *s, const struct sw_segments *segments, int64_t learning_ms,
-        const struct sw_state_limits *limits, const struct sw_hash_key *key)
+int sw_world_init(struct sw_world *s, const struct sw_segments *segments, int64_t learning_ms,
+        const struct sw_world_limits *limits, const struct sw_hash_key *key)
 {
         int r;
 
-        *s = (struct sw_state){ 0 };
+        *s = (struct sw_world){ 0 };
         r = sw_directory_init(&s->directory, limits->directory, key);
         if (r == 0)
                 r = sw_segs_init(&s->segs, segments, learning_ms, limits->segs, key);
@@ -21,7 +21,7 @@ int sw_state_init(struct sw_state *s, const struct sw_segments *segments, int64_
         return r;
 }
 
-void sw_state_deinit(struct sw_state *s)
+void sw_world_deinit(struct sw_world *s)
 {
         if (!s)
                 return;
@@ -33,7 +33,7 @@ void sw_state_deinit(struct sw_state *s)
         sw_directory_deinit(&s->directory);
 }
 
-int sw_state_set_conf(struct sw_state *s, const struct sw_segments *segments, int64_t learning_ms)
+int sw_world_set_conf(struct sw_world *s, const struct sw_segments *segments, int64_t learning_ms)
 {
         int r = sw_segs_set_conf(&s->segs, segments, learning_ms);
 
@@ -44,8 +44,8 @@ int sw_state_set_conf(struct sw_state *s, const struct sw_segments *segments, in
         return 0;
 }
 
-struct sw_edge_key sw_state_edge_key(
-        const struct sw_state *s, const struct sw_host *src, const struct sw_host *dst, enum sw_service service)
+struct sw_edge_key sw_world_edge_key(
+        const struct sw_world *s, const struct sw_host *src, const struct sw_host *dst, enum sw_service service)
 {
         return (struct sw_edge_key){
                 .src = src->serial,
@@ -63,23 +63,23 @@ struct sw_etime sw_view_now(const struct sw_view *v)
 
 const struct sw_segments *sw_view_segments(const struct sw_view *v)
 {
-        return v->state->segs.conf;
+        return v->world->segs.conf;
 }
 
 const struct sw_segment *sw_view_segment(const struct sw_view *v, uint32_t id)
 {
-        return sw_segs_get(&v->state->segs, id);
+        return sw_segs_get(&v->world->segs, id);
 }
 
 const struct sw_host *sw_view_host(const struct sw_view *v, uint32_t id)
 {
-        return sw_hosts_at(&v->state->hosts, id);
+        return sw_hosts_at(&v->world->hosts, id);
 }
 
 bool sw_view_learning(const struct sw_view *v, uint32_t segment, struct sw_etime *ret_until)
 {
         struct sw_etime until = SW_ETIME_NONE;
-        bool learning = sw_segs_learning(&v->state->segs, segment, v->now, &until);
+        bool learning = sw_segs_learning(&v->world->segs, segment, v->now, &until);
 
         if (ret_until)
                 *ret_until = until;
@@ -94,32 +94,32 @@ bool sw_view_edge(
 
         if (!a || !b)
                 return false;
-        key = sw_state_edge_key(v->state, a, b, service);
-        return sw_edges_get(&v->state->edges, &key, v->now, ret);
+        key = sw_world_edge_key(v->world, a, b, service);
+        return sw_edges_get(&v->world->edges, &key, v->now, ret);
 }
 
 uint32_t sw_view_fanout_max(const struct sw_view *v, uint32_t src, enum sw_service service)
 {
         const struct sw_host *h = sw_view_host(v, src);
 
-        return h ? sw_roles_fanout_max(&v->state->roles, h->serial, service, v->now) : 0;
+        return h ? sw_roles_fanout_max(&v->world->roles, h->serial, service, v->now) : 0;
 }
 
 bool sw_view_is_admin_source(const struct sw_view *v, uint32_t src, enum sw_service service)
 {
         const struct sw_host *h = sw_view_host(v, src);
 
-        return h && sw_roles_is_admin(&v->state->roles, h->serial, service, v->now);
+        return h && sw_roles_is_admin(&v->world->roles, h->serial, service, v->now);
 }
 
 struct sw_rule sw_view_rule(const struct sw_view *v, uint32_t rule)
 {
-        return sw_directory_rule_at(&v->state->directory, rule);
+        return sw_directory_rule_at(&v->world->directory, rule);
 }
 
 struct sw_sensor sw_view_sensor(const struct sw_view *v, uint32_t sensor)
 {
-        const struct sw_directory_sensor *s = sw_directory_sensor_at(&v->state->directory, sensor);
+        const struct sw_directory_sensor *s = sw_directory_sensor_at(&v->world->directory, sensor);
 
         return (struct sw_sensor){
                 .flow_log = { s->flow_log, s->n_flow_log },
@@ -131,5 +131,5 @@ struct sw_sensor sw_view_sensor(const struct sw_view *v, uint32_t sensor)
 
 void sw_view_taint(struct sw_view *v, uint32_t host, bool on)
 {
-        sw_hosts_taint(&v->state->hosts, host, on);
+        sw_hosts_taint(&v->world->hosts, host, on);
 }

@@ -9,7 +9,7 @@
 #include "aggregate/roles.h"
 #include "aggregate/segs.h"
 
-struct sw_state {
+struct sw_world {
         struct sw_directory directory;
         struct sw_segs segs;
         struct sw_hosts hosts;
@@ -20,18 +20,18 @@ struct sw_state {
 
 struct sw_view {
         struct sw_etime now;
-        struct sw_state *state;
+        struct sw_world *world;
 };
 
 /* Bytes each part may take; the plan that divides memory.limit is the engine's. */
-struct sw_state_limits {
+struct sw_world_limits {
         size_t directory, segs, hosts, hosts_internet, edges, classes, roles, fanout, pairs, sketches;
 };
 
-int sw_state_init(struct sw_state *s, const struct sw_segments *segments, int64_t learning_ms,
-        const struct sw_state_limits *limits, const struct sw_hash_key *key);
-void sw_state_deinit(struct sw_state *s); /* NULL-safe, half-built is fine */
-int sw_state_set_conf(struct sw_state *s, const struct sw_segments *segments, int64_t learning_ms);
+int sw_world_init(struct sw_world *s, const struct sw_segments *segments, int64_t learning_ms,
+        const struct sw_world_limits *limits, const struct sw_hash_key *key);
+void sw_world_deinit(struct sw_world *s); /* NULL-safe, half-built is fine */
+int sw_world_set_conf(struct sw_world *s, const struct sw_segments *segments, int64_t learning_ms);
 
-struct sw_edge_key sw_state_edge_key(
-        const struct sw_state *s, const struct sw_host *src, const struct sw_host *dst, enum sw_service service);
+struct sw_edge_key sw_world_edge_key(
+        const struct sw_world *s, const struct sw_host *src, const struct sw_host *dst, enum sw_service service);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Inside of the engine, shared by engine.c (life), ingest.c (batches), release.c (watermark) and report.c. */
+#include "aggregate/conns.h"
+#include "aggregate/dedupe.h"
+#include "aggregate/reorder.h"
+#include "engine/engine.h"
+#include "engine/hold.h"
+#include "engine/plan.h"
+
+struct sw_engine {
+        struct sw_core_conf conf;
+        struct sw_segments *none; /* stands in while no segments are configured */
+        struct sw_world world;
+        struct sw_view view; /* .now: event time of what is being folded; NONE before the first tuple */
+        struct sw_conns *conns;
+        struct sw_reorder reorder;
+        struct sw_dedupe dedupe;
+        struct sw_hold hold;
+        struct sw_detect detect;
+        struct sw_correlate *correlate;
+        struct sw_etime correlate_next;
+        int64_t next_minute; /* event time, ms */
+        struct sw_signals signals;
+        struct sw_engine_stats stats;
+        struct sw_engine_tap tap;
+        struct sw_etime *newest; /* per partition */
+        uint32_t n_newest;
+        struct sw_etime released, wall;
+        bool cold;
+        struct sw_actions *out; /* of the current step */
+        struct sw_finding finding;
+        struct sw_buf sentence;
+        struct sw_etime signal_time; /* of the last signal line, */
+        uint32_t signal_number;      /* and how many had that time */
+        /* of the current batch */
+        uint32_t *rule_ids;
+        uint32_t n_rule_ids;
+        uint32_t partition;
+};
+
+int sw__engine_ingest(struct sw_engine *e, const struct sw_batch *b, uint32_t partition, struct sw_etime carrier);
+int sw__engine_release(struct sw_engine *e, struct sw_etime watermark);
+/* The same without looking at held tuples; watermark is not before the last. */
+int sw__engine_fold(struct sw_engine *e, struct sw_etime watermark);
+/* Connection events arrive here; ctx is the engine. */
+int sw__engine_event(void *ctx, const struct sw_conn_event *ev);
+/* Writes and correlates what detectors appended to e->signals. */
+int sw__engine_signals(struct sw_engine *e);
+/* A tuple at its place: late list, or reorder buffer. */
+int sw__engine_add(struct sw_engine *e, const struct sw_otuple *t);
+int sw__engine_finding(void *ctx, const struct sw_finding *f);

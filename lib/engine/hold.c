@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/hold.h"
+
+#define RECORDS_IN_A_ROW 3u
+
+void sw_hold_init(struct sw_hold *h, int64_t within_ms, size_t limit_bytes)
+{
+        *h = (struct sw_hold){ .within_ms = within_ms, .limit_bytes = limit_bytes };
+}
+
+void sw_hold_deinit(struct sw_hold *h)
+{
+        sw_free(h->items);
+        h->items = NULL;
+        h->n = h->cap = 0;
+}
+
+void sw_hold_interrupt(struct sw_hold *h)
+{
+        h->n_run = 0;
+}
+
+static bool is_near(const struct sw_hold *h, struct sw_etime a, struct sw_etime b)
+{
+        return a.ms > b.ms ? a.ms - b.ms <= h->within_ms : b.ms - a.ms <= h->within_ms;
+}
+
+bool sw_hold_ask(struct sw_hold *h, uint32_t fold, struct sw_etime time)
+{
+        uint32_t i;
+
+        for (i = 0; i < h->n; i++)
+                if (h->items[i].fold != fold && is_near(h, h->items[i].tuple.time, time)) {
+                        h->n_run = 0;
+                        return true;
+                }
+        if (h->n_run && (h->run_fold != fold || !is_near(h, h->run_time, time)))
+                h->n_run = 0;
+        if (h->n_run == 0) {
+                h->run_fold = fold;
+                h->run_time = time;
+        }
+        if (++h->n_run < RECORDS_IN_A_ROW)
+                return false;
+        h->n_run = 0;
+        return true;
+}
+
+int sw_hold_add(struct sw_hold *h, const struct sw_otuple *t, uint32_t partition, uint32_t fold)
+{
+        if (h->n == h->cap) {
+                uint32_t cap = h->cap ? h->cap * 2 : 64;
+                struct sw_held *p;
+
+                if ((size_t)cap * sizeof(*p) > h->limit_bytes) {
+                        h->n_dropped++;
+                        return 0;
+                }
+                p = sw_realloc_array(h->items, cap, sizeof(*p));
+                if (!p)
+                        return -SW_ERR_NOMEM;
+                h->items = p;
+                h->cap = cap;
+        }
+        h->items[h->n++] = (struct sw_held){ .tuple = *t, .partition = partition, .fold = fold };
+        return 0;
+}
+
+int sw_hold_take(struct sw_hold *h, struct sw_etime from, struct sw_etime to,
+        int (*each)(void *ctx, const struct sw_held *held), void *ctx)
+{
+        uint32_t i, n = 0;
+        int r = 0;
+
+        for (i = 0; i < h->n; i++) {
+                const struct sw_held *x = &h->items[i];
+
+                if (r == 0 && x->tuple.time.ms >= from.ms && x->tuple.time.ms <= to.ms)
+                        r = each(ctx, x);
+                else
+                        h->items[n++] = *x;
+        }
+        h->n = n;
+        return r;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/engine_int.h"
+
+/* One record on its way in. */
+struct intake {
+        struct sw_engine *e;
+        const struct sw_batch *b;
+        const struct sw_record *r;
+        uint32_t sensor, fold;
+        uint16_t realm;
+        struct sw_etime stamp; /* of the carrier, for clamping; NONE: nothing to compare with */
+        bool hold;             /* tuples far ahead are kept back */
+};
+
+static void add_decode_stats(struct sw_engine *e, const struct sw_batch *b)
+{
+        struct sw_decode_stats *s = &e->stats.decode;
+        uint32_t i;
+
+        s->messages += b->stats.messages;
+        s->message_errors += b->stats.message_errors;
+        s->records_skipped += b->stats.records_skipped;
+        s->record_errors += b->stats.record_errors;
+        s->tuple_errors += b->stats.tuple_errors;
+        s->unknown_versions += b->stats.unknown_versions;
+        for (i = 0; i < b->n_errors; i++)
+                if ((unsigned)b->errors[i].reason < SW_N_REASONS)
+                        e->stats.reasons[b->errors[i].reason]++;
+}
+
+static void count_tuples(struct sw_engine *e, const struct sw_batch *b, const struct sw_record *r)
+{
+        struct sw_engine_stats *s = &e->stats;
+        uint32_t i, j;
+
+        s->tuples += r->n_tuples;
+        for (i = 0; i < r->n_tuples; i++) {
+                const struct sw_tuple *t = &b->tuples[r->first_tuple + i];
+
+                if (t->flags & SW_TUPLE_STATELESS)
+                        s->tuples_stateless++;
+                else if (t->state == SW_STATE_BEGIN)
+                        s->tuples_begin++;
+                else if (t->state == SW_STATE_CONTINUE)
+                        s->tuples_continue++;
+                else if (t->state == SW_STATE_END)
+                        s->tuples_end++;
+                else
+                        s->tuples_denied++;
+                for (j = 0; j < SW_N_COUNTERS; j++)
+                        s->totals[j] += t->counters[j];
+        }
+}
+
+static struct sw_etime record_newest(const struct sw_batch *b, const struct sw_record *r)
+{
+        struct sw_etime newest = SW_ETIME_NONE;
+        uint32_t i;
+
+        for (i = 0; i < r->n_tuples; i++)
+                newest = sw_etime_max(newest, b->tuples[r->first_tuple + i].time);
+        return newest;
+}
+
+/* A full buffer gives way from its oldest end (design.md 4.6). */
+static int make_room(struct sw_engine *e)
+{
+        int64_t second;
+        int r;
+
+        if (!sw_reorder_next(&e->reorder, &second)) {
+                if (e->reorder.late.n == 0)
+                        return -SW_ERR_NOMEM;
+                second = e->released.ms / SW_SECOND - 1;
+        }
+        r = sw__engine_fold(e, sw_etime_max(e->released, (struct sw_etime){ second * SW_SECOND + SW_SECOND - 1 }));
+        sw_reorder_recycle(&e->reorder);
+        e->stats.reorder_forced++;
+        e->out->forced = true;
+        return r;
+}
+
+int sw__engine_add(struct sw_engine *e, const struct sw_otuple *t)
+{
+        int r;
+
+        for (;;) {
+                if (sw_etime_is_none(e->released) || t->time.ms > e->released.ms) {
+                        r = sw_reorder_add(&e->reorder, t);
+                } else if (t->time.ms < e->released.ms - e->conf.lateness_ms) {
+                        e->stats.tuples_late++;
+                        e->stats.tuples_too_late++;
+                        return 0;
+                } else {
+                        r = sw_reorder_add_late(&e->reorder, t);
+                        e->stats.tuples_late += r == SW_REORDER_OK;
+                }
+                if (r != SW_REORDER_E_FULL)
+                        return r;
+                r = make_room(e);
+                if (r < 0)
+                        return r;
+        }
+}
+
+static void ingest_newest(struct sw_engine *e, uint32_t partition, struct sw_etime t)
+{
+        if (t.ms > e->newest[partition].ms)
+                e->newest[partition] = t;
+}
+
+static struct sw_otuple ordered(const struct intake *in, const struct sw_tuple *t)
+{
+        struct sw_otuple o = {
+                .key = { .src = t->src,
+                        .dst = t->dst,
+                        .sport = t->sport,
+                        .dport = t->dport,
+                        .proto = t->proto,
+                        .realm = in->realm },
+                .time = t->time,
+                .rule = 0,
+                .sensor = in->sensor,
+                .state = t->state,
+                .direction = t->direction,
+                .encryption = t->encryption,
+                .counters_present = t->counters_present,
+                .stateless = t->flags & SW_TUPLE_STATELESS,
+        };
+
+        memcpy(o.counters, t->counters, sizeof(o.counters));
+        return o;
+}
+
+static uint32_t ingest_rule(struct sw_engine *e, const struct sw_batch *b, uint32_t rule)
+{
+        if (rule >= b->n_rules)
+                return 0;
+        if (e->rule_ids[rule] == UINT32_MAX)
+                e->rule_ids[rule] = sw_directory_rule(&e->world.directory, &b->rules[rule]);
+        return e->rule_ids[rule];
+}
+
+static bool is_ahead(const struct sw_engine *e, struct sw_etime t)
+{
+        return !sw_etime_is_none(e->released) && t.ms > e->released.ms + e->conf.ahead_ms;
+}
+
+static int ingest_tuple(struct intake *in, const struct sw_tuple *t)
+{
+        struct sw_engine *e = in->e;
+        struct sw_otuple o = ordered(in, t);
+
+        o.rule = ingest_rule(e, in->b, t->rule);
+        if (!sw_etime_is_none(in->stamp) && o.time.ms > in->stamp.ms + e->conf.future_ms) {
+                o.time = in->stamp;
+                e->stats.tuples_clamped++;
+        }
+        if (in->hold && is_ahead(e, o.time)) {
+                e->stats.tuples_held++;
+                return sw_hold_add(&e->hold, &o, e->partition, in->fold);
+        }
+        ingest_newest(e, e->partition, o.time);
+        return sw__engine_add(e, &o);
+}
+
+static int ingest_held(void *ctx, const struct sw_held *held)
+{
+        struct sw_engine *e = ctx;
+
+        ingest_newest(e, held->partition, held->tuple.time);
+        return sw__engine_add(e, &held->tuple);
+}
+
+/* Newest time of the record after clamping decides whether its time is believed. */
+static int ingest_ahead(struct intake *in, struct sw_etime newest)
+{
+        struct sw_engine *e = in->e;
+
+        if (!sw_etime_is_none(in->stamp) && newest.ms > in->stamp.ms + e->conf.future_ms)
+                newest = in->stamp;
+        if (!is_ahead(e, newest)) {
+                sw_hold_interrupt(&e->hold);
+                return 0;
+        }
+        in->hold = !sw_hold_ask(&e->hold, in->fold, newest);
+        if (in->hold)
+                return 0;
+        return sw_hold_take(&e->hold, sw_etime_add(newest, -e->hold.within_ms), sw_etime_add(newest, e->hold.within_ms),
+                ingest_held, e);
+}
+
+static int ingest_record(
+        struct sw_engine *e, const struct sw_batch *b, const struct sw_record *r, struct sw_etime carrier)
+{
+        struct intake in = { .e = e, .b = b, .r = r, .stamp = sw_etime_is_none(carrier) ? r->time : carrier };
+        struct sw_etime newest = record_newest(b, r), time = sw_etime_is_none(r->time) ? newest : r->time;
+        const struct sw_directory_sensor *s;
+        uint32_t i;
+        int c = SW_DEDUPE_NEW, result;
+
+        e->stats.records++;
+        if (!sw_etime_is_none(time))
+                c = sw_dedupe_check(&e->dedupe, r->fingerprint, time, e->released);
+        if (c == SW_DEDUPE_DUPLICATE) {
+                e->stats.records_duplicate++;
+                return 0;
+        }
+        count_tuples(e, b, r);
+        if (c == SW_DEDUPE_OLD) {
+                e->stats.records_old++;
+                return 0;
+        }
+        if (r->n_tuples == 0)
+                return 0;
+        in.sensor = sw_directory_sensor(&e->world.directory, r, e->world.segs.conf);
+        s = sw_directory_sensor_at(&e->world.directory, in.sensor);
+        in.fold = s->fold;
+        in.realm = s->realm;
+        result = ingest_ahead(&in, newest);
+        for (i = 0; i < r->n_tuples && result == 0; i++)
+                result = ingest_tuple(&in, &b->tuples[r->first_tuple + i]);
+        return result;
+}
+
+static int reserve_partition(struct sw_engine *e, uint32_t partition)
+{
+        struct sw_etime *p;
+        uint32_t n = e->n_newest ? e->n_newest : 16;
+
+        if (partition >= SW_MAX_PARTITIONS)
+                return -SW_ERR_INVAL;
+        while (n <= partition)
+                n *= 2;
+        if (n == e->n_newest)
+                return 0;
+        p = sw_realloc_array(e->newest, n, sizeof(*p));
+        if (!p)
+                return -SW_ERR_NOMEM;
+        e->newest = p;
+        for (; e->n_newest < n; e->n_newest++)
+                p[e->n_newest] = SW_ETIME_NONE;
+        return 0;
+}
+
+int sw__engine_ingest(struct sw_engine *e, const struct sw_batch *b, uint32_t partition, struct sw_etime carrier)
+{
+        int r = reserve_partition(e, partition);
+        uint32_t i;
+
+        if (r < 0)
+                return r;
+        if (b->n_rules > e->n_rule_ids) {
+                uint32_t *p = sw_realloc_array(e->rule_ids, b->n_rules, sizeof(*p));
+
+                if (!p)
+                        return -SW_ERR_NOMEM;
+                e->rule_ids = p;
+                e->n_rule_ids = b->n_rules;
+        }
+        for (i = 0; i < b->n_rules; i++)
+                e->rule_ids[i] = UINT32_MAX;
+        e->partition = partition;
+        add_decode_stats(e, b);
+        for (i = 0; i < b->n_records && r == 0; i++)
+                r = ingest_record(e, b, &b->records[i], carrier);
+        return r;
+}

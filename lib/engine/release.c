@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/engine_int.h"
+
+/* How far ahead of the tuple being folded its memory is asked for. */
+#define AHEAD_TUPLE 24u
+#define AHEAD_SLOT 16u
+#define AHEAD_ENTRY 8u
+#define AHEAD_RING 32u /* power of two above AHEAD_SLOT */
+
+int sw__engine_event(void *ctx, const struct sw_conn_event *ev)
+{
+        struct sw_engine *e = ctx;
+        int r;
+
+        if (e->tap.on_event) {
+                r = e->tap.on_event(e->tap.ctx, &e->view, ev);
+                if (r < 0)
+                        return r;
+        }
+        r = sw_detect_event(&e->detect, &e->view, ev, &e->signals);
+        if (r < 0)
+                return r;
+        return e->signals.n ? sw__engine_signals(e) : 0;
+}
+
+static struct sw_etime min_due(struct sw_etime a, struct sw_etime b)
+{
+        if (sw_etime_is_none(a))
+                return b;
+        return sw_etime_is_none(b) ? a : sw_etime_min(a, b);
+}
+
+static int fire_minute(struct sw_engine *e)
+{
+        int r = sw_detect_minute(&e->detect, &e->view, e->view.now, &e->signals);
+
+        e->next_minute += SW_MINUTE;
+        if (r < 0)
+                return r;
+        return e->signals.n ? sw__engine_signals(e) : 0;
+}
+
+static int fire_correlate(struct sw_engine *e)
+{
+        int r = sw_correlate_advance(e->correlate, &e->view, e->view.now, sw__engine_finding, e);
+
+        e->correlate_next = sw_correlate_next(e->correlate);
+        /* It had its chance at this instant. */
+        if (!sw_etime_is_none(e->correlate_next) && e->correlate_next.ms <= e->view.now.ms)
+                e->correlate_next = sw_etime_add(e->view.now, 1);
+        return r;
+}
+
+/* Fires everything due at or before `until`, in the order of time; at one instant connections first, then the minute,
+ * then incidents. until lies in the second that is being released. */
+static int fire_until(struct sw_engine *e, struct sw_etime until)
+{
+        int r = 0;
+
+        while (r == 0) {
+                struct sw_etime timer = sw_timers_next(e->conns->timers, until), minute = { e->next_minute },
+                                due = min_due(min_due(timer, minute), e->correlate_next);
+
+                if (due.ms > until.ms)
+                        return 0;
+                e->view.now = sw_etime_max(e->view.now, due);
+                if (timer.ms == due.ms)
+                        r = sw_conns_timer(e->conns);
+                else if (minute.ms == due.ms)
+                        r = fire_minute(e);
+                else
+                        r = fire_correlate(e);
+        }
+        return r;
+}
+
+/* Folds sorted tuples. Look-ups are started some tuples ahead: the tuple, then its slot, then its connection. */
+static int fold_run(struct sw_engine *e, const struct sw_reorder_run *run, bool late)
+{
+        const struct sw_table *conns = &e->conns->table;
+        uint64_t hashes[AHEAD_RING];
+        uint32_t i;
+        int r = 0;
+
+        for (i = 0; i < run->n + AHEAD_SLOT && r == 0; i++) {
+                uint32_t at = i - AHEAD_SLOT;
+
+                if (i + AHEAD_TUPLE - AHEAD_SLOT < run->n)
+                        __builtin_prefetch(run->items[i + AHEAD_TUPLE - AHEAD_SLOT].tuple);
+                if (i < run->n) {
+                        hashes[i % AHEAD_RING] = sw_table_hash(conns, &run->items[i].tuple->key);
+                        sw_table_prefetch(conns, hashes[i % AHEAD_RING]);
+                }
+                if (i >= AHEAD_ENTRY && i - AHEAD_ENTRY < run->n)
+                        sw_table_prefetch_entry(conns, hashes[(i - AHEAD_ENTRY) % AHEAD_RING]);
+                if (i < AHEAD_SLOT)
+                        continue;
+                if (!late && run->items[at].tuple->time.ms > e->view.now.ms) {
+                        r = fire_until(e, run->items[at].tuple->time);
+                        e->view.now = run->items[at].tuple->time;
+                }
+                if (r == 0)
+                        r = sw_conns_fold(e->conns, run->items[at].tuple, hashes[at % AHEAD_RING], late);
+        }
+        return r;
+}
+
+static int release_second(struct sw_engine *e, int64_t second, struct sw_etime end)
+{
+        struct sw_reorder_run run = { 0 };
+        int64_t waiting;
+        int r = 0;
+
+        if (sw_reorder_next(&e->reorder, &waiting) && waiting == second) {
+                r = sw_reorder_take(&e->reorder, end, &run);
+                if (r == 0 && run.n && run.items[0].tuple->time.ms == e->view.now.ms)
+                        r = fire_until(e, e->view.now);
+                if (r == 0)
+                        r = fold_run(e, &run, false);
+        }
+        return r < 0 ? r : fire_until(e, end);
+}
+
+/* Next second in which anything happens; false: none at or before `end`. */
+static bool release_next(struct sw_engine *e, struct sw_etime end, int64_t *ret)
+{
+        int64_t best = e->next_minute / SW_SECOND, second;
+
+        if (sw_reorder_next(&e->reorder, &second) && second < best)
+                best = second;
+        if (sw_timers_next_second(e->conns->timers, &second) && second < best)
+                best = second;
+        if (!sw_etime_is_none(e->correlate_next)) {
+                second = sw_etime_max(e->correlate_next, e->view.now).ms / SW_SECOND;
+                if (second < best)
+                        best = second;
+        }
+        *ret = best;
+        return best * SW_SECOND <= end.ms;
+}
+
+static int release_late(struct sw_engine *e)
+{
+        struct sw_reorder_run run;
+        int r = sw_reorder_take_late(&e->reorder, &run);
+
+        if (r < 0)
+                return r;
+        /* A late tuple may be the first one at all: it starts time where the stream stands. */
+        if (sw_etime_is_none(e->view.now)) {
+                e->view.now = e->released;
+                e->next_minute = (e->released.ms / SW_MINUTE + 1) * SW_MINUTE;
+        }
+        return fold_run(e, &run, true);
+}
+
+static int add_held(void *ctx, const struct sw_held *held)
+{
+        return sw__engine_add(ctx, &held->tuple);
+}
+
+int sw__engine_release(struct sw_engine *e, struct sw_etime watermark)
+{
+        int r = 0;
+
+        if (sw_etime_is_none(watermark) || (!sw_etime_is_none(e->released) && watermark.ms < e->released.ms))
+                return 0;
+        /* Time got there by itself: held tuples are no longer far ahead. */
+        if (e->hold.n && !sw_etime_is_none(e->released))
+                r = sw_hold_take(&e->hold, SW_ETIME_NONE, sw_etime_add(watermark, e->conf.ahead_ms), add_held, e);
+        return r < 0 ? r : sw__engine_fold(e, watermark);
+}
+
+int sw__engine_fold(struct sw_engine *e, struct sw_etime watermark)
+{
+        int64_t second;
+        int r = 0;
+
+        if (e->reorder.late.n)
+                r = release_late(e);
+        if (r == 0 && sw_etime_is_none(e->view.now) && sw_reorder_next(&e->reorder, &second) &&
+                second * SW_SECOND <= watermark.ms) {
+                e->view.now.ms = second * SW_SECOND;
+                e->next_minute = (second * SW_SECOND + SW_MINUTE - 1) / SW_MINUTE * SW_MINUTE;
+        }
+        while (r == 0 && !sw_etime_is_none(e->view.now) && release_next(e, watermark, &second)) {
+                struct sw_etime end = { second * SW_SECOND + SW_SECOND - 1 };
+
+                r = release_second(e, second, sw_etime_min(end, watermark));
+                if (end.ms >= watermark.ms)
+                        break;
+        }
+        if (r < 0)
+                return r;
+        if (!sw_etime_is_none(e->view.now))
+                e->view.now = sw_etime_max(e->view.now, watermark);
+        e->released = watermark;
+        sw_dedupe_expire(&e->dedupe, watermark);
+        return 0;
+}
