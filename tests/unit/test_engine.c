@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../lib/fixture.h"
+#include "engine/plan.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A quarter of an hour of a small network: scans, two-sided connections, ends at the same millisecond, long ones. */
+#define N_LINES 600
+static char lines[N_LINES][160];
+
+static uint32_t next_random(uint32_t *rng)
+{
+        *rng ^= *rng << 13;
+        *rng ^= *rng >> 17;
+        *rng ^= *rng << 5;
+        return *rng;
+}
+
+static void make_lines(void)
+{
+        static const char *const counters[] = { "3/180/0/0", "9/2000/9/1500", "2/108/1/54", "40/90000/30/2000" };
+        uint32_t rng = 2463534242u;
+        int i;
+
+        for (i = 0; i < N_LINES; i++) {
+                uint32_t r = next_random(&rng), port = next_random(&rng) % 40;
+                char state = "BBCEED"[r % 6];
+
+                (void)snprintf(lines[i], sizeof(lines[i]),
+                        "%u.%03u %c %c %s 10.0.%u.%u:%u 10.1.0.%u:%u %s rule=r%u part=%d", r / 7 % 900,
+                        r / 11 % 4 * 250, "IO"[r / 13 % 2], state, r % 5 ? "tcp" : "udp", r / 17 % 2, r / 19 % 5,
+                        50000 + port, r / 23 % 4, r % 3 ? 445 : 22,
+                        state == 'C' || state == 'E' ? counters[r / 29 % 4] : "-", r / 31 % 3, i % 3);
+        }
+}
+
+static int by_time(const void *a, const void *b)
+{
+        struct sw_etime x, y;
+        char t[2][160];
+
+        memcpy(t[0], a, 160);
+        memcpy(t[1], b, 160);
+        x = sw_fixture_time(strtok(t[0], " "));
+        y = sw_fixture_time(strtok(t[1], " "));
+        return sw_etime_cmp(x, y);
+}
+
+static void shuffle(uint32_t seed)
+{
+        char tmp[160];
+        int i;
+
+        for (i = N_LINES - 1; i > 0; i--) {
+                int j = (int)(next_random(&seed) % (uint32_t)(i + 1));
+
+                memcpy(tmp, lines[i], 160);
+                memcpy(lines[i], lines[j], 160);
+                memcpy(lines[j], tmp, 160);
+        }
+}
+
+/* Feeds all lines, releasing behind the newest by the reorder time each `every` lines (0: only at the end). */
+static char *play(uint64_t seed, int every, int64_t reorder_ms)
+{
+        struct sw_fixture f;
+        struct sw_etime newest = SW_ETIME_NONE;
+        char *text, words[160];
+        int i;
+
+        sw_fixture_init(&f);
+        f.seed = (struct sw_hash_key){ seed, seed * 7 + 1 };
+        for (i = 0; i < N_LINES; i++) {
+                sw_fixture_line(&f, "%s", lines[i]);
+                memcpy(words, lines[i], sizeof(words));
+                newest = sw_etime_max(newest, sw_fixture_time(strtok(words, " ")));
+                if (every && i % every == 0) {
+                        struct sw_event ev = { .type = SW_EVENT_RELEASE,
+                                .release = { .watermark = { newest.ms - reorder_ms - 1 }, .wall = SW_ETIME_NONE } };
+
+                        cr_assert_eq(sw_engine_step(f.engine, &ev, &f.actions), 0);
+                }
+        }
+        sw_fixture_run(&f, "release 1h");
+        cr_assert_eq(sw_fixture_stats(&f).tuples_late, 0);
+        cr_assert_gt(sw_fixture_count(&f, "CLOSED"), 100);
+        text = strdup(sw_fixture_trace(&f));
+        sw_fixture_deinit(&f);
+        return text;
+}
+
+Test(engine, any_arrival_order_gives_the_same_events)
+{
+        char *want, *got;
+        uint32_t seed;
+
+        make_lines();
+        want = play(1, 0, 0);
+        for (seed = 1; seed <= 3; seed++) {
+                shuffle(seed * 77777);
+                got = play(1, 0, 0);
+                cr_assert_str_eq(got, want);
+                free(got);
+        }
+        free(want);
+}
+
+Test(engine, a_chain_of_releases_equals_one)
+{
+        char *want, *got;
+
+        make_lines();
+        qsort(lines, N_LINES, sizeof(lines[0]), by_time);
+        want = play(1, 0, 0);
+        got = play(1, 1, 0);
+        cr_assert_str_eq(got, want);
+        free(got);
+        got = play(1, 17, 120000);
+        cr_assert_str_eq(got, want);
+        free(got);
+        free(want);
+}
+
+Test(engine, hash_seeds_change_nothing)
+{
+        char *want, *got;
+
+        make_lines();
+        want = play(1, 0, 0);
+        got = play(0xfeedface12345678u, 0, 0);
+        cr_assert_str_eq(got, want);
+        free(got);
+        free(want);
+}
+
+Test(engine, a_tuple_at_the_watermark_is_released_and_one_after_it_is_not)
+{
+        struct sw_fixture f;
+
+        sw_fixture_init(&f);
+        sw_fixture_run(&f, "1.499 O B tcp 10.0.1.1:50000 10.0.2.1:22\n"
+                           "1.500 O B tcp 10.0.1.1:50001 10.0.2.1:22\n"
+                           "1.501 O B tcp 10.0.1.1:50002 10.0.2.1:22\n"
+                           "release 1.500\n");
+        cr_assert_eq(sw_fixture_count(&f, "OPENED"), 2);
+        sw_fixture_run(&f, "release 1.501\n");
+        cr_assert_eq(sw_fixture_count(&f, "OPENED"), 3);
+        sw_fixture_deinit(&f);
+}
+
+Test(engine, late_means_not_after_the_watermark_and_too_late_means_beyond_lateness)
+{
+        struct sw_fixture f;
+
+        sw_fixture_init(&f);
+        sw_fixture_run(&f, "2h O B tcp 10.0.1.1:50000 10.0.2.1:22\n"
+                           "release 2h\n"
+                           "2h0.001 O B tcp 10.0.1.1:50001 10.0.2.1:22\n"
+                           "2h      O B tcp 10.0.1.1:50002 10.0.2.1:22\n"
+                           "1h      O B tcp 10.0.1.1:50003 10.0.2.1:22\n"
+                           "59m59.999 O B tcp 10.0.1.1:50004 10.0.2.1:22\n");
+        cr_assert_eq(sw_fixture_count(&f, "OPENED"), 1, "late tuples wait for the next release");
+        sw_fixture_run(&f, "release 2h0.001\n");
+        cr_assert_str_eq(sw_fixture_trace(&f), "2h0m0.000 OPENED 10.0.1.1:50000>10.0.2.1:22/tcp ssh open\n"
+                                               "1h0m0.000 OPENED 10.0.1.1:50003>10.0.2.1:22/tcp ssh open late\n"
+                                               "2h0m0.000 OPENED 10.0.1.1:50002>10.0.2.1:22/tcp ssh open late\n"
+                                               "2h0m0.001 OPENED 10.0.1.1:50001>10.0.2.1:22/tcp ssh open\n");
+        cr_assert_eq(sw_fixture_stats(&f).tuples_late, 3);
+        cr_assert_eq(sw_fixture_stats(&f).tuples_too_late, 1);
+        sw_fixture_deinit(&f);
+}
+
+Test(engine, a_record_counts_once_within_the_window_and_not_at_all_before_it)
+{
+        struct sw_fixture f;
+        struct sw_engine_stats s;
+
+        sw_fixture_init(&f);
+        sw_fixture_run(&f, "4h O E tcp 10.0.1.1:50000 10.0.2.1:22 5/900/5/900 rec=1\n"
+                           "4h O E tcp 10.0.1.1:50000 10.0.2.1:22 5/900/5/900 rec=1\n"
+                           "release 4h\n"
+                           "4h O E tcp 10.0.1.1:50000 10.0.2.1:22 5/900/5/900 rec=1\n"
+                           "2h O B tcp 10.0.1.1:50001 10.0.2.1:22 - rec=2\n"
+                           "1h59m59.999 O B tcp 10.0.1.1:50001 10.0.2.1:22 - rec=3\n"
+                           "1h59m59.999 O B tcp 10.0.1.1:50001 10.0.2.1:22 - rec=3\n"
+                           "release 5h\n");
+        s = sw_fixture_stats(&f);
+        cr_assert_eq(s.records, 6);
+        cr_assert_eq(s.records_duplicate, 2);
+        cr_assert_eq(s.records_old, 2);
+        cr_assert_eq(s.tuples, 4);
+        cr_assert_eq(s.tuples_end, 1);
+        cr_assert_eq(s.totals[SW_BYTES_FWD], 900);
+        cr_assert_eq(s.tuples_too_late, 1, "2 h is in the window of fingerprints, not in that of late tuples");
+        sw_fixture_deinit(&f);
+}
+
+Test(engine, a_tuple_far_after_its_record_is_set_to_the_records_time)
+{
+        struct sw_fixture f;
+
+        sw_fixture_init(&f);
+        sw_fixture_run(&f, "10m5.000 O B tcp 10.0.1.1:50000 10.0.2.1:22 - at=5m5.000\n"
+                           "10m5.001 O B tcp 10.0.1.1:50001 10.0.2.1:22 - at=5m5.000\n"
+                           "release 20m\n");
+        cr_assert_eq(sw_fixture_stats(&f).tuples_clamped, 1);
+        cr_assert_eq(sw_fixture_count(&f, "10m5.000 OPENED 10.0.1.1:50000"), 1);
+        cr_assert_eq(sw_fixture_count(&f, " OPENED 10.0.1.1:50001"), 1);
+        cr_assert_eq(strncmp(f.trace.p, "5m5.000 OPENED 10.0.1.1:50001", 29), 0);
+        sw_fixture_deinit(&f);
+}
+
+Test(engine, one_sensor_far_ahead_moves_nothing_until_another_agrees)
+{
+        struct sw_fixture f;
+
+        sw_fixture_init(&f);
+        f.conf.ahead_ms = SW_HOUR;
+        sw_fixture_run(&f, "0 O B tcp 10.0.1.1:50000 10.0.2.1:22\n"
+                           "release 0\n"
+                           "1h O B tcp 10.0.1.2:50000 10.0.2.1:22 - part=1\n"
+                           "1h0.001 O B tcp 10.0.1.3:50000 10.0.2.1:22 - part=2\n"
+                           "1h0.002 O B tcp 10.0.1.3:50001 10.0.2.1:22 - part=2\n");
+        cr_assert_eq(sw_engine_newest(f.engine, 1).ms, sw_fixture_time("1h").ms, "an hour is not far");
+        cr_assert(sw_etime_is_none(sw_engine_newest(f.engine, 2)));
+        cr_assert_eq(sw_fixture_stats(&f).tuples_held, 2);
+        sw_fixture_run(&f, "1h30m O B tcp 10.0.1.4:50001 10.0.2.1:22 - part=3\n");
+        cr_assert_eq(sw_engine_newest(f.engine, 2).ms, sw_fixture_time("1h0.002").ms);
+        cr_assert_eq(sw_engine_newest(f.engine, 3).ms, sw_fixture_time("1h30m").ms);
+        sw_fixture_run(&f, "release 2h\n");
+        cr_assert_eq(sw_fixture_count(&f, "OPENED"), 5);
+        cr_assert_eq(sw_fixture_stats(&f).tuples_late, 0);
+        sw_fixture_deinit(&f);
+}
+
+Test(engine, three_records_in_a_row_of_the_only_sensor_are_believed)
+{
+        struct sw_fixture f;
+
+        sw_fixture_init(&f);
+        f.conf.ahead_ms = SW_HOUR;
+        sw_fixture_run(&f, "0 O B tcp 10.0.1.1:50000 10.0.2.1:22\n"
+                           "release 0\n"
+                           "5h O B tcp 10.0.1.1:50001 10.0.2.1:22\n"
+                           "5h1m O B tcp 10.0.1.1:50002 10.0.2.1:22\n"
+                           "1 O B tcp 10.0.1.1:50003 10.0.2.1:22\n"
+                           "5h2m O B tcp 10.0.1.1:50004 10.0.2.1:22\n"
+                           "5h3m O B tcp 10.0.1.1:50005 10.0.2.1:22\n");
+        cr_assert_eq(sw_engine_newest(f.engine, 0).ms, sw_fixture_time("1").ms, "something else came in between");
+        sw_fixture_run(&f, "5h4m O B tcp 10.0.1.1:50006 10.0.2.1:22\n");
+        cr_assert_eq(sw_engine_newest(f.engine, 0).ms, sw_fixture_time("5h4m").ms);
+        sw_fixture_run(&f, "release 6h\n");
+        cr_assert_eq(sw_fixture_count(&f, "OPENED"), 7);
+        sw_fixture_deinit(&f);
+}
+
+Test(engine, held_tuples_are_folded_when_time_gets_there_by_itself)
+{
+        struct sw_fixture f;
+
+        sw_fixture_init(&f);
+        f.conf.ahead_ms = SW_HOUR;
+        sw_fixture_run(&f, "0 O B tcp 10.0.1.1:50000 10.0.2.1:22\n"
+                           "release 0\n"
+                           "1h0.001 O B tcp 10.0.1.2:50000 10.0.2.1:22\n"
+                           "release 50m\n"
+                           "release 2h\n");
+        cr_assert_eq(sw_fixture_count(&f, "1h0m0.001 OPENED"), 1);
+        cr_assert_eq(sw_fixture_stats(&f).tuples_late, 0);
+        sw_fixture_deinit(&f);
+}
+
+Test(engine, a_full_reorder_buffer_releases_its_oldest_seconds_and_drops_nothing)
+{
+        struct sw_fixture f;
+        int i;
+
+        sw_fixture_init(&f);
+        f.conf.memory_limit_bytes = UINT64_C(12) << 20;
+        for (i = 0; i < 40000; i++)
+                sw_fixture_line(&f, "%d O D tcp 10.0.%d.1:50000 10.1.0.1:%d", i / 10, i % 50, i);
+        cr_assert_gt(sw_fixture_stats(&f).reorder_forced, 0);
+        cr_assert(f.actions.forced);
+        sw_fixture_run(&f, "final\n");
+        cr_assert_eq(sw_fixture_stats(&f).connections, 40000);
+        cr_assert_eq(sw_fixture_stats(&f).reorder_tuples, 0);
+        cr_assert_leq(sw_fixture_stats(&f).bytes, f.conf.memory_limit_bytes);
+        sw_fixture_deinit(&f);
+}
+
+Test(engine, the_memory_plan_gives_away_no_more_than_there_is)
+{
+        cr_assert_leq(sw_plan_sum(), 1000);
+        cr_assert_gt(sw_plan_sum(), 800);
+        cr_assert_eq(sw_plan_bytes(SW_PLAN_CONNS, 1000000), 230000);
+}
+
+Test(engine, too_little_memory_is_refused_with_a_word)
+{
+        struct sw_engine *e = NULL;
+        struct sw_core_conf conf;
+        struct sw_hash_key seed = { 1, 2 };
+        struct sw_err err = SW_ERR_NULL;
+
+        sw_core_conf_default(&conf);
+        conf.memory_limit_bytes = 65536;
+        cr_assert_lt(sw_engine_new(&conf, &seed, &e, &err), 0);
+        cr_assert(strstr(err.msg, "memory.limit"), "%s", err.msg);
+        cr_assert_null(e);
+}
+
+static struct sw_partition_fact fact(const char *newest, bool at_end, bool left_behind)
+{
+        return (struct sw_partition_fact){ newest ? sw_fixture_time(newest) : SW_ETIME_NONE, at_end, left_behind };
+}
+
+static void watermark_is(const struct sw_partition_fact *facts, uint32_t n, bool final, const char *want)
+{
+        struct sw_etime w = sw_watermark(facts, n, 2 * SW_MINUTE, final);
+
+        cr_assert_eq(w.ms, want ? sw_fixture_time(want).ms : SW_ETIME_NONE.ms, "%lld", (long long)w.ms);
+}
+
+Test(engine, watermark_is_the_slowest_holder_less_reorder)
+{
+        struct sw_partition_fact f[3] = { fact("10m", false, false), fact("20m", false, false),
+                fact(NULL, false, false) };
+
+        watermark_is(f, 0, false, NULL);
+        watermark_is(f + 2, 1, false, NULL);
+        watermark_is(f + 2, 1, true, NULL);
+        watermark_is(f, 3, false, "8m");
+        f[0] = fact("10m", true, false);
+        watermark_is(f, 3, false, "18m");
+        f[0] = fact("10m", false, true);
+        watermark_is(f, 3, false, "18m");
+        f[1].at_end = true;
+        watermark_is(f, 3, false, "18m");
+        watermark_is(f, 3, true, "20m");
+        f[0] = fact("30m", false, true);
+        watermark_is(f, 3, true, "30m");
+}
