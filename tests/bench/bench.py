@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""Measures segwatch against two yardsticks in interleaved rounds and prints a table.
+
+  tests/bench/bench.py BUILD [--quick] [--rounds N] [--gate]
+
+1. The whole job (decode, order, fold, detect, write) of `segwatch replay -j 1`, against simdjson's On-Demand parser that
+   only walks the same file to each flowTuples string. Both on one and the same core; the file is in the page cache.
+2. The Kafka path against the slower of what it is made of: the same bytes by `replay -j 1`, and a bare librdkafka
+   consumer that throws them away. The broker (librdkafka's mock cluster) is a process of its own on the same cores.
+
+A machine's speed drifts; ratios within a round do not, so the median of the rounds' ratios is what counts.
+BUILD is a release build with tests; `./dev bench` makes it. Corpora are kept in build-bench/. Exit 0, with --gate 1 when
+a target is missed."""
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CACHE = ROOT / "build-bench"
+MIB = 1 << 20
+RESIDENT_LIMIT = 576 * MIB
+KAFKA_PARTITIONS = 64
+KAFKA_BYTES = 200 * 1000 * 1000  # 64 partitions of at most 5 MiB hold that with room to spare
+# Thousands of hosts, 20 to 60 tuples a record, well below 300,000 connections open at a time.
+CORPUS = ["--seed", "1", "--hosts", "8000", "--load", "2600", "--minutes", "60", "--message-kb", "100:900"]
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def timed(args, cpus=None, stdout=subprocess.DEVNULL):
+    """Runs to the end; (seconds, CPU seconds, most resident bytes, stdout)."""
+    began = time.monotonic()
+    p = subprocess.Popen([str(a) for a in args], stdout=stdout, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                         preexec_fn=(lambda: os.sched_setaffinity(0, cpus)) if cpus else None)
+    out = p.stdout.read() if stdout == subprocess.PIPE else b""
+    err = p.stderr.read()
+    _, status, usage = os.wait4(p.pid, 0)
+    took = time.monotonic() - began
+    p.returncode = os.waitstatus_to_exitcode(status)
+    if p.returncode:
+        raise SystemExit(f"bench: {args[0]} failed with {p.returncode}:\n{err.decode(errors='replace')[-2000:]}")
+    return took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, out
+
+
+def corpus(build, mib):
+    """Path of the NDJSON file and of its configuration; made once per generator."""
+    generator = build / "tests/gen_scenario"
+    key = hashlib.sha256(generator.read_bytes() + repr(CORPUS).encode()).hexdigest()[:12]
+    where = CACHE / f"corpus-{mib}-{key}"
+    if not (where / "complete").exists():
+        for old in CACHE.glob(f"corpus-{mib}-*"):
+            subprocess.run(["rm", "-rf", old], check=True)
+        began = time.monotonic()
+        subprocess.run([generator, *CORPUS, "--max-mib", str(mib), "--out", where], check=True,
+                       stderr=open(CACHE / "generator.log", "w"))
+        took = time.monotonic() - began
+        size = (where / "messages.ndjson").stat().st_size
+        say(f"made {size / MIB:.0f} MiB in {took:.1f} s ({size / took / 1e6:.0f} MB/s): "
+            + (CACHE / "generator.log").read_text().strip().replace("gen_scenario: ", ""))
+        if size < mib * MIB * 0.99:
+            raise SystemExit("bench: the scenario ended before the corpus was full")
+        config = where / "config.yaml"
+        config.write_text(config.read_text() + "memory: {limit: 512MiB}\n")
+        (where / "complete").touch()
+    return where / "messages.ndjson", where / "config.yaml"
+
+
+def compile_walk():
+    source, program = ROOT / "tests/bench/walk_simdjson.cpp", CACHE / "walk_simdjson"
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        subprocess.run(["g++", "-O3", "-march=native", "-std=c++17", "-o", program, source, "-lsimdjson"], check=True)
+    return program
+
+
+def warm(path):
+    with open(path, "rb") as f:
+        while f.read(8 * MIB):
+            pass
+
+
+class Table:
+    def __init__(self):
+        self.rows, self.short = [], 0
+
+    def ratio(self, what, ratios, target, wish=None):
+        median = statistics.median(ratios)
+        verdict = "pass" if median >= target else "SHORT"
+        self.short += median < target
+        goal = f">= {target:g}" + (f" (wish {wish:g})" if wish else "")
+        self.rows.append((what, goal, f"{median:.3f}", f"{min(ratios):.3f}..{max(ratios):.3f}", verdict))
+
+    def limit(self, what, value, target, unit=1, suffix=""):
+        verdict = "pass" if value <= target else "SHORT"
+        self.short += value > target
+        self.rows.append((what, f"<= {target / unit:g}{suffix}", f"{value / unit:.4g}{suffix}", "", verdict))
+
+    def note(self, what, values, suffix):
+        self.rows.append((what, "", f"{statistics.median(values):.4g}{suffix}",
+                          f"{min(values):.4g}..{max(values):.4g}", ""))
+
+    def show(self):
+        head = ("what", "target", "measured", "spread", "")
+        widths = [max(len(row[i]) for row in self.rows + [head]) for i in range(5)]
+        for row in [head, tuple("-" * w for w in widths)] + self.rows:
+            print("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip())
+
+
+def replay_args(segwatch, config, path, summary):
+    return [segwatch, "replay", "-c", config, "-j", "1", "--summary", summary, path]
+
+
+def measure_job(table, build, path, config, rounds):
+    """(c): simdjson's walk against the whole job, on the same core."""
+    walk, segwatch = compile_walk(), build / "daemon/segwatch"
+    cpu = {max(os.sched_getaffinity(0))}
+    size = path.stat().st_size
+    warm(path)
+    ratios, walk_rate, job_rate, resident, evicted, tuples = [], [], [], 0, 0, 0
+    with tempfile.TemporaryDirectory() as tmp:
+        summary = pathlib.Path(tmp) / "summary.json"
+        for i in range(rounds):
+            _, _, _, out = timed([walk, path], cpu, subprocess.PIPE)
+            walk_s = int(out.split()[0]) / 1e9
+            job_s, _, most, _ = timed(replay_args(segwatch, config, path, summary), cpu)
+            totals = json.loads(summary.read_text())
+            if totals["tuples"] + totals["tuple_errors"] == 0 or int(out.split()[3]) != totals["tuples"]:
+                raise SystemExit(f"bench: simdjson counts {out.split()[3]} tuples, segwatch {totals['tuples']}")
+            resident, evicted, tuples = max(resident, most), max(evicted, totals["evicted"]), totals["tuples"]
+            ratios.append(walk_s / job_s)
+            walk_rate.append(size / walk_s / 1e6)
+            job_rate.append(size / job_s / 1e6)
+            say(f"round {i + 1}: walk {walk_rate[-1]:.0f} MB/s, replay {job_rate[-1]:.0f} MB/s, ratio {ratios[-1]:.3f}")
+    table.ratio("whole job / simdjson walk, one core", ratios, 0.06, 0.1)
+    table.note("  simdjson walk", walk_rate, " MB/s")
+    table.note("  segwatch replay -j 1", job_rate, " MB/s")
+    table.note("  the same", [r * 1e6 / size * tuples / 1e6 for r in job_rate], " M tuples/s")
+    table.limit("  most resident memory", resident, RESIDENT_LIMIT, MIB, " MiB")
+    table.limit("  entries evicted", evicted, 0)
+
+
+def cut(path, n_bytes):
+    """The first whole lines of a corpus, for the broker."""
+    out = path.with_name("kafka.ndjson")
+    if not out.exists():
+        with open(path, "rb") as f:
+            data = f.read(n_bytes)
+        out.write_bytes(data[:data.rindex(b"\n") + 1])
+    return out
+
+
+def measure_kafka(table, build, path, config, rounds):
+    """(d): Kafka path against replay of the same bytes and against a discarding consumer."""
+    part = cut(path, KAFKA_BYTES)
+    size = part.stat().st_size
+    segwatch, ends, pipe = build / "daemon/segwatch", build / "tests/bench_kafka", build / "tests/bench_pipeline"
+    broker = subprocess.Popen([ends, "broker", part, str(KAFKA_PARTITIONS)], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        line = broker.stdout.readline().split()
+        if len(line) != 3:
+            raise SystemExit("bench: the broker did not start")
+        address, n = line[0].decode(), line[1].decode()
+        warm(part)
+        ratios, kafka_rate, replay_rate, discard_rate = [], [], [], []
+        with tempfile.TemporaryDirectory() as tmp:
+            for i in range(rounds):
+                _, _, _, out = timed([ends, "discard", address, KAFKA_PARTITIONS, n], None, subprocess.PIPE)
+                discard_s = int(out.split()[0]) / 1e9
+                replay_s, _, _, _ = timed(replay_args(segwatch, config, part, pathlib.Path(tmp) / "s.json"))
+                kafka_s, _, _, out = timed([pipe, config, address, n], None, subprocess.PIPE)
+                ratios.append(max(discard_s, replay_s) / kafka_s)
+                for rates, s in (kafka_rate, kafka_s), (replay_rate, replay_s), (discard_rate, discard_s):
+                    rates.append(size / s / 1e6)
+                say(f"round {i + 1}: kafka {kafka_rate[-1]:.0f}, replay {replay_rate[-1]:.0f}, "
+                    f"discard {discard_rate[-1]:.0f} MB/s, ratio {ratios[-1]:.3f}")
+    finally:
+        broker.stdin.close()
+        broker.wait()
+    table.ratio("Kafka path / slower of its parts", ratios, 0.85)
+    table.note("  Kafka path", kafka_rate, " MB/s")
+    table.note("  segwatch replay -j 1, same bytes", replay_rate, " MB/s")
+    table.note("  librdkafka, discarding", discard_rate, " MB/s")
+
+
+def main():
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("build", type=pathlib.Path)
+    args.add_argument("--quick", action="store_true", help="64 MiB instead of 1 GiB, 3 rounds")
+    args.add_argument("--rounds", type=int)
+    args.add_argument("--gate", action="store_true", help="exit 1 when a target is missed")
+    args.add_argument("--only", choices=["job", "kafka"])
+    o = args.parse_args()
+    CACHE.mkdir(exist_ok=True)
+    path, config = corpus(o.build, 64 if o.quick else 1024)
+    rounds, table = o.rounds or (3 if o.quick else 5), Table()
+    if o.only != "kafka":
+        measure_job(table, o.build, path, config, rounds)
+    if o.only != "job":
+        measure_kafka(table, o.build, path, config, rounds)
+    print(f"\n{os.cpu_count()} cores; corpus {path.stat().st_size / MIB:.0f} MiB; {rounds} interleaved rounds; medians of"
+          " round-wise ratios.\nThe Kafka broker shares the cores with the consumer.\n")
+    table.show()
+    return 1 if o.gate and table.short else 0
+
+
+sys.exit(main())
