@@ -243,6 +243,8 @@ static int habit_noise(struct sw_scenario *s, struct scn_habit *h, const struct 
         if (f.dport == 80 || (f.dport == 3389 && h->src == s->net.exposed)) /* answered: a redirect, nobody logs in */
                 f.result = f.dport == 80 ? SCN_OK : SCN_REFUSED;
         f.fwd = f.rev = 120;
+        if (sw__scn_below(&h->rng, 16) == 0)
+                f.result = SCN_STRAY;
         return sw__scn_open(s, &f);
 }
 

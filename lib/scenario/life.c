@@ -5,7 +5,8 @@
  *   2. Counters are deltas; the sum over C and E of a side is the connection's total, on both sides the same.
  *   3. A connection that an NSG denies: D at the destination; at the source, which let it out, B and an E without
  * reply.
- *   4. Order of timers: time, then order of creation. */
+ *   4. A connection that ends in the millisecond in which it begins may be listed end first, as Azure does.
+ *   5. Order of timers: time, then order of creation. */
 #include "scenario/scenario_int.h"
 
 #include <string.h>
@@ -91,6 +92,10 @@ static void life_totals(const struct scn_flow *f, uint64_t ret[SW_N_COUNTERS])
         }
         ret[SW_PACKETS_FWD] = f->proto == SW_PROTO_TCP ? 3 : 1;
         ret[SW_BYTES_FWD] = ret[SW_PACKETS_FWD] * header + (f->proto == SW_PROTO_TCP ? 0 : 40);
+        if (f->result == SCN_STRAY) {
+                ret[SW_PACKETS_FWD] = 1;
+                ret[SW_BYTES_FWD] = 128;
+        }
         if (f->result == SCN_REFUSED) {
                 ret[SW_PACKETS_REV] = 3;
                 ret[SW_BYTES_REV] = 3 * 54;
@@ -100,6 +105,8 @@ static void life_totals(const struct scn_flow *f, uint64_t ret[SW_N_COUNTERS])
 /* Payload a denied or unanswered attempt was meant to carry does not matter. */
 static int64_t life_duration(const struct scn_flow *f, uint8_t result)
 {
+        if (result == SCN_STRAY)
+                return 0;
         if (result == SCN_REFUSED)
                 return 1500;
         if (result == SCN_NOREPLY)
@@ -139,7 +146,11 @@ int sw__scn_open(struct sw_scenario *s, const struct scn_flow *f)
                 .encryption = life_encryption(net, f),
                 .n_sides = (uint8_t)(src + dst) };
         c->denied = sw__scn_decide(net, f, &c->rule_out, &c->rule_in);
-        if (c->denied)
+        if (f->result == SCN_STRAY) {
+                c->stray = 1;
+                c->denied = 0;
+                c->rule_in = SCN_RULE_PLATFORM;
+        } else if (c->denied)
                 flow.result = SCN_NOREPLY;
         c->end = c->start + life_duration(f, flow.result);
         life_totals(&flow, c->total);
@@ -240,6 +251,17 @@ static int64_t life_next(const struct scn_conn *c, unsigned side, int64_t now)
         return next < c->end - 1000 ? next : c->end + skew;
 }
 
+/* Too short to have an end of its own. */
+static int life_short(struct sw_scenario *s, struct scn_conn *c, unsigned side, int64_t now)
+{
+        bool end_first = c->sport % 4 == 1;
+        int r = end_first || c->stray ? 0 : life_emit(s, c, side, now, SW_STATE_BEGIN);
+
+        if (r == 0)
+                r = life_emit(s, c, side, now, SW_STATE_END);
+        return r == 0 && end_first && !c->stray ? life_emit(s, c, side, now, SW_STATE_BEGIN) : r;
+}
+
 static int life_side(struct sw_scenario *s, uint32_t index, unsigned side, int64_t now)
 {
         struct scn_conn *c = &s->conns[index];
@@ -251,15 +273,15 @@ static int life_side(struct sw_scenario *s, uint32_t index, unsigned side, int64
                 life_leave(s, index);
                 return r;
         }
+        if (!c->begun[side] && c->end <= now) {
+                r = life_short(s, c, side, now);
+                life_leave(s, index);
+                return r;
+        }
         if (!c->begun[side]) {
                 r = life_emit(s, c, side, now, SW_STATE_BEGIN);
                 next = life_next(c, side, now);
                 c->begun[side] = 1;
-                if (r == 0 && c->end <= now) { /* too short to have an end of its own */
-                        r = life_emit(s, c, side, now, SW_STATE_END);
-                        life_leave(s, index);
-                        return r;
-                }
         } else if (now >= c->end) {
                 r = life_emit(s, c, side, now, SW_STATE_END);
                 life_leave(s, index);

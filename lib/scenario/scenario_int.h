@@ -107,7 +107,7 @@ struct scn_conn {
         uint32_t shape; /* 0 = even flow; others: bursts, the same for the same number */
         uint16_t sport, dport;
         uint8_t proto, encryption, rule_out, rule_in;
-        uint8_t n_sides, denied, begun[2];
+        uint8_t n_sides, denied, stray, begun[2];
         uint32_t next_free;
 };
 
@@ -130,7 +130,8 @@ struct scn_flow {
         uint64_t fwd, rev; /* payload bytes */
         uint32_t shape;
 };
-enum scn_result { SCN_OK, SCN_NOREPLY, SCN_REFUSED };
+/* STRAY: one packet of something older, logged under the platform's own rule as an end without a begin. */
+enum scn_result { SCN_OK, SCN_NOREPLY, SCN_REFUSED, SCN_STRAY };
 
 struct scn_habit {
         uint64_t rng;

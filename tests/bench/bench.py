@@ -161,7 +161,7 @@ def measure_kafka(table, build, path, config, rounds):
     """(d): Kafka path against replay of the same bytes and against a discarding consumer."""
     part = cut(path, KAFKA_BYTES)
     size = part.stat().st_size
-    segwatch, ends, pipe = build / "daemon/segwatch", build / "tests/bench_kafka", build / "tests/bench_pipeline"
+    segwatch, ends, pipe = build / "daemon/segwatch", build / "tests/bench/bench_kafka", build / "tests/bench/bench_pipeline"
     broker = subprocess.Popen([ends, "broker", part, str(KAFKA_PARTITIONS)], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
