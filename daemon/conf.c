@@ -63,7 +63,7 @@ static const struct sw_opt source_rows[] = {
                 .type = SW_OPT_STRING,
                 AT(ca_file),
                 .example = "/etc/ssl/certs/ca-certificates.crt",
-                .doc = "eventhubs: certificates to trust instead of the system's (tests, private link)." },
+                .doc = "Certificates to trust instead of the system's (tests, private link)." },
         { .key = "start",
                 SW_CONF_CUSTOM(start),
                 AT(start),
@@ -636,9 +636,7 @@ void sw_conf_json_schema(struct sw_buf *out)
 void sw_conf_core(const struct sw_conf *conf, struct sw_core_conf *ret)
 {
         *ret = (struct sw_core_conf){ 0 };
-#ifdef SW_HAVE_ENGINE
         sw_core_conf_default(ret);
-#endif
         ret->reorder_ms = conf->time.reorder_ms;
         ret->lateness_ms = conf->time.lateness_ms;
         ret->dedupe_ms = conf->time.dedupe_ms;

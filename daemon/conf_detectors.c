@@ -131,7 +131,11 @@ void sw_conf_detectors_schema(struct sw_jsonw *w)
 {
         unsigned i;
 
-        sw_jsonw_ktext(w, "type", "object");
+        sw_jsonw_key(w, "type");
+        sw_jsonw_array(w);
+        sw_jsonw_text(w, "object");
+        sw_jsonw_text(w, "null");
+        sw_jsonw_end_array(w);
         sw_jsonw_key(w, "properties");
         sw_jsonw_object(w);
         for (i = 0; i < SW_N_DETECTORS; i++) {

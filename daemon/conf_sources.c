@@ -3,36 +3,39 @@
 #include "conf_lists.h"
 #include "config/connection_string.h"
 #include "secret.h"
+#include "source/source_kafka_setting.h"
 
 #include <string.h>
 
-/* Set by the program itself: offsets and groups are part of its state (design.md 5). */
-static const char *const owned_keys[] = { "bootstrap.servers", "metadata.broker.list", "group.id", "enable.auto.commit",
-        "auto.commit.enable", "enable.auto.offset.store", "auto.offset.reset", "enable.partition.eof",
-        "security.protocol", "sasl.mechanism", "sasl.mechanisms", "sasl.username" };
+/* A secret in `librdkafka:` would stand in the configuration and in the dump. */
 static const char *const secret_words[] = { "password", "secret", "ssl.key.pem", "jaas", "oauthbearer.config" };
+
+static bool sources_is_secret(const char *key)
+{
+        size_t i;
+
+        for (i = 0; i < sizeof(secret_words) / sizeof(*secret_words); i++)
+                if (strstr(key, secret_words[i]))
+                        return true;
+        return false;
+}
 
 static void sources_check_librdkafka(const struct sw_conf_source *s, struct sw_conf_check *check)
 {
-        bool eventhubs = s->kind == SW_SOURCE_EVENTHUBS;
         char shown[SW_CONF_SHOWN];
+        const char *wrong;
         uint32_t i;
-        size_t k;
 
         for (i = 0; i < s->librdkafka.n; i++) {
-                const char *key = s->librdkafka.items[i].key;
+                const struct sw_kv *kv = &s->librdkafka.items[i];
 
-                /* The first eight are owned for every kind, the security settings only for Event Hubs. */
-                for (k = 0; k < sizeof(owned_keys) / sizeof(*owned_keys); k++)
-                        if (strcmp(key, owned_keys[k]) == 0 && (k < 8 || eventhubs))
-                                sw_conf_error(check, &s->place, "librdkafka: '%s' is set by segwatch itself", key);
-                for (k = 0; k < sizeof(secret_words) / sizeof(*secret_words); k++)
-                        if (strstr(key, secret_words[k])) {
-                                sw_conf_error(check, &s->place,
-                                        "librdkafka: '%s' is a secret and does not stand in the configuration",
-                                        sw_conf_show(sw_str_of(key), shown));
-                                break;
-                        }
+                wrong = sources_is_secret(kv->key) ? NULL : sw_source_kafka_setting_wrong(kv->key, kv->value);
+                if (sources_is_secret(kv->key))
+                        sw_conf_error(check, &kv->place,
+                                "librdkafka: this is a secret and does not stand in the configuration");
+                else if (wrong)
+                        sw_conf_error(check, &kv->place, "librdkafka: '%s' %s", sw_conf_show(sw_str_of(kv->key), shown),
+                                wrong);
         }
 }
 
@@ -69,7 +72,7 @@ static void sources_check_keys(const struct sw_conf_source *s, const char *kind,
                 { "brokers", s->brokers, kafka, file },
                 { "topic", s->topic, kafka, file },
                 { "group", s->group, false, file },
-                { "ca_file", s->ca_file, false, !eventhubs },
+                { "ca_file", s->ca_file, false, file },
                 { "librdkafka", s->librdkafka.n > 0, false, file },
                 { "path", s->path, file, !file },
                 { "follow", s->follow, false, !file },
@@ -80,8 +83,8 @@ static void sources_check_keys(const struct sw_conf_source *s, const char *kind,
                 if (keys[i].needed && !keys[i].set)
                         sw_conf_error(check, &s->place, "a source of kind %s needs '%s'", kind, keys[i].name);
                 if (keys[i].useless && keys[i].set)
-                        sw_conf_error(check, &s->place, "'%s' has no meaning for a source of kind %s%s", keys[i].name,
-                                kind, kafka && i == 4 ? "; set ssl.ca.location under librdkafka" : "");
+                        sw_conf_error(
+                                check, &s->place, "'%s' has no meaning for a source of kind %s", keys[i].name, kind);
         }
 }
 

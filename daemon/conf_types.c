@@ -503,7 +503,11 @@ void sw_conf_hosts_schema(struct sw_jsonw *w)
 {
         unsigned bit;
 
-        sw_jsonw_ktext(w, "type", "object");
+        sw_jsonw_key(w, "type");
+        sw_jsonw_array(w);
+        sw_jsonw_text(w, "object");
+        sw_jsonw_text(w, "null");
+        sw_jsonw_end_array(w);
         sw_jsonw_key(w, "properties");
         sw_jsonw_object(w);
         for (bit = 0; bit < SW_N_HOST_ROLES; bit++) {

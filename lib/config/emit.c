@@ -353,6 +353,16 @@ static void emit_schema_names(struct sw_jsonw *w, const struct sw_opt *row)
         sw_jsonw_end_array(w);
 }
 
+/* Nothing at all after the key counts as absent. */
+static void emit_schema_or_null(struct sw_jsonw *w, const char *type)
+{
+        sw_jsonw_key(w, "type");
+        sw_jsonw_array(w);
+        sw_jsonw_text(w, type);
+        sw_jsonw_text(w, "null");
+        sw_jsonw_end_array(w);
+}
+
 static void emit_schema_secret(struct sw_jsonw *w)
 {
         static const char *const ways[] = { "file", "credential" };
@@ -415,10 +425,10 @@ static void emit_schema_type(struct sw_jsonw *w, const struct sw_opt *row)
                 emit_schema_secret(w);
                 return;
         case SW_OPT_ANY_MAP:
-                sw_jsonw_ktext(w, "type", "object");
+                emit_schema_or_null(w, "object");
                 return;
         case SW_OPT_LIST:
-                sw_jsonw_ktext(w, "type", "array");
+                emit_schema_or_null(w, "array");
                 sw_jsonw_key(w, "items");
                 sw_jsonw_object(w);
                 sw_emit_schema(w, &row->rows, 1);
@@ -463,7 +473,7 @@ void sw_emit_schema(struct sw_jsonw *w, const struct sw_opt *const *tables, unsi
         const struct sw_opt *o;
         unsigned i;
 
-        sw_jsonw_ktext(w, "type", "object");
+        emit_schema_or_null(w, "object");
         sw_jsonw_key(w, "properties");
         sw_jsonw_object(w);
         for (i = 0; i < n_tables; i++)

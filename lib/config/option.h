@@ -44,17 +44,18 @@ struct sw_list {
         uint32_t n;
 };
 
-struct sw_kv_list {
-        struct sw_kv {
-                char *key, *value;
-        } * items;
-        uint32_t n;
-};
-
 /* Where something stands in the configuration. `file` lives as long as the configuration. */
 struct sw_conf_place {
         const char *file;
         unsigned line, column; /* from 1 */
+};
+
+struct sw_kv_list {
+        struct sw_kv {
+                char *key, *value;
+                struct sw_conf_place place; /* of the key */
+        } * items;
+        uint32_t n;
 };
 
 struct sw_conf_node;  /* parsed YAML with positions: lib/config/parse.h */

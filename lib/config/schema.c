@@ -367,7 +367,7 @@ static void schema_any_map(
                         (void)sw_schema_is(check, child, SW_NODE_SCALAR, child->key.p);
                         continue;
                 }
-                items[to->n] = (struct sw_kv){ sw_strdup(child->key.p), sw_strdup(child->text.p) };
+                items[to->n] = (struct sw_kv){ sw_strdup(child->key.p), sw_strdup(child->text.p), child->key_place };
                 if (!items[to->n].key || !items[to->n].value)
                         check->no_memory = true;
                 to->n++;

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Settings that a configuration may pass on to librdkafka, judged without a connection. */
+
+/* NULL if librdkafka knows the setting, takes the value, and segwatch does not need it for itself; else what is wrong,
+ * to be put after the setting's name. Threads: any. */
+const char *sw_source_kafka_setting_wrong(const char *key, const char *value);
