@@ -27,6 +27,16 @@ enum sw_detector_id {
 /* signal: feeds incidents only. alert: opens the actor's incident at once. shadow: side log only. */
 enum sw_detector_mode { SW_MODE_SIGNAL, SW_MODE_ALERT, SW_MODE_SHADOW, SW_MODE_OFF };
 
+/* Variants that correlation must tell apart; all others are the detector's own business. */
+enum {
+        SW_SEGMENT_POLICY_FINDING = 0, /* writes a finding of its own */
+        SW_EXPOSED_ADMIN_ANSWERS = 1,  /* payload both ways: the target may have been entered */
+        SW_EXPOSED_ADMIN_SESSION = 2,
+        SW_PIVOT_CHAIN_JUMP = 1, /* through a declared jump host: weight 0, only says whose activity it is */
+};
+
+#define SW_ON(type) (1u << SW_CONN_##type)
+
 #define SW_DETECTOR_TABLES 3
 
 struct sw_table_decl {
@@ -47,12 +57,15 @@ struct sw_tables {
 struct sw_detector {
         const char *name, *code, *summary;
         const char *title;                     /* of its findings: "Horizontal scan" */
+        const char *noun;                      /* in an incident's title: "scan" */
         const struct sw_opt *options;          /* without `mode`, which every detector has; ends with SW_OPT_END */
         size_t conf_size;                      /* of the struct the options fill */
         const struct sw_technique *techniques; /* ends with uid == NULL; at most 16 */
         struct sw_table_decl tables[SW_DETECTOR_TABLES + 1];
         bool needs_baseline; /* named in "learning until": silent while the source's segment learns */
         bool handles_late;   /* does not depend on order: late events are given to it as well */
+        bool admin_only;     /* wants events of administrative services only */
+        unsigned events;     /* SW_ON(type) bits it wants; others never reach on_event */
         int (*check)(const void *conf, struct sw_err *reterr); /* rules across options; may be NULL */
         int (*on_event)(struct sw_tables *own, const void *conf, const struct sw_view *v,
                 const struct sw_conn_event *ev, struct sw_signals *out);

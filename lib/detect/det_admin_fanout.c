@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* D06: one source administers many hosts of one kind within minutes: more than twice what it ever did, or three
+ * that it never touched before within half an hour. */
+#include "detect/raise.h"
+
+#define FANOUT_MS (10 * SW_MINUTE)
+#define NEW_MS (30 * SW_MINUTE)
+#define KEEP_MS SW_HOUR
+#define ROLES_SILENT                                                                                                   \
+        (SW_HOST_ROLE(JUMP) | SW_HOST_ROLE(PATCH) | SW_HOST_ROLE(MONITOR) | SW_HOST_ROLE(BACKUP) |                     \
+                SW_HOST_ROLE(SCANNER) | SW_HOST_ROLE(DEPLOY))
+
+struct admin_fanout_conf {
+        uint64_t targets_10m, new_targets_30m;
+};
+
+struct admin_fanout_key {
+        uint32_t src, service;
+};
+
+struct admin_fanout_entry {
+        struct admin_fanout_key key;
+        struct sw_window reached;
+        struct sw_raise_evidence evidence;
+        struct sw_raise_ladder ladder;
+};
+
+enum { FLAG_NEW = 1 };
+enum { VARIANT_MANY, VARIANT_NEW };
+
+#define OPT(name, low, high, text, help)                                                                               \
+        {                                                                                                              \
+                .key = #name, .type = SW_OPT_UINT, .flags = SW_OPT_RELOAD,                                             \
+                .offset = offsetof(struct admin_fanout_conf, name), .min = (low), .max = (high), .def = (text),        \
+                .doc = (help)                                                                                          \
+        }
+static const struct sw_opt options[] = {
+        OPT(targets_10m, 2, 64, "5",
+                "Hosts reached with one administrative service within 10 minutes, and more than twice the most of 30 "
+                "days."),
+        OPT(new_targets_30m, 2, 64, "3", "Hosts reached for the first time within 30 minutes."),
+        SW_OPT_END,
+};
+#undef OPT
+
+static bool admin_fanout_concerns(const struct sw_view *v, const struct sw_conn_event *ev)
+{
+        if (!sw_raise_is_internal(ev->src_segment, ev->src_host) ||
+                !sw_raise_is_internal(ev->dst_segment, ev->dst_host))
+                return false;
+        if (sw_raise_has_role(ev->src_host, ROLES_SILENT))
+                return false;
+        return !sw_raise_is_directory(v, ev);
+}
+
+struct admin_fanout_hit {
+        uint64_t value, threshold, normal;
+        int64_t window_ms;
+        uint32_t variant;
+};
+
+static bool admin_fanout_judge(const struct admin_fanout_conf *c, const struct admin_fanout_entry *e,
+        const struct sw_view *v, const struct sw_conn_event *ev, struct admin_fanout_hit *ret)
+{
+        uint64_t most = sw_view_fanout_max(v, ev->src, ev->service), many = 2 * most + 1, n;
+
+        n = sw_window_count(&e->reached, ev->time, NEW_MS, FLAG_NEW, FLAG_NEW);
+        if (n >= c->new_targets_30m && !sw_view_is_admin_source(v, ev->src, ev->service)) {
+                *ret = (struct admin_fanout_hit){ n, c->new_targets_30m, most, NEW_MS, VARIANT_NEW };
+                return true;
+        }
+        if (many < c->targets_10m)
+                many = c->targets_10m;
+        n = sw_window_value(&e->reached, ev->time, FANOUT_MS);
+        *ret = (struct admin_fanout_hit){ n, many, most, FANOUT_MS, VARIANT_MANY };
+        return n >= many;
+}
+
+static int admin_fanout_on_event(struct sw_tables *own, const void *conf, const struct sw_view *v,
+        const struct sw_conn_event *ev, struct sw_signals *out)
+{
+        struct admin_fanout_key key = { ev->src, (uint32_t)ev->service };
+        struct sw_window_item item = { .key = ev->dst, .flags = ev->rarity & SW_RARE_NEW_EDGE ? FLAG_NEW : 0 };
+        struct admin_fanout_entry *e;
+        struct admin_fanout_hit hit;
+        enum sw_raise_step step;
+        struct sw_signal *s;
+        bool created;
+
+        if (!admin_fanout_concerns(v, ev))
+                return 0;
+        e = sw_table_insert(&own->t[0], &key, &created);
+        if (!e)
+                return 0;
+        (void)sw_window_add(&e->reached, ev->time, item, sw_window_hash(&ev->dst_host->addr, 0), KEEP_MS);
+        sw_raise_keep(&e->evidence, ev);
+        if (!admin_fanout_judge(conf, e, v, ev, &hit))
+                return 0;
+        step = sw_raise_due(&e->ladder, ev->time, hit.value, SW_HOUR, ev->dst_segment);
+        if (step == SW_RAISE_NOT)
+                return 0;
+        s = sw_raise(out, SW_DETECTOR_ADMIN_FANOUT, ev);
+        if (!s)
+                return -SW_ERR_NOMEM;
+        s->value = hit.value;
+        s->threshold = hit.threshold;
+        s->normal = hit.normal;
+        s->window_ms = sw_window_span(&e->reached, ev->time, hit.window_ms);
+        s->variant = hit.variant;
+        s->weight_pct = 65;
+        s->confidence_pct = sw_raise_confidence(v, ev, hit.value, hit.threshold);
+        s->techniques = sw_raise_admin_technique(ev->service);
+        sw_raise_add_targets(s, v, &e->reached, hit.window_ms, hit.variant == VARIANT_NEW ? FLAG_NEW : 0);
+        if (hit.value > s->n_targets_total)
+                s->n_targets_total = (uint32_t)hit.value;
+        sw_raise_add_evidence(s, &e->evidence, hit.window_ms);
+        sw_raise_done(&e->ladder, ev->time, hit.value, ev->dst_segment, step == SW_RAISE_AGAIN);
+        return 0;
+}
+
+static void admin_fanout_tell(struct sw_buf *out, const struct sw_view *v, const struct sw_signal *s)
+{
+        sw_buf_puts(out, "reached ");
+        if (s->value > SW_WINDOW_CAP)
+                sw_buf_puts(out, "about ");
+        sw_say_count(out, s->value, "host", "hosts");
+        sw_buf_puts(out, " in ");
+        sw_say_segment(out, v, s->dst_segment);
+        sw_buf_printf(out, " with %s in ", sw_service_text(s->service));
+        sw_say_span(out, s->window_ms);
+        if (s->variant == VARIANT_NEW)
+                sw_buf_puts(out, " that it never used it on before");
+        if (s->normal > 0)
+                sw_buf_printf(out, " (its most in 10 min before: %llu)", (unsigned long long)s->normal);
+        else
+                sw_buf_puts(out, " (it had never done so before)");
+}
+
+const struct sw_detector sw_det_admin_fanout = {
+        .name = "admin_fanout",
+        .code = "D06",
+        .summary = "One source administers unusually many hosts within minutes",
+        .title = "Administrative fan-out",
+        .noun = "admin fan-out",
+        .options = options,
+        .conf_size = sizeof(struct admin_fanout_conf),
+        .techniques = sw_raise_admin_techniques,
+        .tables = {
+                { { "admin_fanout", 1, sizeof(struct admin_fanout_entry), sizeof(struct admin_fanout_key), NULL }, 15 },
+        },
+        .needs_baseline = true,
+        .admin_only = true,
+        .events = SW_ON(SUCCEEDED),
+        .on_event = admin_fanout_on_event,
+        .tell = admin_fanout_tell,
+};

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* D08: A administers B, and while that lasts (or within minutes after) B administers C: the shape of somebody who
+ * moves on (Apruzzese et al. 2017). Each host remembers who administered it lately; a new connection looks back
+ * through these, host by host. A hop is telling when its edge is new or when both connections carry the same rhythm
+ * (a relay); the actor is where the first telling hop began. */
+#include "detect/raise.h"
+#include "detect/series.h"
+
+#define AFTER_MS (10 * SW_MINUTE)
+#define NEW_MS SW_DAY
+#define AGAIN_MS SW_DAY
+#define RING 16u
+#define DEPTH 5u
+#define BUDGET 256u
+#define SESSION_BYTES 20000u /* from the Internet: less is a bot trying passwords */
+#define RAISES_PER_DAY 16u   /* and pivot: from there on the fan-out says it */
+
+struct pivot_chain_conf {
+        uint64_t score_pct, alone_score_pct, alone_hops;
+};
+
+struct pivot_inbound {
+        int64_t start_ms, last_ms; /* of the connections of this source that followed one another */
+        int64_t new_ms;            /* when the edge was new; 0 = it is known */
+        uint32_t src, conn;
+        uint32_t service;
+        uint32_t is_open;
+        struct sw_evidence first;
+};
+
+struct pivot_host {
+        uint32_t host, n;
+        uint32_t day, n_raised;
+        struct pivot_inbound ring[RING];
+};
+
+struct pivot_flow {
+        uint32_t conn, pad;
+        int64_t opened_ms;
+        struct sw_series series;
+};
+
+struct pivot_told {
+        uint32_t root, pivot, target, score;
+        int64_t raised_ms;
+};
+
+enum { TABLE_HOSTS, TABLE_FLOWS, TABLE_TOLD };
+enum { VARIANT_CHAIN, VARIANT_JUMP = SW_PIVOT_CHAIN_JUMP, VARIANT_RELAY };
+
+#define OPT(name, low, high, text, help)                                                                               \
+        {                                                                                                              \
+                .key = #name, .type = SW_OPT_UINT, .flags = SW_OPT_RELOAD,                                             \
+                .offset = offsetof(struct pivot_chain_conf, name), .min = (low), .max = (high), .def = (text),         \
+                .doc = (help)                                                                                          \
+        }
+static const struct sw_opt options[] = {
+        OPT(score_pct, 30, 100, "50",
+                "Score of a chain from which on it is a signal: 30, plus 20 for each of the last "
+                "two hops that is new, 20 for a relay, 10 for each further hop."),
+        OPT(alone_score_pct, 30, 200, "80", "Score at which it opens an incident by itself."),
+        OPT(alone_hops, 2, 6, "3", "Hops at which it opens an incident by itself, if two of them are telling."),
+        SW_OPT_END,
+};
+#undef OPT
+
+static const struct sw_technique techniques[] = {
+        { "T1021", "Remote Services", "TA0008", "Lateral Movement" },
+        { "T1090.001", "Internal Proxy", "TA0011", "Command and Control" },
+        { "T1570", "Lateral Tool Transfer", "TA0008", "Lateral Movement" },
+        { NULL, NULL, NULL, NULL },
+};
+
+static bool pivot_is_relayer(const struct sw_view *v, uint32_t segment, const struct sw_host *h)
+{
+        enum sw_segment_role role = sw_view_segment(v, segment)->role;
+
+        /* These connect on behalf of others all day. */
+        return sw_raise_has_role(h, SW_HOST_ROLE(DC) | SW_HOST_ROLE(PROXY) | SW_HOST_ROLE(SHARED)) ||
+               role == SW_SEGMENT_ROLE_FIREWALL || role == SW_SEGMENT_ROLE_GATEWAY ||
+               role == SW_SEGMENT_ROLE_LB_INGRESS;
+}
+
+static bool pivot_is_jump(const struct sw_view *v, uint32_t segment, const struct sw_host *h)
+{
+        enum sw_segment_role role = sw_view_segment(v, segment)->role;
+
+        return sw_raise_has_role(h, SW_HOST_ROLE(JUMP)) || role == SW_SEGMENT_ROLE_BASTION ||
+               role == SW_SEGMENT_ROLE_JUMPBOX;
+}
+
+/* The slot of a source in the host's ring: its own, a free one, or the one that matters least. */
+static struct pivot_inbound *pivot_slot(struct pivot_host *h, uint32_t src, uint32_t service)
+{
+        struct pivot_inbound *worst = NULL;
+        uint32_t i;
+
+        for (i = 0; i < h->n; i++) {
+                struct pivot_inbound *p = &h->ring[i];
+
+                if (p->src == src && p->service == service)
+                        return p;
+                if (!worst || (p->new_ms != 0) < (worst->new_ms != 0) ||
+                        ((p->new_ms != 0) == (worst->new_ms != 0) && p->last_ms < worst->last_ms))
+                        worst = p;
+        }
+        if (h->n < RING)
+                worst = &h->ring[h->n++];
+        memset(worst, 0, sizeof(*worst));
+        return worst;
+}
+
+/* Remembers the connection with its destination. */
+static void pivot_remember(struct sw_tables *own, const struct sw_conn_event *ev)
+{
+        struct {
+                uint32_t host, pad;
+        } key = { ev->dst, 0 };
+        bool created, continues, internet = sw_raise_is_internet(ev->src_segment);
+        struct pivot_inbound *p;
+        struct pivot_host *h;
+
+        if (internet && ev->payload_fwd + ev->payload_rev < SESSION_BYTES)
+                return;
+        h = sw_table_insert(&own->t[TABLE_HOSTS], &key, &created);
+        if (!h)
+                return;
+        p = pivot_slot(h, ev->src, (uint32_t)ev->service);
+        continues = p->start_ms != 0 && (p->conn == ev->conn || ev->opened.ms - p->last_ms <= AFTER_MS);
+        if (p->new_ms && ev->time.ms - p->new_ms >= NEW_MS)
+                p->new_ms = 0;
+        if ((ev->rarity & SW_RARE_NEW_EDGE) || internet)
+                p->new_ms = ev->time.ms;
+        if (!continues) {
+                p->start_ms = ev->opened.ms;
+                p->first = ev->first;
+                p->last_ms = 0;
+        }
+        p->src = ev->src;
+        p->service = (uint32_t)ev->service;
+        p->conn = ev->conn;
+        p->is_open = 1;
+        if (ev->last.ms > p->last_ms)
+                p->last_ms = ev->last.ms;
+        p->first.outcome = (uint8_t)ev->outcome;
+}
+
+static struct pivot_inbound *pivot_find(
+        struct sw_tables *own, const struct sw_conn_event *ev, struct pivot_host **ret_h)
+{
+        struct {
+                uint32_t host, pad;
+        } key = { ev->dst, 0 };
+        struct pivot_host *h = sw_table_find(&own->t[TABLE_HOSTS], &key);
+        uint32_t i;
+
+        for (i = 0; h && i < h->n; i++)
+                if (h->ring[i].src == ev->src && h->ring[i].conn == ev->conn) {
+                        *ret_h = h;
+                        return &h->ring[i];
+                }
+        return NULL;
+}
+
+static struct sw_series *pivot_series(struct sw_tables *own, uint32_t conn, int64_t opened_ms, bool create)
+{
+        struct {
+                uint32_t conn, pad;
+        } key = { conn, 0 };
+        struct pivot_flow *f;
+        bool created;
+
+        f = create ? sw_table_insert(&own->t[TABLE_FLOWS], &key, &created) : sw_table_find(&own->t[TABLE_FLOWS], &key);
+        if (!f)
+                return NULL;
+        if (create && f->opened_ms != opened_ms) {
+                f->opened_ms = opened_ms; /* the id was used by an older connection */
+                memset(&f->series, 0, sizeof(f->series));
+        }
+        return &f->series;
+}
+
+struct pivot_path {
+        uint32_t hosts[DEPTH + 1];                   /* backwards: C, B, A ... */
+        const struct pivot_inbound *hops[DEPTH + 1]; /* hops[i] led into hosts[i]; [0] is the new one: NULL */
+        uint32_t n;                                  /* hosts */
+};
+
+/* Longest way back over telling hops; budget bounds the visits. */
+static void pivot_extend(struct sw_tables *own, const struct sw_view *v, struct pivot_path *path,
+        struct pivot_path *best, unsigned *inout_budget)
+{
+        struct {
+                uint32_t host, pad;
+        } key = { path->hosts[path->n - 1], 0 };
+        const struct pivot_inbound *into = path->hops[path->n - 2];
+        const struct pivot_host *h;
+        uint32_t i, k;
+
+        if (path->n > best->n)
+                *best = *path;
+        if (path->n > DEPTH)
+                return;
+        h = sw_table_find(&own->t[TABLE_HOSTS], &key);
+        for (i = 0; h && i<h->n && * inout_budget> 0; i++) {
+                const struct pivot_inbound *p = &h->ring[i];
+                bool known = false;
+
+                (*inout_budget)--;
+                if (!p->new_ms || p->start_ms >= into->start_ms || into->start_ms > p->last_ms + AFTER_MS)
+                        continue;
+                for (k = 0; k < path->n; k++)
+                        known |= path->hosts[k] == p->src;
+                if (known || !sw_view_host(v, p->src))
+                        continue;
+                path->hops[path->n - 1] = p;
+                path->hosts[path->n++] = p->src;
+                pivot_extend(own, v, path, best, inout_budget);
+                path->n--;
+        }
+}
+
+struct pivot_verdict {
+        struct pivot_path path;
+        unsigned score, telling;
+        bool relay, jump;
+};
+
+static bool pivot_better(const struct sw_view *v, const struct pivot_verdict *a, const struct pivot_verdict *b)
+{
+        const struct sw_host *x, *y;
+
+        if (b->path.n == 0 || a->score != b->score)
+                return b->path.n == 0 || a->score > b->score;
+        x = sw_view_host(v, a->path.hosts[a->path.n - 1]);
+        y = sw_view_host(v, b->path.hosts[b->path.n - 1]);
+        return x && y && sw_addr_cmp(&x->addr, &y->addr) < 0;
+}
+
+/* Judges ev (B to C) against one connection into B. */
+static bool pivot_judge(struct sw_tables *own, const struct sw_view *v, const struct sw_conn_event *ev,
+        const struct pivot_inbound *in, struct pivot_verdict *ret)
+{
+        const struct sw_series *a, *b;
+        struct pivot_path path = { .hosts = { ev->dst, ev->src, in->src }, .hops = { NULL, in, NULL }, .n = 3 };
+        unsigned budget = BUDGET;
+        bool is_new = (ev->rarity & SW_RARE_NEW_EDGE) != 0;
+
+        if (in->src == ev->dst || in->start_ms >= ev->opened.ms || !sw_view_host(v, in->src))
+                return false;
+        if (!in->is_open && ev->opened.ms > in->last_ms + AFTER_MS)
+                return false;
+        *ret = (struct pivot_verdict){ .score = 30 };
+        a = pivot_series(own, in->conn, 0, false);
+        b = pivot_series(own, ev->conn, 0, false);
+        ret->relay = a && b && sw_series_in_step(a, b, 4, 80);
+        ret->jump = pivot_is_jump(v, ev->src_segment, ev->src_host);
+        ret->score += is_new ? 20 : 0;
+        ret->score += in->new_ms ? 20 : 0;
+        ret->score += ret->relay ? 20 : 0;
+        ret->telling = (is_new || ret->relay) + (in->new_ms || ret->relay);
+        pivot_extend(own, v, &path, &ret->path, &budget);
+        ret->score += 10 * (ret->path.n - 3);
+        ret->telling += ret->path.n - 3;
+        /* An administrator at work on a host that then does something new is D07's business: both hops must tell.
+         * A declared jump host is told apart, so that what it does can be told of whoever sits at it. */
+        return ret->jump ? is_new : ret->telling >= 2;
+}
+
+static bool pivot_already_told(struct sw_tables *own, const struct sw_conn_event *ev, struct pivot_host *h,
+        const struct pivot_verdict *best, bool alone)
+{
+        struct {
+                uint32_t root, pivot, target, score;
+        } key = { best->path.hosts[best->path.n - 1], ev->src, ev->dst, 0 };
+        struct pivot_told *t;
+        bool created;
+
+        if (h->day != sw_etime_day(ev->time)) {
+                h->day = sw_etime_day(ev->time);
+                h->n_raised = 0;
+        }
+        if (h->n_raised >= RAISES_PER_DAY)
+                return true;
+        t = sw_table_insert(&own->t[TABLE_TOLD], &key, &created);
+        if (!t)
+                return true;
+        if (!created && ev->time.ms - t->raised_ms < AGAIN_MS && (!alone || t->score))
+                return true;
+        t->raised_ms = ev->time.ms;
+        t->score = alone;
+        h->n_raised++;
+        return false;
+}
+
+static int pivot_raise(const struct sw_view *v, const struct sw_conn_event *ev, const struct pivot_verdict *best,
+        bool alone, struct sw_signals *out)
+{
+        struct sw_signal *s = sw_raise(out, SW_DETECTOR_PIVOT_CHAIN, ev);
+        uint32_t i, n = best->path.n;
+        const struct sw_host *root;
+
+        if (!s)
+                return -SW_ERR_NOMEM;
+        for (i = 0; i < n; i++)
+                s->chain[i] = best->path.hosts[n - 1 - i];
+        s->n_chain = n;
+        root = sw_view_host(v, s->chain[0]);
+        s->actor = root && sw_raise_is_internet(root->segment) ? s->chain[1] : s->chain[0];
+        root = sw_view_host(v, s->actor);
+        s->src_segment = root ? root->segment : ev->src_segment;
+        s->value = n - 1;
+        s->threshold = 2;
+        s->window_ms = ev->time.ms - best->path.hops[n - 2]->start_ms;
+        s->confidence_pct = (uint8_t)(best->score > 100 ? 100 : best->score);
+        if (ev->src_host->pinned_roles & SW_HOST_ROLE(SHARED))
+                s->confidence_pct = sw_raise_scale(s->confidence_pct, 50);
+        s->weight_pct = best->jump ? 0 : 80;
+        s->variant = best->jump ? VARIANT_JUMP : best->relay ? VARIANT_RELAY : VARIANT_CHAIN;
+        s->techniques = (uint16_t)(1 | (best->relay ? 2 : 0));
+        s->alone = alone;
+        for (i = n - 2; i > 0 && s->n_evidence < SW_SIGNAL_EVIDENCE - 1; i--)
+                s->evidence[s->n_evidence++] = best->path.hops[i]->first;
+        if (s->n_evidence > 0)
+                s->first = s->evidence[0].time;
+        sw_raise_add_tuple(s, ev);
+        return 0;
+}
+
+/* ev leads from B to C: is somebody on B right now, or was a moment ago? */
+static int pivot_look_back(struct sw_tables *own, const struct pivot_chain_conf *c, const struct sw_view *v,
+        const struct sw_conn_event *ev, struct sw_signals *out)
+{
+        struct {
+                uint32_t host, pad;
+        } key = { ev->src, 0 };
+        struct pivot_host *h = sw_table_find(&own->t[TABLE_HOSTS], &key);
+        struct pivot_verdict best = { .score = 0 }, one;
+        uint32_t i, n_at_jump = 0;
+        bool alone;
+
+        if (!h || pivot_is_relayer(v, ev->src_segment, ev->src_host))
+                return 0;
+        for (i = 0; i < h->n; i++) {
+                if (!pivot_judge(own, v, ev, &h->ring[i], &one))
+                        continue;
+                n_at_jump += one.jump;
+                if (pivot_better(v, &one, &best))
+                        best = one;
+        }
+        if (best.path.n == 0 || n_at_jump > 1 || best.score < c->score_pct)
+                return 0;
+        alone = !best.jump && (best.score >= c->alone_score_pct || best.path.n - 1 >= c->alone_hops);
+        if (pivot_already_told(own, ev, h, &best, alone))
+                return 0;
+        return pivot_raise(v, ev, &best, alone, out);
+}
+
+static void pivot_ended(struct sw_tables *own, const struct sw_conn_event *ev)
+{
+        struct pivot_inbound *p;
+        struct pivot_host *h;
+        struct {
+                uint32_t conn, pad;
+        } key = { ev->conn, 0 };
+        struct pivot_flow *f;
+
+        p = pivot_find(own, ev, &h);
+        if (p &&
+                (ev->type != SW_CONN_CLOSED || ev->outcome == SW_OUTCOME_DENIED || ev->outcome == SW_OUTCOME_NOREPLY)) {
+                *p = h->ring[--h->n]; /* nobody got in */
+        } else if (p) {
+                p->is_open = 0;
+                p->last_ms = ev->last.ms;
+        }
+        if (ev->type == SW_CONN_CLOSED) {
+                f = sw_table_find(&own->t[TABLE_FLOWS], &key);
+                if (f)
+                        sw_table_remove(&own->t[TABLE_FLOWS], f);
+        }
+}
+
+static int pivot_on_event(struct sw_tables *own, const void *conf, const struct sw_view *v,
+        const struct sw_conn_event *ev, struct sw_signals *out)
+{
+        struct pivot_inbound *p;
+        struct pivot_host *h;
+        struct sw_series *s;
+
+        if (!sw_raise_is_internal(ev->dst_segment, ev->dst_host) || ev->src_segment == SW_SEGMENT_PLATFORM ||
+                ev->service == SW_SERVICE_KRB || ev->service == SW_SERVICE_LDAP)
+                return 0;
+        switch (ev->type) {
+        case SW_CONN_OPENED:
+                pivot_remember(own, ev);
+                return 0;
+        case SW_CONN_SUCCEEDED:
+                pivot_remember(own, ev);
+                return sw_raise_is_internet(ev->src_segment) ? 0 : pivot_look_back(own, conf, v, ev, out);
+        case SW_CONN_PROGRESSED:
+                s = pivot_series(own, ev->conn, ev->opened.ms, true);
+                if (s)
+                        sw_series_add(s, ev->time, ev->delta[SW_BYTES_FWD], ev->delta[SW_BYTES_REV]);
+                p = pivot_find(own, ev, &h);
+                if (p && ev->last.ms > p->last_ms)
+                        p->last_ms = ev->last.ms;
+                if (sw_raise_is_internet(ev->src_segment)) {
+                        if (!p)
+                                pivot_remember(own, ev);
+                        return 0;
+                }
+                return s && s->n >= 4 && s->n % 4 == 0 && ev->outcome == SW_OUTCOME_OK
+                               ? pivot_look_back(own, conf, v, ev, out)
+                               : 0;
+        default:
+                pivot_ended(own, ev);
+                return 0;
+        }
+}
+
+static void pivot_tell(struct sw_buf *out, const struct sw_view *v, const struct sw_signal *s)
+{
+        uint32_t i;
+
+        if (s->variant == VARIANT_JUMP)
+                sw_buf_puts(out, "worked through a jump host: ");
+        else
+                sw_buf_printf(out, "moved on over %u hops: ", (unsigned)s->value);
+        for (i = 0; i < s->n_chain; i++) {
+                if (i > 0)
+                        sw_buf_puts(out, " -> ");
+                sw_say_host(out, v, s->chain[i]);
+        }
+        sw_buf_puts(out, " in ");
+        sw_say_segment(out, v, s->dst_segment);
+        sw_buf_printf(out, ", the last one with %s, in ", sw_service_text(s->service));
+        sw_say_span(out, s->window_ms);
+        if (s->variant == VARIANT_RELAY)
+                sw_buf_puts(out, "; both connections carry the same traffic");
+}
+
+const struct sw_detector sw_det_pivot_chain = {
+        .name = "pivot_chain",
+        .code = "D08",
+        .summary = "An administrative connection made from a host that was itself being administered",
+        .title = "Pivot chain",
+        .noun = "pivot",
+        .options = options,
+        .conf_size = sizeof(struct pivot_chain_conf),
+        .techniques = techniques,
+        .tables = {
+                { { "pivot_hosts", 1, sizeof(struct pivot_host), 8, NULL }, 20 },
+                { { "pivot_flows", 1, sizeof(struct pivot_flow), 8, NULL }, 10 },
+                { { "pivot_told", 1, sizeof(struct pivot_told), 12, NULL }, 3 },
+        },
+        .needs_baseline = true,
+        .admin_only = true,
+        .events = SW_ON(OPENED) | SW_ON(SUCCEEDED) | SW_ON(PROGRESSED) | SW_ON(FAILED) | SW_ON(DENIED) | SW_ON(CLOSED),
+        .on_event = pivot_on_event,
+        .tell = pivot_tell,
+};

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* D02: one source tries many ports of one host. Besides the number of failed ports, a handful of administrative
+ * ports tried on one host is enough when some of them fail: nobody needs SSH, RDP, SMB, WinRM and SQL at once. */
+#include "detect/raise.h"
+
+#define KEEP_MS (25 * SW_HOUR)
+#define NEW_FOR_REPEAT 3
+#define DYNAMIC_FIRST 49152u /* IANA dynamic ports: RPC, passive FTP */
+#define CLIENT_PORT_FIRST 32768u
+
+struct vertical_scan_conf {
+        uint64_t ports_5m, ports_24h, sensitive_ports_5m, sensitive_failures_5m;
+};
+
+struct vertical_scan_key {
+        uint32_t src, dst;
+};
+
+struct vertical_scan_entry {
+        struct vertical_scan_key key;
+        struct sw_window ports; /* key 0, port; failed ones and answered sensitive ones */
+        struct sw_raise_evidence evidence;
+        struct sw_raise_ladder ladder;
+};
+
+enum { FLAG_FAILED = 1, FLAG_SENSITIVE = 2 };
+enum { VARIANT_PORTS, VARIANT_SENSITIVE, VARIANT_INTERNET };
+enum { TABLE_INTERNAL, TABLE_INTERNET };
+
+#define OPT(name, low, high, text, help)                                                                               \
+        {                                                                                                              \
+                .key = #name, .type = SW_OPT_UINT, .flags = SW_OPT_RELOAD,                                             \
+                .offset = offsetof(struct vertical_scan_conf, name), .min = (low), .max = (high), .def = (text),       \
+                .doc = (help)                                                                                          \
+        }
+static const struct sw_opt options[] = {
+        OPT(ports_5m, 3, 64, "12", "Distinct ports of one host that a source fails to reach within 5 minutes."),
+        OPT(ports_24h, 3, 10000, "40", "The same within 24 hours."),
+        OPT(sensitive_ports_5m, 2, 64, "5", "Distinct administrative ports of one host tried within 5 minutes."),
+        OPT(sensitive_failures_5m, 1, 64, "2", "How many of these must have failed."),
+        SW_OPT_END,
+};
+#undef OPT
+
+static const struct sw_technique techniques[] = {
+        { "T1046", "Network Service Discovery", "TA0007", "Discovery" },
+        { NULL, NULL, NULL, NULL },
+};
+
+struct vertical_scan_hit {
+        uint64_t value, threshold;
+        int64_t window_ms;
+        uint32_t variant;
+};
+
+static bool vertical_scan_judge(const struct vertical_scan_conf *c, const struct vertical_scan_entry *e,
+        const struct sw_conn_event *ev, struct vertical_scan_hit *ret)
+{
+        const struct sw_window *w = &e->ports;
+        struct sw_etime now = ev->time;
+        uint64_t failed = sw_window_count(w, now, 5 * SW_MINUTE, FLAG_FAILED, FLAG_FAILED), day, sensitive;
+
+        if (failed >= c->ports_5m) {
+                if (failed == SW_WINDOW_CAP)
+                        failed = sw_window_value(w, now, 5 * SW_MINUTE);
+                *ret = (struct vertical_scan_hit){ failed, c->ports_5m, 5 * SW_MINUTE, VARIANT_PORTS };
+                return true;
+        }
+        /* A client of a domain controller uses six administrative ports of it every morning. */
+        sensitive = sw_window_count(w, now, 5 * SW_MINUTE, FLAG_SENSITIVE, FLAG_SENSITIVE);
+        if (sensitive >= c->sensitive_ports_5m && !sw_raise_has_role(ev->dst_host, SW_HOST_ROLE(DC)) &&
+                sw_window_count(w, now, 5 * SW_MINUTE, FLAG_SENSITIVE | FLAG_FAILED, FLAG_SENSITIVE | FLAG_FAILED) >=
+                        c->sensitive_failures_5m) {
+                *ret = (struct vertical_scan_hit){ sensitive, c->sensitive_ports_5m, 5 * SW_MINUTE, VARIANT_SENSITIVE };
+                return true;
+        }
+        day = sw_window_count(w, now, SW_DAY, FLAG_FAILED, FLAG_FAILED);
+        if (day == SW_WINDOW_CAP)
+                day = sw_window_value(w, now, SW_DAY);
+        *ret = (struct vertical_scan_hit){ day, c->ports_24h, SW_DAY, VARIANT_PORTS };
+        return day >= c->ports_24h;
+}
+
+static int vertical_scan_raise(struct vertical_scan_entry *e, const struct sw_view *v, const struct sw_conn_event *ev,
+        const struct vertical_scan_hit *hit, struct sw_signals *out)
+{
+        bool internet = sw_raise_is_internet(ev->src_segment);
+        int64_t quiet = internet || hit->window_ms > SW_HOUR ? SW_DAY : SW_HOUR;
+        enum sw_raise_step step = sw_raise_due(&e->ladder, ev->time, hit->value, quiet, ev->dst_segment);
+        struct sw_signal *s;
+
+        if (step == SW_RAISE_NOT || (internet && step == SW_RAISE_MORE))
+                return 0;
+        if (step == SW_RAISE_AGAIN &&
+                sw_window_count(&e->ports, ev->time, hit->window_ms, SW_WINDOW_RAISED, 0) < NEW_FOR_REPEAT)
+                return 0;
+        s = sw_raise(out, SW_DETECTOR_VERTICAL_SCAN, ev);
+        if (!s)
+                return -SW_ERR_NOMEM;
+        s->value = hit->value;
+        s->threshold = hit->threshold;
+        s->window_ms = sw_window_span(&e->ports, ev->time, hit->window_ms);
+        s->confidence_pct = sw_raise_confidence(v, ev, hit->value, hit->threshold);
+        s->weight_pct = internet ? 20 : 55;
+        s->variant = internet ? VARIANT_INTERNET : hit->variant;
+        s->port = 0;
+        s->service = SW_SERVICE_OTHER;
+        sw_raise_add_evidence(s, &e->evidence, hit->window_ms);
+        sw_raise_done(&e->ladder, ev->time, hit->value, ev->dst_segment, step == SW_RAISE_AGAIN);
+        sw_window_mark(&e->ports, ev->time, hit->window_ms);
+        return 0;
+}
+
+static bool vertical_scan_concerns(const struct sw_conn_event *ev)
+{
+        uint8_t proto = ev->first.proto;
+
+        if (!sw_raise_is_internal(ev->dst_segment, ev->dst_host) || ev->src_segment == SW_SEGMENT_PLATFORM)
+                return false;
+        if (proto != SW_PROTO_TCP && proto != SW_PROTO_UDP)
+                return false;
+        if (sw_raise_has_role(ev->src_host, SW_HOST_ROLE(SCANNER) | SW_HOST_ROLE(MONITOR)))
+                return false;
+        /* Answers of a server whose question was not logged: 53 or 443 to a client's port. */
+        return !(ev->first.dport >= CLIENT_PORT_FIRST && sw_service_of(proto, ev->first.sport) != SW_SERVICE_OTHER);
+}
+
+/* Dynamic ports of a pair that works (RPC after 135 or 445) fail and succeed by the dozen. */
+static bool vertical_scan_is_dynamic(const struct sw_view *v, const struct sw_conn_event *ev)
+{
+        struct sw_edge_info edge;
+
+        if (ev->first.dport < DYNAMIC_FIRST)
+                return false;
+        return ev->service == SW_SERVICE_RPC || sw_view_edge(v, ev->src, ev->dst, SW_SERVICE_RPC, &edge) ||
+               sw_view_edge(v, ev->src, ev->dst, SW_SERVICE_SMB, &edge) ||
+               sw_view_edge(v, ev->src, ev->dst, SW_SERVICE_OTHER, &edge);
+}
+
+static int vertical_scan_on_event(struct sw_tables *own, const void *conf, const struct sw_view *v,
+        const struct sw_conn_event *ev, struct sw_signals *out)
+{
+        struct sw_table *t = &own->t[sw_raise_is_internet(ev->src_segment) ? TABLE_INTERNET : TABLE_INTERNAL];
+        struct vertical_scan_key key = { ev->src, ev->dst };
+        struct sw_window_item item = { .port = ev->first.dport };
+        struct vertical_scan_entry *e;
+        struct vertical_scan_hit hit;
+        bool created;
+
+        if (sw_service_is_admin(sw_service_of(ev->first.proto, ev->first.dport)))
+                item.flags = FLAG_SENSITIVE;
+        if (ev->type == SW_CONN_SUCCEEDED && !item.flags)
+                return 0;
+        if (!vertical_scan_concerns(ev))
+                return 0;
+        if (ev->type == SW_CONN_WITHDRAWN) {
+                e = sw_table_find(t, &key);
+                if (e)
+                        (void)sw_window_remove(&e->ports, 0, ev->first.dport);
+                return 0;
+        }
+        if (ev->type != SW_CONN_SUCCEEDED) {
+                if (vertical_scan_is_dynamic(v, ev))
+                        return 0;
+                item.flags |= FLAG_FAILED;
+        }
+        e = ev->type == SW_CONN_SUCCEEDED ? sw_table_find(t, &key) : sw_table_insert(t, &key, &created);
+        if (!e)
+                return 0;
+        (void)sw_window_add(&e->ports, ev->time, item, sw_window_hash(&ev->dst_host->addr, ev->first.dport), KEEP_MS);
+        sw_raise_keep(&e->evidence, ev);
+        if (!vertical_scan_judge(conf, e, ev, &hit))
+                return 0;
+        return vertical_scan_raise(e, v, ev, &hit, out);
+}
+
+static void vertical_scan_tell(struct sw_buf *out, const struct sw_view *v, const struct sw_signal *s)
+{
+        sw_buf_puts(out, "tried ");
+        if (s->value > SW_WINDOW_CAP)
+                sw_buf_puts(out, "about ");
+        sw_say_count(out, s->value, "port", "ports");
+        sw_buf_puts(out, s->variant == VARIANT_SENSITIVE ? " for administration of " : " of ");
+        sw_say_host(out, v, s->targets[0]);
+        sw_buf_puts(out, " in ");
+        sw_say_segment(out, v, s->dst_segment);
+        sw_buf_puts(out, " in ");
+        sw_say_span(out, s->window_ms);
+        sw_buf_printf(out, " (threshold %llu)", (unsigned long long)s->threshold);
+}
+
+const struct sw_detector sw_det_vertical_scan = {
+        .name = "vertical_scan",
+        .code = "D02",
+        .summary = "One source tries many ports of one host",
+        .title = "Port scan",
+        .noun = "port scan",
+        .options = options,
+        .conf_size = sizeof(struct vertical_scan_conf),
+        .techniques = techniques,
+        .tables = {
+                { { "vertical_scan", 1, sizeof(struct vertical_scan_entry), sizeof(struct vertical_scan_key), NULL }, 25 },
+                { { "vertical_scan_internet", 1, sizeof(struct vertical_scan_entry), sizeof(struct vertical_scan_key),
+                          NULL },
+                        15 },
+        },
+        .handles_late = true,
+        .events = SW_ON(FAILED) | SW_ON(DENIED) | SW_ON(SUCCEEDED) | SW_ON(WITHDRAWN),
+        .on_event = vertical_scan_on_event,
+        .tell = vertical_scan_tell,
+};

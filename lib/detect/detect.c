@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "detect/detect.h"
+
+#include "base/alloc.h"
+#include "base/err.h"
+
+const struct sw_detector *const sw_detectors[SW_N_DETECTORS] = {
+#define DETECT_ROW(id, name, code) [SW_DETECTOR_##id] = &sw_det_##name,
+        SW_DETECTOR_MAP(DETECT_ROW)
+#undef DETECT_ROW
+};
+
+static int detect_default_uint(const struct sw_opt *o, void *conf)
+{
+        static const struct {
+                const char *unit;
+                uint64_t factor;
+        } units[] = {
+                { "", 1 },
+                { "ms", 1 },
+                { "s", SW_SECOND },
+                { "m", SW_MINUTE },
+                { "h", SW_HOUR },
+                { "d", SW_DAY },
+        };
+        struct sw_str text = sw_str_of(o->def), digits = text, unit;
+        uint64_t v;
+        size_t i;
+
+        for (i = 0; i < text.n && text.p[i] >= '0' && text.p[i] <= '9';)
+                i++;
+        digits.n = i;
+        unit = (struct sw_str){ text.p + i, text.n - i };
+        if (!sw_parse_u64(digits, &v))
+                return -SW_ERR_INTERNAL;
+        for (i = 0; i < sizeof(units) / sizeof(*units); i++)
+                if (sw_str_eq(unit, sw_str_of(units[i].unit))) {
+                        v *= units[i].factor; /* a duration's int64_t has the same bytes */
+                        memcpy((char *)conf + o->offset, &v, sizeof(v));
+                        return 0;
+                }
+        return -SW_ERR_INTERNAL;
+}
+
+int sw_detector_conf_default(const struct sw_detector *det, void *conf)
+{
+        const struct sw_opt *o;
+        int r;
+
+        memset(conf, 0, det->conf_size);
+        for (o = det->options; o && o->key; o++) {
+                bool on = o->def && sw_str_eq(sw_str_of(o->def), SW_STR("true"));
+
+                switch (o->type) {
+                case SW_OPT_UINT:
+                case SW_OPT_DURATION:
+                        r = o->def ? detect_default_uint(o, conf) : 0;
+                        if (r < 0)
+                                return r;
+                        break;
+                case SW_OPT_BOOL:
+                        memcpy((char *)conf + o->offset, &on, sizeof(on));
+                        break;
+                case SW_OPT_STRING:
+                        if (o->def)
+                                return -SW_ERR_INTERNAL; /* nobody would own it */
+                        break;
+                default:
+                        return -SW_ERR_INTERNAL;
+                }
+        }
+        return 0;
+}
+
+static int detect_init_one(struct sw_detect *d, unsigned i, uint64_t memory_limit_bytes, const struct sw_hash_key *key,
+        struct sw_err *reterr)
+{
+        const struct sw_detector *det = sw_detectors[i];
+        const struct sw_table_decl *t;
+        int r;
+
+        d->defaults[i] = sw_calloc(1, det->conf_size);
+        if (!d->defaults[i])
+                return sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
+        r = sw_detector_conf_default(det, d->defaults[i]);
+        if (r < 0)
+                return sw_err_set(reterr, r, "a default of detector %s cannot be read", det->name);
+        for (t = det->tables; t->spec.name; t++) {
+                r = sw_table_init(&d->tables[i].t[d->tables[i].n], &t->spec,
+                        (size_t)(memory_limit_bytes / 1000 * t->permille), key, NULL);
+                if (r < 0)
+                        return sw_err_set(reterr, r, "memory.limit is too small for table %s", t->spec.name);
+                d->tables[i].n++;
+        }
+        return 0;
+}
+
+int sw_detect_init(struct sw_detect *d, const struct sw_detector_conf *conf, uint64_t memory_limit_bytes,
+        const struct sw_hash_key *key, struct sw_err *reterr)
+{
+        unsigned i;
+        int r;
+
+        *d = (struct sw_detect){ .conf = conf };
+        for (i = 0; i < SW_N_DETECTORS; i++) {
+                r = detect_init_one(d, i, memory_limit_bytes, key, reterr);
+                if (r < 0) {
+                        sw_detect_deinit(d);
+                        return r;
+                }
+        }
+        return 0;
+}
+
+void sw_detect_deinit(struct sw_detect *d)
+{
+        unsigned i, t;
+
+        if (!d)
+                return;
+        for (i = 0; i < SW_N_DETECTORS; i++) {
+                for (t = 0; t < d->tables[i].n; t++)
+                        sw_table_deinit(&d->tables[i].t[t]);
+                sw_free(d->defaults[i]);
+        }
+        *d = (struct sw_detect){ 0 };
+}
+
+void sw_detect_set_conf(struct sw_detect *d, const struct sw_detector_conf *conf)
+{
+        d->conf = conf;
+}
+
+static const void *detect_conf(const struct sw_detect *d, unsigned i)
+{
+        return d->conf[i].conf ? d->conf[i].conf : d->defaults[i];
+}
+
+int sw_detect_event(
+        struct sw_detect *d, const struct sw_view *v, const struct sw_conn_event *ev, struct sw_signals *out)
+{
+        bool admin = sw_service_is_admin(ev->service);
+        unsigned i, bit = 1u << ev->type;
+
+        for (i = 0; i < SW_N_DETECTORS; i++) {
+                const struct sw_detector *det = sw_detectors[i];
+                uint32_t before = out->n;
+                int r;
+
+                if (!(det->events & bit) || (det->admin_only && !admin) || d->conf[i].mode == SW_MODE_OFF)
+                        continue;
+                if ((ev->late && !det->handles_late) || (ev->learning && det->needs_baseline))
+                        continue;
+                r = det->on_event(&d->tables[i], detect_conf(d, i), v, ev, out);
+                if (r < 0)
+                        return r;
+                d->n_signals[i] += out->n - before;
+        }
+        return 0;
+}
+
+int sw_detect_minute(struct sw_detect *d, const struct sw_view *v, struct sw_etime now, struct sw_signals *out)
+{
+        unsigned i;
+
+        for (i = 0; i < SW_N_DETECTORS; i++) {
+                const struct sw_detector *det = sw_detectors[i];
+                uint32_t before = out->n;
+                int r;
+
+                if (!det->on_minute || d->conf[i].mode == SW_MODE_OFF)
+                        continue;
+                r = det->on_minute(&d->tables[i], detect_conf(d, i), v, now, out);
+                if (r < 0)
+                        return r;
+                d->n_signals[i] += out->n - before;
+        }
+        return 0;
+}
+
+uint64_t sw_detect_evicted(const struct sw_detect *d)
+{
+        uint64_t n = 0;
+        unsigned i, t;
+
+        for (i = 0; i < SW_N_DETECTORS; i++)
+                for (t = 0; t < d->tables[i].n; t++)
+                        n += d->tables[i].t[t].n_evicted;
+        return n;
+}
+
+uint64_t sw_detect_bytes(const struct sw_detect *d)
+{
+        uint64_t n = 0;
+        unsigned i, t;
+
+        for (i = 0; i < SW_N_DETECTORS; i++)
+                for (t = 0; t < d->tables[i].n; t++)
+                        n += d->tables[i].t[t].bytes;
+        return n;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "detect/window.h"
+
+#include <assert.h>
+#include <math.h>
+
+#define KEEP_MAX_MS (20 * SW_DAY)
+
+uint64_t sw_window_hash(const struct sw_addr *a, uint16_t port)
+{
+        static const struct sw_hash_key fixed = { UINT64_C(0x7365677761746368), UINT64_C(0x77696e646f770001) };
+        unsigned char key[18];
+
+        memcpy(key, a->b, 16);
+        key[16] = (unsigned char)(port >> 8);
+        key[17] = (unsigned char)port;
+        return sw_siphash(&fixed, key, sizeof(key));
+}
+
+static uint32_t window_low(struct sw_etime t)
+{
+        return (uint32_t)(uint64_t)t.ms;
+}
+
+/* Milliseconds since the item's last time; items newer than `now` (a late event asks) count as age 0. */
+static uint32_t window_age(const struct sw_window_item *i, struct sw_etime now)
+{
+        uint32_t age = window_low(now) - i->last_ms;
+
+        return age > UINT32_MAX / 2 ? 0 : age;
+}
+
+static void window_purge(struct sw_window *w, struct sw_etime now, int64_t keep_ms)
+{
+        uint32_t i, kept = 0;
+
+        /* The 32-bit stamps of a window that slept longer than any window are meaningless. */
+        if (w->last_ms && now.ms - w->last_ms >= KEEP_MAX_MS)
+                w->n = 0;
+        for (i = 0; i < w->n; i++)
+                if (window_age(&w->items[i], now) < keep_ms)
+                        w->items[kept++] = w->items[i];
+        w->n = kept;
+}
+
+static void window_register(struct sw_window *w, uint64_t hash)
+{
+        uint64_t rest = hash << 8 | 0x80;
+        uint8_t rank = (uint8_t)(__builtin_clzll(rest) + 1), *r = &w->registers[hash >> 56];
+
+        if (rank > *r)
+                *r = rank;
+}
+
+struct sw_window_item *sw_window_add(
+        struct sw_window *w, struct sw_etime now, struct sw_window_item what, uint64_t hash, int64_t keep_ms)
+{
+        struct sw_window_item *oldest;
+        struct sw_etime at = now;
+        uint32_t i;
+
+        assert(keep_ms > 0 && keep_ms <= KEEP_MAX_MS);
+        if (w->last_ms > at.ms)
+                at.ms = w->last_ms; /* a late event does not turn time back for the others */
+        window_purge(w, at, keep_ms);
+        if (w->last_ms == 0 || at.ms - w->last_ms >= SW_WINDOW_BURST_MS) {
+                memset(w->registers, 0, sizeof(w->registers));
+                w->burst_ms = at.ms;
+        }
+        w->last_ms = at.ms;
+        window_register(w, hash);
+        for (i = 0; i < w->n; i++)
+                if (w->items[i].key == what.key && w->items[i].port == what.port) {
+                        if (window_age(&w->items[i], now) > 0)
+                                w->items[i].last_ms = window_low(now);
+                        w->items[i].flags |= what.flags;
+                        return &w->items[i];
+                }
+        what.first_ms = what.last_ms = window_low(now);
+        if (w->n < SW_WINDOW_CAP) {
+                w->items[w->n] = what;
+                return &w->items[w->n++];
+        }
+        oldest = &w->items[0];
+        for (i = 1; i < w->n; i++)
+                if (window_age(&w->items[i], at) > window_age(oldest, at))
+                        oldest = &w->items[i];
+        *oldest = what;
+        return oldest;
+}
+
+bool sw_window_remove(struct sw_window *w, uint32_t key, uint16_t port)
+{
+        uint32_t i;
+
+        for (i = 0; i < w->n; i++)
+                if (w->items[i].key == key && w->items[i].port == port) {
+                        w->n--;
+                        memmove(&w->items[i], &w->items[i + 1], (w->n - i) * sizeof(w->items[0]));
+                        return true;
+                }
+        return false;
+}
+
+bool sw_window_in(const struct sw_window_item *i, struct sw_etime now, int64_t span_ms)
+{
+        return window_age(i, now) < span_ms;
+}
+
+uint32_t sw_window_count(const struct sw_window *w, struct sw_etime now, int64_t span_ms, uint16_t mask, uint16_t want)
+{
+        uint32_t i, n = 0;
+
+        if (w->last_ms == 0 || now.ms - w->last_ms >= span_ms)
+                return 0;
+        for (i = 0; i < w->n; i++)
+                n += (w->items[i].flags & mask) == want && sw_window_in(&w->items[i], now, span_ms);
+        return n;
+}
+
+uint64_t sw_window_value(const struct sw_window *w, struct sw_etime now, int64_t span_ms)
+{
+        uint32_t n = sw_window_count(w, now, span_ms, 0, 0);
+        uint64_t estimate;
+
+        if (n < SW_WINDOW_CAP)
+                return n;
+        estimate = sw_window_estimate(w);
+        return estimate > n ? estimate : n;
+}
+
+int64_t sw_window_span(const struct sw_window *w, struct sw_etime now, int64_t span_ms)
+{
+        int64_t burst;
+
+        if (sw_window_count(w, now, span_ms, 0, 0) < SW_WINDOW_CAP)
+                return span_ms;
+        burst = now.ms - w->burst_ms + SW_MINUTE - 1;
+        return burst < SW_MINUTE ? SW_MINUTE : burst - burst % SW_MINUTE;
+}
+
+/* Flajolet et al. 2007, with linear counting while registers are empty. */
+uint64_t sw_window_estimate(const struct sw_window *w)
+{
+        const double m = SW_WINDOW_REGISTERS, alpha = 0.7213 / (1 + 1.079 / m);
+        double sum = 0, estimate;
+        int i, zeros = 0;
+
+        for (i = 0; i < SW_WINDOW_REGISTERS; i++) {
+                sum += ldexp(1, -w->registers[i]);
+                zeros += w->registers[i] == 0;
+        }
+        estimate = alpha * m * m / sum;
+        if (estimate <= 2.5 * m && zeros > 0)
+                estimate = m * log(m / zeros);
+        return (uint64_t)llround(estimate);
+}
+
+void sw_window_mark(struct sw_window *w, struct sw_etime now, int64_t span_ms)
+{
+        uint32_t i;
+
+        for (i = 0; i < w->n; i++)
+                if (sw_window_in(&w->items[i], now, span_ms))
+                        w->items[i].flags |= SW_WINDOW_RAISED;
+}
