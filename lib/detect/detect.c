@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/err.h"
+#include "config/schema.h"
 
 const struct sw_detector *const sw_detectors[SW_N_DETECTORS] = {
 #define DETECT_ROW(id, name, code) [SW_DETECTOR_##id] = &sw_det_##name,
@@ -10,66 +11,10 @@ const struct sw_detector *const sw_detectors[SW_N_DETECTORS] = {
 #undef DETECT_ROW
 };
 
-static int detect_default_uint(const struct sw_opt *o, void *conf)
-{
-        static const struct {
-                const char *unit;
-                uint64_t factor;
-        } units[] = {
-                { "", 1 },
-                { "ms", 1 },
-                { "s", SW_SECOND },
-                { "m", SW_MINUTE },
-                { "h", SW_HOUR },
-                { "d", SW_DAY },
-        };
-        struct sw_str text = sw_str_of(o->def), digits = text, unit;
-        uint64_t v;
-        size_t i;
-
-        for (i = 0; i < text.n && text.p[i] >= '0' && text.p[i] <= '9';)
-                i++;
-        digits.n = i;
-        unit = (struct sw_str){ text.p + i, text.n - i };
-        if (!sw_parse_u64(digits, &v))
-                return -SW_ERR_INTERNAL;
-        for (i = 0; i < sizeof(units) / sizeof(*units); i++)
-                if (sw_str_eq(unit, sw_str_of(units[i].unit))) {
-                        v *= units[i].factor; /* a duration's int64_t has the same bytes */
-                        memcpy((char *)conf + o->offset, &v, sizeof(v));
-                        return 0;
-                }
-        return -SW_ERR_INTERNAL;
-}
-
 int sw_detector_conf_default(const struct sw_detector *det, void *conf)
 {
-        const struct sw_opt *o;
-        int r;
-
         memset(conf, 0, det->conf_size);
-        for (o = det->options; o && o->key; o++) {
-                bool on = o->def && sw_str_eq(sw_str_of(o->def), SW_STR("true"));
-
-                switch (o->type) {
-                case SW_OPT_UINT:
-                case SW_OPT_DURATION:
-                        r = o->def ? detect_default_uint(o, conf) : 0;
-                        if (r < 0)
-                                return r;
-                        break;
-                case SW_OPT_BOOL:
-                        memcpy((char *)conf + o->offset, &on, sizeof(on));
-                        break;
-                case SW_OPT_STRING:
-                        if (o->def)
-                                return -SW_ERR_INTERNAL; /* nobody would own it */
-                        break;
-                default:
-                        return -SW_ERR_INTERNAL;
-                }
-        }
-        return 0;
+        return sw_schema_defaults(det->options, conf);
 }
 
 static int detect_init_one(struct sw_detect *d, unsigned i, uint64_t memory_limit_bytes, const struct sw_hash_key *key,
@@ -84,7 +29,7 @@ static int detect_init_one(struct sw_detect *d, unsigned i, uint64_t memory_limi
                 return sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
         r = sw_detector_conf_default(det, d->defaults[i]);
         if (r < 0)
-                return sw_err_set(reterr, r, "a default of detector %s cannot be read", det->name);
+                return sw_err_set(reterr, r, "out of memory");
         for (t = det->tables; t->spec.name; t++) {
                 r = sw_table_init(&d->tables[i].t[d->tables[i].n], &t->spec,
                         (size_t)(memory_limit_bytes / 1000 * t->permille), key, NULL);
@@ -121,6 +66,8 @@ void sw_detect_deinit(struct sw_detect *d)
         for (i = 0; i < SW_N_DETECTORS; i++) {
                 for (t = 0; t < d->tables[i].n; t++)
                         sw_table_deinit(&d->tables[i].t[t]);
+                if (d->defaults[i])
+                        sw_schema_free(sw_detectors[i]->options, d->defaults[i]);
                 sw_free(d->defaults[i]);
         }
         *d = (struct sw_detect){ 0 };
