@@ -192,7 +192,7 @@ const struct sw_detector sw_det_horizontal_scan = {
         .conf_size = sizeof(struct horizontal_scan_conf),
         .techniques = techniques,
         .tables = {
-                { { "horizontal_scan", 1, sizeof(struct horizontal_scan_entry), sizeof(struct horizontal_scan_key), NULL }, 40 },
+                { { "horizontal_scan", 1, sizeof(struct horizontal_scan_entry), sizeof(struct horizontal_scan_key), NULL }, 32 },
                 { { "horizontal_scan_internet", 1, sizeof(struct horizontal_scan_entry), sizeof(struct horizontal_scan_key), NULL }, 15 },
         },
         .handles_late = true,

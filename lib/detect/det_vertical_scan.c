@@ -199,7 +199,7 @@ const struct sw_detector sw_det_vertical_scan = {
         .conf_size = sizeof(struct vertical_scan_conf),
         .techniques = techniques,
         .tables = {
-                { { "vertical_scan", 1, sizeof(struct vertical_scan_entry), sizeof(struct vertical_scan_key), NULL }, 25 },
+                { { "vertical_scan", 1, sizeof(struct vertical_scan_entry), sizeof(struct vertical_scan_key), NULL }, 20 },
                 { { "vertical_scan_internet", 1, sizeof(struct vertical_scan_entry), sizeof(struct vertical_scan_key),
                           NULL },
                         15 },
