@@ -107,6 +107,8 @@ static int trace_signal(void *ctx, const struct sw_view *v, const struct sw_sign
         char time[32], addr[SW_ADDR_TEXT];
         uint32_t i;
 
+        if (!f->trace_signals)
+                return 0;
         sw_buf_printf(&f->trace, "%s SIGNAL %s %s >", put_time(s->time, time), sw_detectors[s->detector]->name,
                 actor ? sw_addr_format(&actor->addr, addr) : "-");
         for (i = 0; i < s->n_targets; i++) {

@@ -30,6 +30,7 @@ struct sw_fixture {
         struct sw_batch batch;
         uint64_t n_records;
         bool trace_progress; /* default true */
+        bool trace_signals;  /* default false: stories about connections do not depend on detectors */
         int result;          /* of the last step; 0 = fine */
 };
 
