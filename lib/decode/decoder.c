@@ -69,8 +69,10 @@ static void decoder_refuse_message(struct sw_decoder *d, enum sw_reason reason)
 static size_t decoder_take(void *ctx, size_t at)
 {
         struct sw_decoder *d = ctx;
+        size_t end = sw__fast_record(d, at);
 
-        return sw__fast_record(d, at);
+        d->n_fast += end > 0;
+        return end;
 }
 
 static void decoder_bad_item(struct sw_decoder *d, const struct sw_item *item)
@@ -100,6 +102,7 @@ static bool decoder_walk(struct sw_decoder *d, bool lines, struct message_at *be
                         n_messages++;
                         break;
                 case SW_ITEM_OBJECT:
+                        d->n_reference++;
                         sw__reference_record(d, item.start, item.end, item.n_values, item.odd);
                         break;
                 case SW_ITEM_SCALAR:

@@ -10,6 +10,8 @@ struct sw_decoder {
         struct sw_buf plain;    /* a record made ready for cJSON, or a tuple without its escapes */
         struct sw_buf inflated; /* a gzip payload before it moves to the batch */
 
+        uint64_t n_fast, n_reference; /* records that each decoder took, for tests */
+
         /* of the running call */
         struct sw_batch *b;
         struct sw_str raw;
