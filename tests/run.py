@@ -14,7 +14,7 @@ import time
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BUILD, ASAN = "build-test", "build-asan"
+BUILD, ASAN, FUZZ = "build-test", "build-asan", "build-fuzz"
 SANITIZE = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "--buildtype=debugoptimized"]
 
 
@@ -33,9 +33,9 @@ def check(name, args, **kw):
     yield name, code == 0, out[-4000:]
 
 
-def meson_build(directory, options):
+def meson_build(directory, options, env=None):
     if not (ROOT / directory / "build.ninja").exists():
-        code, out = call(["meson", "setup", directory, "-Dwerror=true"] + options)
+        code, out = call(["meson", "setup", directory, "-Dwerror=true"] + options, env=dict(os.environ, **(env or {})))
         if code:
             yield f"configure {directory}", False, out[-4000:]
             return
@@ -102,11 +102,39 @@ def python_tests(directory):
         yield f"python tests in {directory}", False, ""
 
 
+def stage_diff():
+    yield from meson_test(BUILD, ["--suite", "diff"])
+
+
+def stage_fuzz():
+    """Every target of tests/fuzz for a while (FUZZ_SECONDS each); new inputs and crashes stay in build-fuzz."""
+    ok = True
+    for row in meson_build(FUZZ, SANITIZE + ["-Dfuzz=true", "-Dwerror=false", "-Dtests=enabled"], {"CC": "clang"}):
+        ok = ok and row[1]
+        yield row
+    if not ok:
+        return
+    seconds = os.environ.get("FUZZ_SECONDS", "40")
+    for target in sorted((ROOT / FUZZ / "tests").glob("fuzz_*")):
+        if not target.is_file() or not os.access(target, os.X_OK):
+            continue
+        name = target.name[len("fuzz_"):]
+        found = ROOT / FUZZ / "corpus" / name
+        found.mkdir(parents=True, exist_ok=True)
+        runs = [] if "FUZZ_SECONDS" in os.environ else ["-runs=200000"]
+        yield from check(f"fuzz {name}", [str(target), f"-max_total_time={seconds}", "-max_len=4096", "-timeout=20",
+                                          f"-artifact_prefix={found.parent}/{name}-", str(found),
+                                          str(ROOT / "tests/corpus" / name)] + runs,
+                         env=dict(os.environ, UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
+                                  ASAN_OPTIONS="detect_leaks=1"))
+
+
 def stage_e2e():
     yield from python_tests("tests/e2e")
 
 
-STAGES = {"style": stage_style, "unit": stage_unit, "sanitizers": stage_sanitizers}
+STAGES = {"style": stage_style, "unit": stage_unit, "sanitizers": stage_sanitizers, "diff": stage_diff,
+          "fuzz": stage_fuzz}
 if any((ROOT / "tests/e2e").glob("test_*.py")):
     STAGES["e2e"] = stage_e2e
 

@@ -223,17 +223,10 @@ static int framer_oversize(struct sw_framer *f, size_t start, struct sw_piece *r
         return SW_FRAMER_OK;
 }
 
-/* The end of bytes that are no JSON: far enough that the decoder sees the fault, not so far that the piece grows. */
-static size_t framer_bad_end(const struct sw_framer *f, size_t at)
-{
-        bool line = at > 0 && at < f->n && f->buf[at - 1] == '\n' && (f->buf[at] == '{' || f->buf[at] == '[');
-
-        return line || at >= f->n ? at : at + 1;
-}
-
+/* As far as the walk has gone: so far that the decoder sees the fault, and no further. */
 static int framer_take_bad(struct sw_framer *f, struct sw_piece *ret)
 {
-        size_t end = framer_bad_end(f, f->item.end);
+        size_t end = f->w.at;
         int r = framer_make_room(f, f->item.start, end, ret);
 
         if (r == SW_FRAMER_OK)
@@ -283,8 +276,8 @@ static int framer_starve(struct sw_framer *f, struct sw_piece *ret)
 
         if (scanning && !f->skipping && f->w.at - f->w.start > f->conf.record_max)
                 return framer_oversize(f, f->w.start, ret);
-        if (f->skipping)
-                f->drop_to = f->w.at;
+        if (f->skipping) /* but for one byte, which tells a line's beginning */
+                f->drop_to = f->w.at ? f->w.at - 1 : 0;
         else if (!f->in_piece)
                 f->drop_to = scanning ? f->w.start : f->w.at;
         return SW_FRAMER_MORE;

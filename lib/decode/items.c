@@ -19,13 +19,18 @@ static void items_enter(struct sw_items *w, uint32_t levels)
         w->at++;
 }
 
-static bool items_bad(struct sw_items *w, const char *p, enum sw_reason reason, struct sw_item *ret)
+/* Not JSON from w->at on. Goes one byte further, unless the walk can go on right there. */
+static bool items_bad(struct sw_items *w, struct sw_str b, enum sw_reason reason, struct sw_item *ret)
 {
         *ret = (struct sw_item){ .kind = SW_ITEM_BAD, .start = w->start, .end = w->at, .reason = reason };
         w->state = LOST;
         w->depth = 0;
-        w->line = w->at > 0 && p[w->at - 1] == '\n';
         w->open = w->ended = w->comma = false;
+        w->line = w->at > 0 && b.p[w->at - 1] == '\n';
+        if (w->at < b.n && !(w->line && (b.p[w->at] == '{' || b.p[w->at] == '['))) {
+                w->line = b.p[w->at] == '\n';
+                w->at++;
+        }
         return true;
 }
 
@@ -52,9 +57,9 @@ static bool items_done(struct sw_items *w, enum sw_item_kind kind, struct sw_ite
         return true;
 }
 
-static bool items_at_value(struct sw_items *w, const char *p, struct sw_item *ret)
+static bool items_at_value(struct sw_items *w, struct sw_str b, struct sw_item *ret)
 {
-        char c = p[w->at];
+        char c = b.p[w->at];
         size_t end;
 
         if (items_opens_message(w, ret))
@@ -62,7 +67,7 @@ static bool items_at_value(struct sw_items *w, const char *p, struct sw_item *re
         w->start = w->at;
         if (c == '[') {
                 if (w->depth >= SW_SCAN_MAX_DEPTH)
-                        return items_bad(w, p, SW_REASON_DEPTH, ret);
+                        return items_bad(w, b, SW_REASON_DEPTH, ret);
                 items_enter(w, 1);
                 return false;
         }
@@ -106,7 +111,7 @@ static bool items_between(struct sw_items *w, const char *p, size_t n, bool fina
                         }
                 }
                 if (c != ',' && c != ']' && c != '}') {
-                        if (items_at_value(w, p, ret))
+                        if (items_at_value(w, (struct sw_str){ p, n }, ret))
                                 return true;
                         if (w->state != BETWEEN)
                                 return false;
@@ -125,23 +130,23 @@ static bool items_between(struct sw_items *w, const char *p, size_t n, bool fina
         return true;
 }
 
-static bool items_after_scan(struct sw_items *w, const char *p, enum sw_scan_result r, struct sw_item *ret)
+static bool items_after_scan(struct sw_items *w, struct sw_str b, enum sw_scan_result r, struct sw_item *ret)
 {
         switch (r) {
         case SW_SCAN_MORE:
                 *ret = (struct sw_item){ .kind = SW_ITEM_MORE, .start = w->start };
                 return true;
         case SW_SCAN_BAD:
-                return items_bad(w, p, SW_REASON_JSON, ret);
+                return items_bad(w, b, SW_REASON_JSON, ret);
         case SW_SCAN_DEEP:
-                return items_bad(w, p, SW_REASON_DEPTH, ret);
+                return items_bad(w, b, SW_REASON_DEPTH, ret);
         case SW_SCAN_ENVELOPE:
                 if (w->max_bytes && w->at - w->start > w->max_bytes) {
                         w->scan.envelope = false;
                         return false;
                 }
                 if (w->depth + 2 > SW_SCAN_MAX_DEPTH)
-                        return items_bad(w, p, SW_REASON_DEPTH, ret);
+                        return items_bad(w, b, SW_REASON_DEPTH, ret);
                 items_enter(w, 2);
                 return false;
         case SW_SCAN_DONE:
@@ -227,7 +232,8 @@ void sw_items_next(struct sw_items *w, const char *p, size_t n, bool final, stru
                         told = items_find_line(w, p, n, final, ret);
                         break;
                 default:
-                        told = items_after_scan(w, p, sw_scan_run(&w->scan, p, n, &w->at, final), ret);
+                        told = items_after_scan(
+                                w, (struct sw_str){ p, n }, sw_scan_run(&w->scan, p, n, &w->at, final), ret);
                         break;
                 }
         }

@@ -85,7 +85,7 @@ static bool record_put_names(struct sw_decoder *d, const struct sw_record *r, ui
 void sw__record_finish(struct sw_decoder *d, const struct sw_record *r, struct sw_record_at from)
 {
         struct sw_batch *b = d->b;
-        struct sw_tuple *t = b->tuples + from.first_tuple, *end = b->tuples + b->n_tuples;
+        uint32_t i;
         struct sw_etime newest = b->newest;
         struct sw_record *kept = sw_batch_add_record(b);
 
@@ -102,11 +102,11 @@ void sw__record_finish(struct sw_decoder *d, const struct sw_record *r, struct s
                 return;
         }
         if (kept->n_tuples)
-                sw_fingerprint_put(d->fingerprint, t, kept->n_tuples * sizeof(*t));
+                sw_fingerprint_put(d->fingerprint, b->tuples + from.first_tuple, kept->n_tuples * sizeof(*b->tuples));
         kept->fingerprint = sw_fingerprint_get(d->fingerprint);
-        for (; t < end; t++) {
-                t->rule += from.first_rule;
-                newest = sw_etime_max(newest, t->time);
+        for (i = from.first_tuple; i < b->n_tuples; i++) {
+                b->tuples[i].rule += from.first_rule;
+                newest = sw_etime_max(newest, b->tuples[i].time);
         }
         b->newest = newest;
 }

@@ -97,8 +97,10 @@ static enum sw_scan_result scan_number(struct sw_scan *s, struct sw_str b, size_
         }
         if (i == b.n && !final)
                 return SW_SCAN_MORE;
-        if (!good || i - *at >= MAX_NUMBER_BYTES)
+        if (!good || i - *at >= MAX_NUMBER_BYTES) {
+                *at = i; /* the bytes up to here are what is wrong: fewer of them may be a number */
                 return SW_SCAN_BAD;
+        }
         s->odd |= i - *at > CJSON_NUMBER_BYTES;
         *at = i;
         return SW_SCAN_DONE;

@@ -8,6 +8,8 @@
  *
  * --corrupt is the negative control: now and then it changes one bit of what the fast decoder said, and succeeds if
  * that is noticed. Exit 1 with the message on a difference. */
+#include "batch_diff.h"
+
 #include "base/alloc.h"
 #include "decode/decoder.h"
 #include "decode/record.h"
@@ -593,47 +595,6 @@ static void message(struct gen *g)
 
 /* ------------------------------------------------------------ comparison ---- */
 
-static const char *difference(const struct sw_batch *a, const struct sw_batch *b)
-{
-        uint32_t i;
-
-        if (a->n_tuples != b->n_tuples)
-                return "number of tuples";
-        if (a->n_records != b->n_records)
-                return "number of records";
-        if (a->n_rules != b->n_rules)
-                return "number of rules";
-        if (a->n_tuples && memcmp(a->tuples, b->tuples, a->n_tuples * sizeof(*a->tuples)) != 0)
-                return "a tuple";
-        for (i = 0; i < a->n_rules; i++)
-                if (!sw_str_eq(a->rules[i].acl, b->rules[i].acl) || !sw_str_eq(a->rules[i].name, b->rules[i].name))
-                        return "a rule";
-        for (i = 0; i < a->n_records; i++) {
-                const struct sw_record *x = &a->records[i], *y = &b->records[i];
-
-                if (x->kind != y->kind || x->version != y->version || x->time.ms != y->time.ms || x->mac != y->mac)
-                        return "a record's head";
-                if (!sw_str_eq(x->flow_log, y->flow_log) || !sw_str_eq(x->target, y->target))
-                        return "a record's names";
-                if (x->first_tuple != y->first_tuple || x->n_tuples != y->n_tuples || x->offset != y->offset)
-                        return "a record's place";
-                if (x->fingerprint.hi != y->fingerprint.hi || x->fingerprint.lo != y->fingerprint.lo)
-                        return "a fingerprint";
-        }
-        if (memcmp(&a->stats, &b->stats, sizeof(a->stats)) != 0)
-                return "the counters";
-        if (a->newest.ms != b->newest.ms)
-                return "the newest time";
-        if (a->n_errors != b->n_errors)
-                return "number of errors";
-        for (i = 0; i < a->n_errors; i++)
-                if (a->errors[i].reason != b->errors[i].reason ||
-                        !sw_str_eq(a->errors[i].excerpt, b->errors[i].excerpt) ||
-                        a->errors[i].whole_message != b->errors[i].whole_message)
-                        return "an error";
-        return NULL;
-}
-
 static const char *wrong_count(const struct gen *g, const struct sw_batch *b)
 {
         if (b->n_records != g->records)
@@ -744,7 +705,7 @@ int main(int argc, char **argv)
                         return 1;
                 if (corrupt && nth % 1000 == 999 && a.n_tuples)
                         a.tuples[a.n_tuples - 1].dport ^= 1;
-                what = difference(&a, &b);
+                what = batch_difference(&a, &b);
                 if (!what && g.exact)
                         what = wrong_count(&g, &a);
                 look(&seen, &a, g.exact);
