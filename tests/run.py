@@ -103,7 +103,12 @@ def python_tests(directory):
 
 
 def stage_diff():
-    yield from meson_test(BUILD, ["--suite", "diff"])
+    ok = True
+    for row in meson_build(BUILD, []):
+        ok = ok and row[1]
+        yield row
+    if ok:
+        yield from meson_test(BUILD, ["--suite", "diff"])
 
 
 def stage_fuzz():
