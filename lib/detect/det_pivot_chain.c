@@ -29,7 +29,8 @@ struct pivot_inbound {
 };
 
 struct pivot_host {
-        uint32_t host, n;
+        uint32_t host; /* key */
+        uint32_t n;
         uint32_t day, n_raised;
         struct pivot_inbound ring[RING];
 };
@@ -113,9 +114,7 @@ static struct pivot_inbound *pivot_slot(struct pivot_host *h, uint32_t src, uint
 /* Remembers the connection with its destination. */
 static void pivot_remember(struct sw_tables *own, const struct sw_conn_event *ev)
 {
-        struct {
-                uint32_t host, pad;
-        } key = { ev->dst, 0 };
+        uint32_t key = ev->dst;
         bool created, continues, internet = sw_raise_is_internet(ev->src_segment);
         struct pivot_inbound *p;
         struct pivot_host *h;
@@ -148,9 +147,7 @@ static void pivot_remember(struct sw_tables *own, const struct sw_conn_event *ev
 static struct pivot_inbound *pivot_find(
         struct sw_tables *own, const struct sw_conn_event *ev, struct pivot_host **ret_h)
 {
-        struct {
-                uint32_t host, pad;
-        } key = { ev->dst, 0 };
+        uint32_t key = ev->dst;
         struct pivot_host *h = sw_table_find(&own->t[TABLE_HOSTS], &key);
         uint32_t i;
 
@@ -190,9 +187,7 @@ struct pivot_path {
 static void pivot_extend(struct sw_tables *own, const struct sw_view *v, struct pivot_path *path,
         struct pivot_path *best, unsigned *inout_budget)
 {
-        struct {
-                uint32_t host, pad;
-        } key = { path->hosts[path->n - 1], 0 };
+        uint32_t key = path->hosts[path->n - 1];
         const struct pivot_inbound *into = path->hops[path->n - 2];
         const struct pivot_host *h;
         uint32_t i, k;
@@ -331,9 +326,7 @@ static int pivot_raise(const struct sw_view *v, const struct sw_conn_event *ev, 
 static int pivot_look_back(struct sw_tables *own, const struct pivot_chain_conf *c, const struct sw_view *v,
         const struct sw_conn_event *ev, struct sw_signals *out)
 {
-        struct {
-                uint32_t host, pad;
-        } key = { ev->src, 0 };
+        uint32_t key = ev->src;
         struct pivot_host *h = sw_table_find(&own->t[TABLE_HOSTS], &key);
         struct pivot_verdict best = { .score = 0 }, one;
         uint32_t i, n_at_jump = 0;
@@ -449,7 +442,7 @@ const struct sw_detector sw_det_pivot_chain = {
         .conf_size = sizeof(struct pivot_chain_conf),
         .techniques = techniques,
         .tables = {
-                { { "pivot_hosts", 1, sizeof(struct pivot_host), 8, NULL }, 20 },
+                { { "pivot_hosts", 1, sizeof(struct pivot_host), 4, NULL }, 20 },
                 { { "pivot_flows", 1, sizeof(struct pivot_flow), 8, NULL }, 10 },
                 { { "pivot_told", 1, sizeof(struct pivot_told), 12, NULL }, 3 },
         },
