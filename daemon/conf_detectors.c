@@ -5,13 +5,6 @@
 
 #include <string.h>
 
-#ifndef SW_HAVE_DETECT
-static const struct sw_detector no_detector = { .summary = "detector" };
-static const struct sw_detector *const no_detectors[SW_N_DETECTORS] = { &no_detector, &no_detector, &no_detector,
-        &no_detector, &no_detector, &no_detector, &no_detector, &no_detector };
-#define sw_detectors no_detectors
-#endif
-
 static const struct sw_opt_name mode_names[] = { { "signal", SW_MODE_SIGNAL }, { "alert", SW_MODE_ALERT },
         { "shadow", SW_MODE_SHADOW }, { "off", SW_MODE_OFF }, { NULL, 0 } };
 

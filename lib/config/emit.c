@@ -299,7 +299,7 @@ static void emit_sample_value(struct sw_buf *out, const struct sw_opt *row, unsi
                                 sw_buf_puts(out, row->def);
                         sw_buf_putc(out, '\n');
                 } else {
-                        sw_buf_printf(out, "#%s: %s\n", row->key, row->example ? row->example : "");
+                        sw_buf_printf(out, "#%s:%s%s\n", row->key, row->example ? " " : "", row->example ? row->example : "");
                 }
         }
 }
