@@ -14,6 +14,8 @@ enum {
         FLAG_ALLOWED = 1 << 5,   /* counted as allowed in its segment pair */
 };
 
+#define TIMERS_AHEAD 12u /* connections whose timers come next are fetched early */
+
 struct rpc_row {
         uint32_t src, dst; /* host serials */
         uint32_t sec, pad;
@@ -622,9 +624,11 @@ int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, uint64_t hash, 
 int sw_conns_timer(struct sw_conns *c)
 {
         struct sw_etime now = c->view->now, idle_end;
-        uint32_t id = sw_timers_pop(c->timers);
+        uint32_t id = sw_timers_pop(c->timers), soon;
         struct sw_conn *x = sw_table_at(&c->table, id);
 
+        if (sw_timers_peek(c->timers, TIMERS_AHEAD, &soon))
+                sw_table_prefetch_id(&c->table, soon);
         if (!x || x->due.ms != now.ms)
                 return 0;
         c->at = now;

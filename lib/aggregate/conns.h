@@ -46,8 +46,8 @@ struct sw_conn {
         uint32_t rule, sensor; /* evidence, of the deciding side */
         uint8_t first_state, first_direction, first_encryption, pad;
         uint32_t id;
-        struct sw_conn_side sides[SW_CONN_SIDES];
         uint64_t first_counters[SW_N_COUNTERS];
+        struct sw_conn_side sides[SW_CONN_SIDES]; /* the first ends in the third cache line */
 };
 
 struct sw_conns_conf {

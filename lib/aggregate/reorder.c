@@ -141,7 +141,8 @@ static void heap_pop(struct sw_reorder *r)
 int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t)
 {
         int64_t second = t->time.ms / SW_SECOND;
-        struct sw_reorder_bucket *b = sw_table_find(&r->buckets, &second);
+        struct sw_reorder_bucket *b =
+                r->last && r->last->second == second ? r->last : sw_table_find(&r->buckets, &second);
         bool created;
         uint32_t id;
 
@@ -156,6 +157,7 @@ int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t)
                 if (!heap_push(r, second))
                         return -SW_ERR_NOMEM;
         }
+        r->last = b;
         if (append(r, b, t))
                 return SW_REORDER_OK;
         return SW_REORDER_E_FULL;
@@ -257,6 +259,7 @@ int sw_reorder_take(struct sw_reorder *r, struct sw_etime until, struct sw_reord
                 b->tail = rest.tail;
                 b->n = rest.n;
         } else {
+                r->last = NULL;
                 sw_table_remove(&r->buckets, b);
                 heap_pop(r);
         }

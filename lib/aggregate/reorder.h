@@ -22,6 +22,7 @@ struct sw_reorder {
         struct sw_table buckets;
         int64_t *heap; /* seconds that have a bucket, smallest first */
         uint32_t n_heap, cap_heap;
+        struct sw_reorder_bucket *last; /* of the last add, NULL = none: tuples come in runs of the same second */
         struct sw_reorder_bucket late;
         struct sw_reorder_chunk *free[2], *taken; /* by size; taken: behind the last run */
         struct sw_order_item *items, *scratch;

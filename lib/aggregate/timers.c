@@ -228,3 +228,11 @@ uint32_t sw_timers_pop(struct sw_timers *t)
         t->n_armed--;
         return (uint32_t)t->due[t->next_due++];
 }
+
+bool sw_timers_peek(const struct sw_timers *t, uint32_t n, uint32_t *ret)
+{
+        if (!t->loaded || n > t->n_due || t->next_due >= t->n_due - n)
+                return false;
+        *ret = (uint32_t)t->due[t->next_due + n];
+        return true;
+}

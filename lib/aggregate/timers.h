@@ -40,3 +40,5 @@ bool sw_timers_next_second(const struct sw_timers *t, int64_t *ret);
 struct sw_etime sw_timers_next(struct sw_timers *t, struct sw_etime limit);
 /* Takes the timer that sw_timers_next announced. */
 uint32_t sw_timers_pop(struct sw_timers *t);
+/* Id of the timer that is n behind the one popped last, to fetch it early; false: not known yet. */
+bool sw_timers_peek(const struct sw_timers *t, uint32_t n, uint32_t *ret);

@@ -18,7 +18,7 @@ static uint32_t chunk_entries(const struct sw_table *t)
 
 static size_t chunk_bytes(const struct sw_table *t)
 {
-        return (size_t)chunk_entries(t) * (t->spec.entry_size + 1);
+        return (size_t)chunk_entries(t) * t->spec.entry_size;
 }
 
 static void *entry_ptr(const struct sw_table *t, uint32_t id)
@@ -28,9 +28,7 @@ static void *entry_ptr(const struct sw_table *t, uint32_t id)
 
 static unsigned char *meta_ptr(const struct sw_table *t, uint32_t id)
 {
-        uint32_t n = chunk_entries(t);
-
-        return t->chunks[id >> t->chunk_shift] + (size_t)n * t->spec.entry_size + (id & (n - 1));
+        return t->meta + id;
 }
 
 int sw_table_init(struct sw_table *t, const struct sw_table_spec *spec, size_t limit_bytes,
@@ -44,7 +42,7 @@ int sw_table_init(struct sw_table *t, const struct sw_table_spec *spec, size_t l
         /* A small limit gets small chunks, so that it can be used up. */
         while (t->chunk_shift > 4 && chunk_bytes(t) > limit_bytes / 4)
                 t->chunk_shift--;
-        if (chunk_bytes(t) + MIN_SLOTS * sizeof(uint64_t) + sizeof(void *) > limit_bytes)
+        if (chunk_bytes(t) + chunk_entries(t) + MIN_SLOTS * sizeof(uint64_t) + sizeof(void *) > limit_bytes)
                 return -SW_ERR_INVAL;
         return 0;
 }
@@ -58,8 +56,10 @@ void sw_table_deinit(struct sw_table *t)
         for (i = 0; i < t->n_chunks; i++)
                 sw_free(t->chunks[i]);
         sw_free(t->chunks);
+        sw_free(t->meta);
         sw_free(t->slots);
         t->chunks = NULL;
+        t->meta = NULL;
         t->slots = NULL;
         t->n_chunks = t->n_used = t->n_high = t->free_head = t->hand = t->slot_mask = 0;
         t->bytes = 0;
@@ -71,6 +71,8 @@ void sw_table_clear(struct sw_table *t)
 
         for (i = 0; i < t->n_chunks; i++)
                 memset(t->chunks[i], 0, chunk_bytes(t));
+        if (t->meta)
+                memset(t->meta, 0, (size_t)t->n_chunks << t->chunk_shift);
         if (t->slots)
                 memset(t->slots, 0, ((size_t)t->slot_mask + 1) * sizeof(uint64_t));
         t->n_used = t->n_high = t->free_head = t->hand = 0;
@@ -90,17 +92,23 @@ void sw_table_prefetch(const struct sw_table *t, uint64_t hash)
 void sw_table_prefetch_entry(const struct sw_table *t, uint64_t hash)
 {
         uint64_t slot;
-        const char *e;
 
         if (!t->slots)
                 return;
         slot = t->slots[(uint32_t)hash & t->slot_mask];
-        if (!slot)
-                return;
-        e = entry_ptr(t, (uint32_t)slot - 1);
+        if (slot)
+                sw_table_prefetch_id(t, (uint32_t)slot - 1);
+}
+
+void sw_table_prefetch_id(const struct sw_table *t, uint32_t id)
+{
+        const char *e = entry_ptr(t, id);
+
         __builtin_prefetch(e);
         if (t->spec.entry_size > 64)
                 __builtin_prefetch(e + 64);
+        if (t->spec.entry_size > 128)
+                __builtin_prefetch(e + 128);
 }
 
 /* Slot of a key, or of the empty slot that ends its probe. */
@@ -181,9 +189,10 @@ static bool grow_index(struct sw_table *t)
 
 static bool grow_pool(struct sw_table *t)
 {
-        unsigned char **chunks, *chunk;
+        size_t more = chunk_bytes(t) + chunk_entries(t) + sizeof(unsigned char *);
+        unsigned char **chunks, *chunk, *meta;
 
-        if (t->bytes + chunk_bytes(t) + sizeof(*chunks) > t->limit_bytes ||
+        if (t->bytes + more > t->limit_bytes ||
                 (uint64_t)(t->n_chunks + 1) << t->chunk_shift > UINT32_MAX - 1)
                 return false;
         /* The pointer array grows in powers of two. */
@@ -194,12 +203,17 @@ static bool grow_pool(struct sw_table *t)
                 if (!chunks)
                         return false;
                 t->chunks = chunks;
+                meta = sw_realloc_array(t->meta, n << t->chunk_shift, 1);
+                if (!meta)
+                        return false;
+                t->meta = meta;
         }
         chunk = sw_calloc(1, chunk_bytes(t));
         if (!chunk)
                 return false;
+        memset(t->meta + ((size_t)t->n_chunks << t->chunk_shift), 0, chunk_entries(t));
         t->chunks[t->n_chunks++] = chunk;
-        t->bytes += chunk_bytes(t) + sizeof(*chunks);
+        t->bytes += more;
         return true;
 }
 

@@ -3,7 +3,8 @@
 /* The one hash table of the hot path: fixed-size entries in a dense pool, found through a flat index.
  *
  *   pool    chunks of at most 64 KiB; an entry keeps its address and its id (0, 1, 2 ...) for life. Ids follow
- *           insertion, so walking the pool does not depend on the hash seed.
+ *           insertion, so walking the pool does not depend on the hash seed. What the clock needs to know of an
+ *           entry is a byte in an array of its own, which stays in the cache.
  *   index   open addressing with linear probing, one 64-bit slot = 32 hash bits | entry id + 1; growing it
  *           touches no entry. Keys are hashed with SipHash under the caller's secret.
  *   limit   pool and index together never pass limit_bytes. At the limit an insert evicts by second chance
@@ -32,7 +33,8 @@ struct sw_table {
         struct sw_table_spec spec;
         struct sw_hash_key key;
         void *ctx;
-        unsigned char **chunks; /* each: entries, then one meta byte per entry */
+        unsigned char **chunks;
+        unsigned char *meta; /* a byte per entry of all chunks */
         uint64_t *slots;
         uint32_t n_chunks, chunk_shift; /* 1 << chunk_shift entries per chunk */
         uint32_t slot_mask;             /* slots - 1; 0 slots before the first insert */
@@ -52,6 +54,7 @@ uint64_t sw_table_hash(const struct sw_table *t, const void *key);
 void sw_table_prefetch(const struct sw_table *t, uint64_t hash);
 /* Second step, some look-ups after the first: the entry that the (now cached) slot points to. */
 void sw_table_prefetch_entry(const struct sw_table *t, uint64_t hash);
+void sw_table_prefetch_id(const struct sw_table *t, uint32_t id); /* any id that was once handed out */
 
 /* NULL if absent. A hit marks the entry as used for the clock. Valid until it is removed or evicted. */
 void *sw_table_find(struct sw_table *t, const void *key);
