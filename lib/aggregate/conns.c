@@ -293,8 +293,9 @@ static int conns_begin(struct sw_conns *c, struct sw_conn *x, const struct folde
         sw_segs_touch(&s->segs, src->segment, c->view->now);
         sw_segs_touch(&s->segs, dst->segment, c->view->now);
         x->service = (uint8_t)conns_service(c, src, dst, x->key.proto, turned ? x->key.sport : x->key.dport);
+        key = sw_world_edge_key(s, src, dst, (enum sw_service)x->service);
+        x->edge_hash = key.hash;
         if (sw_service_is_admin((enum sw_service)x->service) && !denied) {
-                key = sw_world_edge_key(s, src, dst, (enum sw_service)x->service);
                 x->rarity = (uint8_t)sw_edges_rarity(&s->edges, &key, c->view->now, true);
                 if (!(dst->served >> x->service & 1))
                         x->rarity |= SW_RARE_NOT_SERVER;
@@ -312,29 +313,30 @@ static int conns_begin(struct sw_conns *c, struct sw_conn *x, const struct folde
 }
 
 /* Makes the entry of a five-tuple that is not in the table. *ret NULL: there is no room for it or its hosts. */
-static void conns_insert(
-        struct sw_conns *c, const struct sw_otuple *t, uint64_t hash, bool turned, struct sw_conn **ret)
+static void conns_insert(struct sw_conns *c, const struct sw_otuple *t, const struct sw_conns_ahead *a, bool turned,
+        struct sw_conn **ret)
 {
         struct sw_hosts *hosts = &c->view->world->hosts;
-        const struct sw_addr *from = turned ? &t->key.dst : &t->key.src, *to = turned ? &t->key.src : &t->key.dst;
+        struct sw_host_probe logged_src = a->begins ? a->src : sw_hosts_probe(hosts, t->key.realm, &t->key.src);
+        struct sw_host_probe logged_dst = a->begins ? a->dst : sw_hosts_probe(hosts, t->key.realm, &t->key.dst);
         struct sw_conn *x;
         uint32_t id, src, dst;
         bool created;
 
         *ret = NULL;
-        x = sw_table_insert_id_hashed(&c->table, &t->key, hash, &created, &id);
+        x = sw_table_insert_id_hashed(&c->table, &t->key, a->hash, &created, &id);
         if (!x)
                 return;
         /* The entry must not be taken for the pair (0, 0) should interning hosts ever touch this table. */
         x->id = id;
         x->pair = SW_TABLE_NO_ID;
-        if (!sw_hosts_intern(hosts, t->key.realm, from, c->view->now, &src)) {
+        if (!sw_hosts_intern_probe(hosts, turned ? &logged_dst : &logged_src, c->view->now, &src)) {
                 c->n_no_host++;
                 sw_table_remove_id(&c->table, id);
                 return;
         }
         sw_hosts_pin(hosts, src, true);
-        if (!sw_hosts_intern(hosts, t->key.realm, to, c->view->now, &dst)) {
+        if (!sw_hosts_intern_probe(hosts, turned ? &logged_src : &logged_dst, c->view->now, &dst)) {
                 c->n_no_host++;
                 sw_hosts_pin(hosts, src, false);
                 sw_table_remove_id(&c->table, id);
@@ -578,9 +580,49 @@ static bool is_new_life(const struct sw_conn *x, const struct sw_otuple *t, uint
         return false;
 }
 
-int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, uint64_t hash, bool late)
+void sw_conns_ahead(const struct sw_conns *c, const struct sw_otuple *t, struct sw_conns_ahead *ret)
 {
-        struct sw_conn *x = sw_table_find_hashed(&c->table, &t->key, hash);
+        const struct sw_hosts *hosts = &c->view->world->hosts;
+
+        ret->hash = sw_table_hash(&c->table, &t->key);
+        sw_table_prefetch(&c->table, ret->hash);
+        ret->begins = t->state == SW_STATE_BEGIN || t->state == SW_STATE_DENIED;
+        if (!ret->begins)
+                return;
+        ret->src = sw_hosts_probe(hosts, t->key.realm, &t->key.src);
+        ret->dst = sw_hosts_probe(hosts, t->key.realm, &t->key.dst);
+        sw_hosts_prefetch(hosts, &ret->src, false);
+        sw_hosts_prefetch(hosts, &ret->dst, false);
+}
+
+void sw_conns_fetch(const struct sw_conns *c, const struct sw_conns_ahead *a)
+{
+        const struct sw_hosts *hosts = &c->view->world->hosts;
+
+        sw_table_prefetch_entry(&c->table, a->hash);
+        if (!a->begins)
+                return;
+        sw_hosts_prefetch(hosts, &a->src, true);
+        sw_hosts_prefetch(hosts, &a->dst, true);
+}
+
+void sw_conns_follow(const struct sw_conns *c, const struct sw_conns_ahead *a)
+{
+        const struct sw_world *w = c->view->world;
+        const struct sw_conn *x = sw_table_guess(&c->table, a->hash);
+
+        if (!x || a->begins)
+                return;
+        sw_hosts_prefetch_id(&w->hosts, x->src);
+        sw_hosts_prefetch_id(&w->hosts, x->dst);
+        sw_table_prefetch_id(&w->pairs.pairs, x->pair);
+        if (!(x->flags & FLAG_SUCCEEDED))
+                sw_table_prefetch(&w->edges.edges, x->edge_hash);
+}
+
+int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, const struct sw_conns_ahead *a, bool late)
+{
+        struct sw_conn *x = sw_table_find_hashed(&c->table, &t->key, a->hash);
         bool turned = x ? x->flags & FLAG_REVERSED : is_turned(c, t), fresh = !x;
         uint64_t delta[SW_N_COUNTERS];
         struct folded f = orient(c, t, turned);
@@ -589,7 +631,7 @@ int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, uint64_t hash, 
         c->at = late ? t->time : c->view->now;
         c->late = late;
         if (!x) {
-                conns_insert(c, t, hash, turned, &x);
+                conns_insert(c, t, a, turned, &x);
                 if (!x)
                         return 0;
         } else if (is_new_life(x, t, f.fold)) {

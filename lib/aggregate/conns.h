@@ -12,8 +12,8 @@
  * Events of one tuple come in the order OPENED, PROGRESSED, WITHDRAWN, SUCCEEDED | FAILED | DENIED, CLOSED. Threads:
  * one owner. */
 #include "aggregate/order.h"
-#include "aggregate/world.h"
 #include "aggregate/timers.h"
+#include "aggregate/world.h"
 
 #define SW_CONN_SIDES 4u
 #define SW_CONN_DECIDE_MS SW_SECOND         /* after the first E */
@@ -43,6 +43,7 @@ struct sw_conn {
         uint8_t life, outcome, service, rarity;
         uint8_t flags, n_sides, best, states;
         uint32_t pair;         /* guess for sw_pairs_get */
+        uint32_t edge_hash;    /* of its edge */
         uint32_t rule, sensor; /* evidence, of the deciding side */
         uint8_t first_state, first_direction, first_encryption, pad;
         uint32_t id;
@@ -80,8 +81,19 @@ int sw_conns_new(struct sw_view *view, const struct sw_conns_conf *conf, const s
         const struct sw_hash_key *key, struct sw_conns **ret);
 struct sw_conns *sw_conns_free(struct sw_conns *c);
 
-/* view->now is the tuple's time, or later for a late one. hash: sw_table_hash of its key. */
-int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, uint64_t hash, bool late);
+/* What is known of a tuple before its turn. Some tuples ahead of folding it, in this order and a few tuples apart:
+ * _ahead computes hashes and asks for slots, _fetch asks for entries, _follow for what the entries point to. */
+struct sw_conns_ahead {
+        uint64_t hash;
+        bool begins;                   /* it seems to begin a life: its hosts are looked up */
+        struct sw_host_probe src, dst; /* as logged */
+};
+void sw_conns_ahead(const struct sw_conns *c, const struct sw_otuple *t, struct sw_conns_ahead *ret);
+void sw_conns_fetch(const struct sw_conns *c, const struct sw_conns_ahead *a);
+void sw_conns_follow(const struct sw_conns *c, const struct sw_conns_ahead *a);
+
+/* view->now is the tuple's time, or later for a late one. */
+int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, const struct sw_conns_ahead *a, bool late);
 /* Fires the timer that sw_timers_next(c->timers) announced; view->now is its time. */
 int sw_conns_timer(struct sw_conns *c);
 size_t sw_conns_bytes(const struct sw_conns *c);

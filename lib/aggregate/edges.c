@@ -36,6 +36,13 @@ void sw_edges_deinit(struct sw_edges *e)
         sw_table_deinit(&e->classes);
 }
 
+void sw_edges_hash(const struct sw_edges *e, struct sw_edge_key *k)
+{
+        struct sw_edge key = { .src = k->src, .dst = k->dst, .class = (uint8_t)k->service };
+
+        k->hash = (uint32_t)sw_table_hash(&e->edges, &key);
+}
+
 static bool expired(uint16_t last_day, uint32_t today)
 {
         return today > last_day && today - last_day > EDGE_TTL_DAYS;
@@ -45,7 +52,7 @@ static struct sw_edge *edges_find(struct sw_edges *e, const struct sw_edge_key *
 {
         struct sw_edge key = { .src = k->src, .dst = k->dst, .class = (uint8_t)k->service }, *x;
 
-        x = sw_table_find(&e->edges, &key);
+        x = sw_table_find_hashed(&e->edges, &key, k->hash);
         return x && !expired(x->last_day, sw_etime_day(now)) ? x : NULL;
 }
 
@@ -126,7 +133,7 @@ void sw_edges_learn(struct sw_edges *e, const struct sw_edge_key *k, struct sw_e
         uint32_t today = sw_etime_day(now);
         bool created, known;
 
-        x = sw_table_insert(&e->edges, &key, &created);
+        x = sw_table_insert_hashed(&e->edges, &key, k->hash, &created);
         if (!x)
                 return;
         if (created || expired(x->last_day, today)) {

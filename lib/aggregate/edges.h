@@ -25,10 +25,14 @@ struct sw_edge_key {
         uint32_t src, dst;                 /* host serials */
         uint32_t src_segment, dst_segment; /* segment serials */
         enum sw_service service;
+        uint32_t hash; /* of the edge, by sw_edges_hash */
 };
 
 int sw_edges_init(struct sw_edges *e, size_t edge_bytes, size_t class_bytes, const struct sw_hash_key *key);
 void sw_edges_deinit(struct sw_edges *e);
+
+/* Fills k->hash from src, dst and service. */
+void sw_edges_hash(const struct sw_edges *e, struct sw_edge_key *k);
 
 bool sw_edges_get(struct sw_edges *e, const struct sw_edge_key *k, struct sw_etime now, struct sw_edge_info *ret);
 /* SW_RARE bits without NOT_SERVER. classes: also look at those of hosts and segments. */

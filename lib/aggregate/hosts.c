@@ -10,11 +10,8 @@ static const struct sw_table_spec internet_spec = {
         .name = "hosts_internet", .version = 1, .entry_size = sizeof(struct sw_host), .key_size = HOST_KEY_BYTES
 };
 
-struct host_key {
-        struct sw_addr addr;
-        uint16_t realm, pad[3];
-};
-_Static_assert(sizeof(struct host_key) == HOST_KEY_BYTES && offsetof(struct sw_host, segment) == HOST_KEY_BYTES,
+_Static_assert(
+        offsetof(struct sw_host_probe, hash) == HOST_KEY_BYTES && offsetof(struct sw_host, segment) == HOST_KEY_BYTES,
         "the key stands first");
 
 int sw_hosts_init(struct sw_hosts *h, struct sw_segs *segs, size_t internal_bytes, size_t internet_bytes,
@@ -45,16 +42,45 @@ static void hosts_resolve(struct sw_hosts *h, struct sw_host *host)
         host->pinned_roles = sw_segments_host_roles(h->segs->conf, &host->addr);
 }
 
-struct sw_host *sw_hosts_intern(
-        struct sw_hosts *h, uint16_t realm, const struct sw_addr *a, struct sw_etime now, uint32_t *ret_id)
+static struct sw_table *hosts_table(struct sw_hosts *h, bool internet)
+{
+        return internet ? &h->internet : &h->internal;
+}
+
+struct sw_host_probe sw_hosts_probe(const struct sw_hosts *h, uint16_t realm, const struct sw_addr *a)
 {
         enum sw_addr_class class = sw_addr_class(a);
-        struct host_key key = { .addr = *a, .realm = class == SW_ADDR_PUBLIC || class == SW_ADDR_PLATFORM ? 0 : realm };
-        bool internet = is_internet(class), created;
+        struct sw_host_probe p = { .addr = *a,
+                .realm = class == SW_ADDR_PUBLIC || class == SW_ADDR_PLATFORM ? 0 : realm,
+                .internet = is_internet(class) };
+
+        p.hash = sw_table_hash(p.internet ? &h->internet : &h->internal, &p);
+        return p;
+}
+
+void sw_hosts_prefetch(const struct sw_hosts *h, const struct sw_host_probe *p, bool entry)
+{
+        const struct sw_table *t = p->internet ? &h->internet : &h->internal;
+
+        if (entry)
+                sw_table_prefetch_entry(t, p->hash);
+        else
+                sw_table_prefetch(t, p->hash);
+}
+
+void sw_hosts_prefetch_id(const struct sw_hosts *h, uint32_t id)
+{
+        sw_table_prefetch_id(id & SW_HOSTS_INTERNET_BIT ? &h->internet : &h->internal, id & ~SW_HOSTS_INTERNET_BIT);
+}
+
+struct sw_host *sw_hosts_intern_probe(
+        struct sw_hosts *h, const struct sw_host_probe *p, struct sw_etime now, uint32_t *ret_id)
+{
         struct sw_host *host;
         uint32_t id;
+        bool created;
 
-        host = sw_table_insert_id(internet ? &h->internet : &h->internal, &key, &created, &id);
+        host = sw_table_insert_id_hashed(hosts_table(h, p->internet), p, p->hash, &created, &id);
         if (!host)
                 return NULL;
         if (created) {
@@ -64,8 +90,16 @@ struct sw_host *sw_hosts_intern(
         }
         if (now.ms > host->last_seen.ms)
                 host->last_seen = now;
-        *ret_id = internet ? id | SW_HOSTS_INTERNET_BIT : id;
+        *ret_id = p->internet ? id | SW_HOSTS_INTERNET_BIT : id;
         return host;
+}
+
+struct sw_host *sw_hosts_intern(
+        struct sw_hosts *h, uint16_t realm, const struct sw_addr *a, struct sw_etime now, uint32_t *ret_id)
+{
+        struct sw_host_probe p = sw_hosts_probe(h, realm, a);
+
+        return sw_hosts_intern_probe(h, &p, now, ret_id);
 }
 
 struct sw_host *sw_hosts_at(const struct sw_hosts *h, uint32_t id)

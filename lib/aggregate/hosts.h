@@ -19,6 +19,19 @@ void sw_hosts_deinit(struct sw_hosts *h);
 /* Finds or makes the host; public addresses are always in realm 0. NULL: its pool is full of pinned hosts (counted). */
 struct sw_host *sw_hosts_intern(
         struct sw_hosts *h, uint16_t realm, const struct sw_addr *a, struct sw_etime now, uint32_t *ret_id);
+/* A look-up whose hash is computed ahead of time, so that memory can be fetched meanwhile. */
+struct sw_host_probe {
+        struct sw_addr addr;
+        uint16_t realm, pad[3];
+        uint64_t hash;
+        bool internet;
+};
+struct sw_host_probe sw_hosts_probe(const struct sw_hosts *h, uint16_t realm, const struct sw_addr *a);
+struct sw_host *sw_hosts_intern_probe(
+        struct sw_hosts *h, const struct sw_host_probe *p, struct sw_etime now, uint32_t *ret_id);
+void sw_hosts_prefetch(const struct sw_hosts *h, const struct sw_host_probe *p, bool entry); /* slot, then entry */
+void sw_hosts_prefetch_id(const struct sw_hosts *h, uint32_t id);
+
 struct sw_host *sw_hosts_at(const struct sw_hosts *h, uint32_t id); /* NULL if it was evicted */
 void sw_hosts_pin(struct sw_hosts *h, uint32_t id, bool on);        /* counts */
 void sw_hosts_taint(struct sw_hosts *h, uint32_t id, bool on);      /* counts, and pins */

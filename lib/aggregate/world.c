@@ -47,13 +47,16 @@ int sw_world_set_conf(struct sw_world *s, const struct sw_segments *segments, in
 struct sw_edge_key sw_world_edge_key(
         const struct sw_world *s, const struct sw_host *src, const struct sw_host *dst, enum sw_service service)
 {
-        return (struct sw_edge_key){
+        struct sw_edge_key key = {
                 .src = src->serial,
                 .dst = dst->serial,
                 .src_segment = sw_segs_serial(&s->segs, src->segment),
                 .dst_segment = sw_segs_serial(&s->segs, dst->segment),
                 .service = service,
         };
+
+        sw_edges_hash(&s->edges, &key);
+        return key;
 }
 
 struct sw_etime sw_view_now(const struct sw_view *v)

@@ -89,26 +89,41 @@ void sw_table_prefetch(const struct sw_table *t, uint64_t hash)
                 __builtin_prefetch(&t->slots[(uint32_t)hash & t->slot_mask]);
 }
 
-void sw_table_prefetch_entry(const struct sw_table *t, uint64_t hash)
+static void prefetch_bytes(const struct sw_table *t, const void *entry)
 {
-        uint64_t slot;
-
-        if (!t->slots)
-                return;
-        slot = t->slots[(uint32_t)hash & t->slot_mask];
-        if (slot)
-                sw_table_prefetch_id(t, (uint32_t)slot - 1);
-}
-
-void sw_table_prefetch_id(const struct sw_table *t, uint32_t id)
-{
-        const char *e = entry_ptr(t, id);
+        const char *e = entry;
 
         __builtin_prefetch(e);
         if (t->spec.entry_size > 64)
                 __builtin_prefetch(e + 64);
         if (t->spec.entry_size > 128)
                 __builtin_prefetch(e + 128);
+}
+
+const void *sw_table_guess(const struct sw_table *t, uint64_t hash)
+{
+        uint32_t tag = (uint32_t)hash, i, step;
+
+        if (!t->slots)
+                return NULL;
+        for (step = 0, i = tag & t->slot_mask; step < 8 && t->slots[i]; step++, i = (i + 1) & t->slot_mask)
+                if ((uint32_t)(t->slots[i] >> 32) == tag)
+                        return entry_ptr(t, (uint32_t)t->slots[i] - 1);
+        return NULL;
+}
+
+void sw_table_prefetch_entry(const struct sw_table *t, uint64_t hash)
+{
+        const void *e = sw_table_guess(t, hash);
+
+        if (e)
+                prefetch_bytes(t, e);
+}
+
+void sw_table_prefetch_id(const struct sw_table *t, uint32_t id)
+{
+        if (id < t->n_high)
+                prefetch_bytes(t, entry_ptr(t, id));
 }
 
 /* Slot of a key, or of the empty slot that ends its probe. */
@@ -192,8 +207,7 @@ static bool grow_pool(struct sw_table *t)
         size_t more = chunk_bytes(t) + chunk_entries(t) + sizeof(unsigned char *);
         unsigned char **chunks, *chunk, *meta;
 
-        if (t->bytes + more > t->limit_bytes ||
-                (uint64_t)(t->n_chunks + 1) << t->chunk_shift > UINT32_MAX - 1)
+        if (t->bytes + more > t->limit_bytes || (uint64_t)(t->n_chunks + 1) << t->chunk_shift > UINT32_MAX - 1)
                 return false;
         /* The pointer array grows in powers of two. */
         if ((t->n_chunks & (t->n_chunks - 1)) == 0) {
@@ -368,8 +382,7 @@ void *sw_table_insert_id(struct sw_table *t, const void *key, bool *ret_created,
         return insert(t, key, sw_table_hash(t, key), ret_created, ret_id);
 }
 
-void *sw_table_insert_id_hashed(
-        struct sw_table *t, const void *key, uint64_t hash, bool *ret_created, uint32_t *ret_id)
+void *sw_table_insert_id_hashed(struct sw_table *t, const void *key, uint64_t hash, bool *ret_created, uint32_t *ret_id)
 {
         return insert(t, key, hash, ret_created, ret_id);
 }

@@ -52,9 +52,11 @@ void sw_table_deinit(struct sw_table *t); /* NULL-safe, twice is fine */
 
 uint64_t sw_table_hash(const struct sw_table *t, const void *key);
 void sw_table_prefetch(const struct sw_table *t, uint64_t hash);
-/* Second step, some look-ups after the first: the entry that the (now cached) slot points to. */
+/* Second step, some look-ups after the first: the entry that the (now cached) slots near its home point to; NULL if
+ * there seems to be none. Its key was not compared: good for prefetching only. */
+const void *sw_table_guess(const struct sw_table *t, uint64_t hash);
 void sw_table_prefetch_entry(const struct sw_table *t, uint64_t hash);
-void sw_table_prefetch_id(const struct sw_table *t, uint32_t id); /* any id that was once handed out */
+void sw_table_prefetch_id(const struct sw_table *t, uint32_t id);
 
 /* NULL if absent. A hit marks the entry as used for the clock. Valid until it is removed or evicted. */
 void *sw_table_find(struct sw_table *t, const void *key);

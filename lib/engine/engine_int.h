@@ -8,6 +8,8 @@
 #include "engine/hold.h"
 #include "engine/plan.h"
 
+#define SW_ENGINE_AHEAD 32u /* tuples whose look-ups are under way */
+
 struct sw_engine {
         struct sw_core_conf conf;
         struct sw_segments *none; /* stands in while no segments are configured */
@@ -21,6 +23,7 @@ struct sw_engine {
         struct sw_correlate *correlate;
         struct sw_etime correlate_next;
         int64_t next_minute; /* event time, ms */
+        struct sw_conns_ahead ahead[SW_ENGINE_AHEAD];
         struct sw_signals signals;
         struct sw_engine_stats stats;
         struct sw_engine_tap tap;

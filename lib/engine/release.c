@@ -4,8 +4,10 @@
 /* How far ahead of the tuple being folded its memory is asked for. */
 #define AHEAD_TUPLE 24u
 #define AHEAD_SLOT 16u
-#define AHEAD_ENTRY 8u
-#define AHEAD_RING 32u /* power of two above AHEAD_SLOT */
+#define AHEAD_ENTRY 6u
+#define AHEAD_FOLLOW 11u
+#define AHEAD_RING SW_ENGINE_AHEAD
+_Static_assert(AHEAD_SLOT < AHEAD_RING && (AHEAD_RING & (AHEAD_RING - 1)) == 0, "a ring that holds what is ahead");
 
 int sw__engine_event(void *ctx, const struct sw_conn_event *ev)
 {
@@ -74,33 +76,34 @@ static int fire_until(struct sw_engine *e, struct sw_etime until)
         return r;
 }
 
-/* Folds sorted tuples. Look-ups are started some tuples ahead: the tuple, then its slot, then its connection. */
+/* Folds sorted tuples. Look-ups are started some tuples ahead: the tuple, then slots, entries, what they point to. */
 static int fold_run(struct sw_engine *e, const struct sw_reorder_run *run, bool late)
 {
-        const struct sw_table *conns = &e->conns->table;
-        uint64_t hashes[AHEAD_RING];
+        struct sw_conns_ahead *ring = e->ahead;
         uint32_t i;
         int r = 0;
 
         for (i = 0; i < run->n + AHEAD_SLOT && r == 0; i++) {
                 uint32_t at = i - AHEAD_SLOT;
+                const struct sw_otuple *t;
 
                 if (i + AHEAD_TUPLE - AHEAD_SLOT < run->n)
                         __builtin_prefetch(run->items[i + AHEAD_TUPLE - AHEAD_SLOT].tuple);
-                if (i < run->n) {
-                        hashes[i % AHEAD_RING] = sw_table_hash(conns, &run->items[i].tuple->key);
-                        sw_table_prefetch(conns, hashes[i % AHEAD_RING]);
-                }
+                if (i < run->n)
+                        sw_conns_ahead(e->conns, run->items[i].tuple, &ring[i % AHEAD_RING]);
                 if (i >= AHEAD_ENTRY && i - AHEAD_ENTRY < run->n)
-                        sw_table_prefetch_entry(conns, hashes[(i - AHEAD_ENTRY) % AHEAD_RING]);
+                        sw_conns_fetch(e->conns, &ring[(i - AHEAD_ENTRY) % AHEAD_RING]);
+                if (i >= AHEAD_FOLLOW && i - AHEAD_FOLLOW < run->n)
+                        sw_conns_follow(e->conns, &ring[(i - AHEAD_FOLLOW) % AHEAD_RING]);
                 if (i < AHEAD_SLOT)
                         continue;
-                if (!late && run->items[at].tuple->time.ms > e->view.now.ms) {
-                        r = fire_until(e, run->items[at].tuple->time);
-                        e->view.now = run->items[at].tuple->time;
+                t = run->items[at].tuple;
+                if (!late && t->time.ms > e->view.now.ms) {
+                        r = fire_until(e, t->time);
+                        e->view.now = t->time;
                 }
                 if (r == 0)
-                        r = sw_conns_fold(e->conns, run->items[at].tuple, hashes[at % AHEAD_RING], late);
+                        r = sw_conns_fold(e->conns, t, &ring[at % AHEAD_RING], late);
         }
         return r;
 }
