@@ -95,7 +95,7 @@ static uint32_t attack_host(const struct attack_ctx *c, unsigned segment, uint32
 static int attack_entry(struct attack_ctx *c, int64_t at, int64_t lasts)
 {
         int r = attack_step(c, "entry", "exposed_admin", "T1133", c->attacker,
-                    "from the Internet over RDP to a web server that a forgotten vendor rule opens"),
+                    "from the Internet over RDP to a web server, let in by a forgotten rule for a vendor"),
             i;
 
         for (i = 0; i < 4 && r == 0; i++)

@@ -240,8 +240,6 @@ static int habit_noise(struct sw_scenario *s, struct scn_habit *h, const struct 
         f.src = habit_peer(s, h, r);
         f.dport = sw__scn_below(&h->rng, 3) ? ports[sw__scn_below(&h->rng, sizeof(ports) / sizeof(*ports))]
                                             : (uint16_t)(1024 + sw__scn_below(&h->rng, 60000));
-        if (f.dport == 80 || (f.dport == 3389 && h->src == s->net.exposed)) /* answered: a redirect, nobody logs in */
-                f.result = f.dport == 80 ? SCN_OK : SCN_REFUSED;
         f.fwd = f.rev = 120;
         if (sw__scn_below(&h->rng, 16) == 0)
                 f.result = SCN_STRAY;

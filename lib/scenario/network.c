@@ -197,11 +197,13 @@ static bool net_is_admin_port(uint16_t port)
 static bool net_from_internet(const struct scn_net *net, const struct scn_flow *f, uint8_t *ret_in)
 {
         bool web = net->ends[f->dst].segment == SCN_WEB && f->proto == 6;
+        uint32_t vendor = net->pools[SCN_POOL_ATTACKER].n; /* the rule is for a range that is no longer the vendor's */
 
         *ret_in = SCN_RULE_DENY_IN;
         if (web && (f->dport == 443 || f->dport == 80))
                 *ret_in = SCN_RULE_HTTPS_IN;
-        else if (web && f->dport == 3389 && f->dst == net->exposed)
+        else if (web && f->dport == 3389 && f->dst == net->exposed &&
+                 f->src - net->pools[SCN_POOL_ATTACKER].first < vendor)
                 *ret_in = SCN_RULE_VENDOR_RDP;
         return *ret_in == SCN_RULE_DENY_IN;
 }
