@@ -78,7 +78,13 @@ static const struct habit_row member_rows[] = {
 };
 enum { N_MEMBER_ROWS = sizeof(member_rows) / sizeof(*member_rows) };
 
-enum { HABIT_ADMINS = 3, HABIT_BACKUP_HOUR = 1, HABIT_SCANNER_HOUR = 3, HABIT_DEPLOY_HOUR = 10 };
+enum {
+        HABIT_ADMINS = 3,
+        HABIT_ADMIN_SERVERS = 6,
+        HABIT_BACKUP_HOUR = 1,
+        HABIT_SCANNER_HOUR = 3,
+        HABIT_DEPLOY_HOUR = 10
+};
 
 static const struct habit_row *habit_row_of(unsigned row)
 {
@@ -195,6 +201,8 @@ static struct scn_flow habit_flow(struct scn_habit *h, const struct habit_row *r
 
         if (r->duration_s)
                 f.duration = (int64_t)sw__scn_skewed(&h->rng, 20, r->duration_s * 1000u);
+        if (f.duration > 5 * SW_MINUTE) /* long enough to be seen in parts: bursts of its own */
+                f.shape = 1 + sw__scn_below(&h->rng, UINT32_MAX - 1);
         f.fwd = sw__scn_skewed(&h->rng, r->fwd / 8 + 1, r->fwd + 2);
         f.rev = sw__scn_skewed(&h->rng, r->rev / 8 + 1, r->rev + 2);
         if (sw__scn_below(&h->rng, 1000) < r->fail_permille)
@@ -321,11 +329,23 @@ static int habit_deploy(struct sw_scenario *s, struct scn_habit *h, const struct
         return e;
 }
 
-/* A working session: RDP to a jump host, from there to a few servers while it lasts. */
-static int habit_admin(struct sw_scenario *s, struct scn_habit *h, const struct habit_row *r, int64_t now)
+/* Where an administrator goes: mostly one of a few servers that are his, each by the protocol it has. */
+static void habit_admin_target(struct sw_scenario *s, struct scn_habit *h, struct scn_flow *f)
 {
         static const uint8_t where[] = { SCN_WEB, SCN_APP, SCN_APP, SCN_DB, SCN_ERP_APP, SCN_FILES, SCN_IDENTITY };
         static const uint16_t ports[] = { 3389, 3389, 22, 5985 };
+        uint32_t k = sw__scn_below(&h->rng, HABIT_ADMIN_SERVERS);
+        uint64_t server = sw__scn_mix((uint64_t)h->src * 131 + k);
+
+        if (sw__scn_below(&h->rng, 24) == 0)
+                server = sw__scn_next(&h->rng);
+        f->dst = sw__scn_host(&s->net, where[server % sizeof(where)], (uint32_t)(server >> 32));
+        f->dport = ports[sw__scn_mix(f->dst) % 4];
+}
+
+/* A working session: RDP to a jump host, from there to a few servers while it lasts. */
+static int habit_admin(struct sw_scenario *s, struct scn_habit *h, const struct habit_row *r, int64_t now)
+{
         uint32_t jump = habit_peer(s, h, r), n = 2 + sw__scn_below(&h->rng, 4), i;
         struct scn_flow f = habit_flow(h, r, now, jump);
         int e;
@@ -340,8 +360,7 @@ static int habit_admin(struct sw_scenario *s, struct scn_habit *h, const struct 
 
                 g.src = jump;
                 g.sport = habit_port(h);
-                g.dport = ports[sw__scn_below(&h->rng, 4)];
-                g.dst = sw__scn_host(&s->net, where[sw__scn_below(&h->rng, sizeof(where))], sw__scn_below(&h->rng, 5));
+                habit_admin_target(s, h, &g);
                 g.start = now + 60000 + sw__scn_below(&h->rng, (uint32_t)f.duration / 2);
                 g.duration = 120000 + sw__scn_below(&h->rng, (uint32_t)f.duration / 3);
                 g.fwd = sw__scn_skewed(&h->rng, 40000, 900000);
