@@ -246,7 +246,7 @@ static bool pivot_judge(struct sw_tables *own, const struct sw_view *v, const st
         if (!in->is_open && ev->opened.ms > in->last_ms + AFTER_MS)
                 return false;
         *ret = (struct pivot_verdict){ .score = 30 };
-        a = pivot_series(own, in->conn, 0, false);
+        a = in->is_open ? pivot_series(own, in->conn, 0, false) : NULL; /* its id may be another's by now */
         b = pivot_series(own, ev->conn, 0, false);
         ret->relay = a && b && sw_series_in_step(a, b, 4, 80);
         ret->jump = pivot_is_jump(v, ev->src_segment, ev->src_host);
