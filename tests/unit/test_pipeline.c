@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pipeline.h"
+
+#include <criterion/criterion.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BASE_S 1760000000LL
+#define N_MESSAGES 300
+
+static struct sw_core_conf core_conf(void)
+{
+        struct sw_core_conf c;
+
+        sw_core_conf_default(&c);
+        c.memory_limit_bytes = 64 << 20;
+        c.learning_ms = 0;
+        c.write_signals = true;
+        c.version = "test";
+        return c;
+}
+
+struct sink {
+        struct sw_buf lines;
+        uint32_t n_errors;
+        int fail_after; /* calls of on_actions; -1 never */
+        atomic_int n_done;
+        atomic_int n_room;
+};
+
+static int on_actions(void *ctx, const struct sw_actions *a)
+{
+        struct sink *s = ctx;
+
+        if (s->fail_after >= 0 && s->fail_after-- == 0)
+                return -SW_ERR_IO;
+        sw_buf_put(&s->lines, a->findings.text.p, a->findings.text.n);
+        sw_buf_put(&s->lines, a->signals.text.p, a->signals.text.n);
+        return 0;
+}
+
+static void on_errors(void *ctx, uint32_t partition, int64_t offset, const struct sw_batch *b)
+{
+        struct sink *s = ctx;
+
+        (void)partition;
+        (void)offset;
+        s->n_errors += b->n_errors;
+}
+
+static void on_room(void *ctx)
+{
+        atomic_fetch_add(&((struct sink *)ctx)->n_room, 1);
+}
+
+struct message {
+        struct sink *sink;
+        char text[700];
+};
+
+static void message_done(void *owner)
+{
+        struct message *m = owner;
+
+        atomic_fetch_add(&m->sink->n_done, 1);
+        free(m);
+}
+
+/* One denied probe per second from one host to ever new hosts: a scan. */
+static struct message *make(struct sink *s, int i)
+{
+        struct message *m = malloc(sizeof(*m));
+        long long t = BASE_S + i;
+
+        cr_assert_not_null(m);
+        m->sink = s;
+        snprintf(m->text, sizeof(m->text),
+                "{\"records\":[{\"time\":\"2025-10-09T%02lld:%02lld:%02lld.5000000Z\",\"flowLogVersion\":4,"
+                "\"flowLogGUID\":\"g\",\"macAddress\":\"002248AAAA01\",\"category\":\"FlowLogFlowEvent\","
+                "\"flowLogResourceID\":\"/SUBSCRIPTIONS/A/FLOWLOGS/X\",\"targetResourceID\":\"/subscriptions/a/v\","
+                "\"operationName\":\"FlowLogFlowEvent\",\"flowRecords\":{\"flows\":[{\"aclID\":\"x\",\"flowGroups\":[{"
+                "\"rule\":\"DenyAll\",\"flowTuples\":[\"%lld000,10.0.0.5,10.0.%d.%d,%d,445,6,O,D,NX,0,0,0,0\"]}]}]}}]}",
+                t / 3600 % 24, t / 60 % 60, t % 60, t, 1 + i / 200, 1 + i % 200, 40000 + i);
+        return m;
+}
+
+static struct sw_pipeline *open_pipeline(
+        struct sink *s, struct sw_core_conf *core, unsigned workers, int64_t release_ms)
+{
+        struct sw_pipeline_conf conf = { .core = core, .n_workers = workers, .release_ms = release_ms };
+        struct sw_pipeline_hooks hooks = { s, on_actions, on_errors, on_room };
+        struct sw_pipeline *p;
+        struct sw_err err;
+        uint32_t partition;
+
+        conf.seed = (struct sw_hash_key){ workers, 7 };
+        cr_assert_eq(sw_pipeline_new(&conf, &hooks, &p, &err), 0, "%s", err.msg);
+        cr_assert_eq(sw_pipeline_add_partition(p, &partition), 0);
+        return p;
+}
+
+static int submit(struct sw_pipeline *p, struct message *m, int64_t offset, bool wait)
+{
+        struct sw_input in = { .flags = SW_DECODE_MESSAGE, .offset = offset, .carrier = SW_ETIME_NONE };
+        int r;
+
+        in.bytes = sw_str_of(m->text);
+        in.done = message_done;
+        in.owner = m;
+        r = sw_pipeline_submit(p, &in, wait);
+        if (r != SW_PIPELINE_OK)
+                free(m);
+        return r;
+}
+
+static struct sink run(unsigned workers)
+{
+        struct sink s = { .fail_after = -1 };
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline *p = open_pipeline(&s, &core, workers, 0);
+        struct sw_pipeline_progress progress;
+        int i;
+
+        for (i = 0; i < N_MESSAGES; i++)
+                cr_assert_eq(submit(p, make(&s, i), i, true), 0);
+        cr_assert_eq(sw_pipeline_finish(p, true, NULL), 0);
+        sw_pipeline_progress(p, &progress);
+        cr_assert_eq(progress.engine.tuples, N_MESSAGES);
+        cr_assert_eq(progress.items_taken, N_MESSAGES);
+        cr_assert_gt(progress.releases, 50);
+        sw_pipeline_free(p);
+        cr_assert_eq(atomic_load(&s.n_done), N_MESSAGES);
+        return s;
+}
+
+Test(pipeline, one_worker_and_four_give_the_same_bytes)
+{
+        struct sink one = run(1), four = run(4);
+
+        cr_assert_gt(one.lines.n, 0);
+        cr_assert_eq(one.lines.n, four.lines.n);
+        cr_assert_eq(memcmp(one.lines.p, four.lines.p, one.lines.n), 0);
+        sw_buf_deinit(&one.lines);
+        sw_buf_deinit(&four.lines);
+}
+
+Test(pipeline, resumes_at_the_lowest_offset_with_an_unreleased_tuple)
+{
+        struct sink s = { .fail_after = -1 };
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline *p = open_pipeline(&s, &core, 2, 1);
+        int64_t resume;
+        int i;
+
+        cr_assert_eq(sw_pipeline_resume_offset(p, 0), -1);
+        for (i = 0; i < 240; i++)
+                cr_assert_eq(submit(p, make(&s, i), 1000 + i, true), 0);
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        /* Newest is second 239; reorder is 120 s: at most seconds up to 119 are released, whatever the wall clock did.
+         */
+        resume = sw_pipeline_resume_offset(p, 0);
+        cr_assert_geq(resume, 1000);
+        cr_assert_leq(resume, 1000 + 120);
+        cr_assert_eq(sw_pipeline_idle(p), 0);
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        cr_assert_eq(sw_pipeline_resume_offset(p, 0), 1240);
+        sw_pipeline_free(p);
+        sw_buf_deinit(&s.lines);
+}
+
+Test(pipeline, refuses_when_full_and_tells_when_there_is_room)
+{
+        struct sink s = { .fail_after = -1 };
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline_conf conf = { .core = &core, .n_workers = 1, .queue_max_items = 4 };
+        struct sw_pipeline_hooks hooks = { &s, on_actions, on_errors, on_room };
+        struct sw_pipeline *p;
+        uint32_t partition;
+        int i, n_full = 0;
+
+        cr_assert_eq(sw_pipeline_new(&conf, &hooks, &p, NULL), 0);
+        cr_assert_eq(sw_pipeline_add_partition(p, &partition), 0);
+        for (i = 0; i < 20000 && n_full < 3; i++)
+                n_full += submit(p, make(&s, i % 200), i, false) == SW_PIPELINE_FULL;
+        cr_assert_eq(n_full, 3);
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        cr_assert_geq(atomic_load(&s.n_room), 1);
+        sw_pipeline_free(p);
+        sw_buf_deinit(&s.lines);
+}
+
+Test(pipeline, a_failing_hook_stops_it_with_its_code_and_frees_everything)
+{
+        struct sink s = { .fail_after = 0 };
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline *p = open_pipeline(&s, &core, 2, 0);
+        struct sw_err err = SW_ERR_NULL;
+        int i, taken = 0;
+
+        for (i = 0; i < N_MESSAGES; i++)
+                taken += submit(p, make(&s, i), i, true) == SW_PIPELINE_OK;
+        cr_assert_eq(sw_pipeline_finish(p, true, &err), -SW_ERR_IO);
+        cr_assert_neq(err.msg[0], '\0');
+        sw_pipeline_free(p);
+        cr_assert_eq(atomic_load(&s.n_done), taken);
+        sw_buf_deinit(&s.lines);
+}
+
+Test(pipeline, bad_messages_reach_the_quarantine_hook)
+{
+        struct sink s = { .fail_after = -1 };
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline *p = open_pipeline(&s, &core, 1, 0);
+        struct message *m = make(&s, 0);
+
+        strcpy(m->text, "{\"records\":[{\"time\":");
+        cr_assert_eq(submit(p, m, 5, true), 0);
+        cr_assert_eq(sw_pipeline_finish(p, true, NULL), 0);
+        cr_assert_geq(s.n_errors, 1);
+        sw_pipeline_free(p);
+        sw_buf_deinit(&s.lines);
+}
