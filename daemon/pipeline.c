@@ -110,7 +110,9 @@ static bool take_items(struct sw_pipeline *p, uint64_t *ret_from, uint64_t *ret_
 {
         size_t bytes = 0;
 
-        for (; p->taken < p->tail; p->taken++) { /* items that need no decoding are born ready */
+        if (p->taken < p->head) /* the engine has passed items that need no decoding */
+                p->taken = p->head;
+        for (; p->taken < p->tail; p->taken++) {
                 if (slot(p, p->taken)->type == ITEM_INPUT)
                         break;
         }

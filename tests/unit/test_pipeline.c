@@ -207,6 +207,30 @@ Test(pipeline, a_failing_hook_stops_it_with_its_code_and_frees_everything)
         sw_buf_deinit(&s.lines);
 }
 
+Test(pipeline, facts_without_input_may_go_round_the_ring)
+{
+        struct sink s = { .fail_after = -1 };
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline *p = open_pipeline(&s, &core, 2, 0);
+        struct sw_fact fact = { .head = { BASE_S * 1000 } };
+        struct sw_pipeline_progress progress;
+        int i;
+
+        for (i = 0; i < 5000; i++)
+                cr_assert_eq(sw_pipeline_fact(p, 0, &fact), 0);
+        for (i = 0; i < 100; i++)
+                cr_assert_eq(submit(p, make(&s, i), i, true), 0);
+        for (i = 0; i < 5000; i++)
+                cr_assert_eq(sw_pipeline_fact(p, 0, &fact), 0);
+        for (i = 100; i < 200; i++)
+                cr_assert_eq(submit(p, make(&s, i), i, true), 0);
+        cr_assert_eq(sw_pipeline_finish(p, true, NULL), 0);
+        sw_pipeline_progress(p, &progress);
+        cr_assert_eq(progress.engine.tuples, 200);
+        sw_pipeline_free(p);
+        sw_buf_deinit(&s.lines);
+}
+
 Test(pipeline, bad_messages_reach_the_quarantine_hook)
 {
         struct sink s = { .fail_after = -1 };
