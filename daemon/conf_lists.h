@@ -75,6 +75,11 @@ struct sw_conf_lists {
         uint32_t n_files;
 };
 
+/* Tables of options by what they fill (conf_options.c): sources and settings are fields of struct sw_conf, lists and
+ * include of struct sw_conf_lists. Only sources and lists may stand in included files. */
+enum { SW_CONF_SOURCES, SW_CONF_LISTS, SW_CONF_SETTINGS, SW_CONF_INCLUDE, SW_CONF_N_TABLES };
+extern const struct sw_opt *const sw_conf_tables[SW_CONF_N_TABLES];
+
 /* Values of SW_OPT_CUSTOM (conf_types.c). */
 #define SW_CONF_CUSTOM(name)                                                                                           \
         .type = SW_OPT_CUSTOM, .parse = sw_conf_##name##_parse, .emit = sw_conf_##name##_emit,                         \
