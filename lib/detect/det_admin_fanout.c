@@ -76,6 +76,27 @@ static bool admin_fanout_judge(const struct admin_fanout_conf *c, const struct a
         return n >= many;
 }
 
+/* The entry of the key; NULL while only one destination was reached. */
+static struct admin_fanout_entry *admin_fanout_entry_of(struct sw_tables *own, const struct admin_fanout_key *key,
+        const struct sw_view *v, const struct sw_conn_event *ev, const struct sw_window_item *item)
+{
+        const uint32_t words[4] = { key->src, key->service, 0, 0 };
+        struct admin_fanout_entry *e = sw_table_find(&own->t[0], key);
+        struct sw_raise_first first;
+        const struct sw_host *h;
+        bool created;
+
+        if (e)
+                return e;
+        if (!sw_raise_second(&own->t[1], words, ev, item, KEEP_MS, &first))
+                return NULL;
+        e = sw_table_insert(&own->t[0], key, &created);
+        h = sw_view_host(v, first.item.key);
+        if (e && h)
+                sw_raise_move(&first, &h->addr, &e->reached, &e->evidence, KEEP_MS);
+        return e;
+}
+
 static int admin_fanout_on_event(struct sw_tables *own, const void *conf, const struct sw_view *v,
         const struct sw_conn_event *ev, struct sw_signals *out)
 {
@@ -85,11 +106,10 @@ static int admin_fanout_on_event(struct sw_tables *own, const void *conf, const 
         struct admin_fanout_hit hit;
         enum sw_raise_step step;
         struct sw_signal *s;
-        bool created;
 
         if (!admin_fanout_concerns(v, ev))
                 return 0;
-        e = sw_table_insert(&own->t[0], &key, &created);
+        e = admin_fanout_entry_of(own, &key, v, ev, &item);
         if (!e)
                 return 0;
         (void)sw_window_add(&e->reached, ev->time, item, sw_window_hash(&ev->dst_host->addr, 0), KEEP_MS);
@@ -146,7 +166,8 @@ const struct sw_detector sw_det_admin_fanout = {
         .conf_size = sizeof(struct admin_fanout_conf),
         .techniques = sw_raise_admin_techniques,
         .tables = {
-                { { "admin_fanout", 1, sizeof(struct admin_fanout_entry), sizeof(struct admin_fanout_key), NULL }, 15 },
+                { { "admin_fanout", 1, sizeof(struct admin_fanout_entry), sizeof(struct admin_fanout_key), NULL }, 11 },
+                { { "admin_fanout_first", 1, sizeof(struct sw_raise_first), 16, NULL }, 8 },
         },
         .needs_baseline = true,
         .admin_only = true,

@@ -4,7 +4,8 @@
 #include "detect/raise.h"
 
 #define KEEP_MS (25 * SW_HOUR)
-#define NEW_FOR_REPEAT 3 /* a host that keeps failing to the same hosts is told of once */
+#define INTERNET_FIRST_MS (10 * SW_MINUTE) /* the Internet knocks once here and there all day */
+#define NEW_FOR_REPEAT 3                   /* a host that keeps failing to the same hosts is told of once */
 
 struct horizontal_scan_conf {
         uint64_t targets_5m, targets_60m, targets_24h;
@@ -27,7 +28,7 @@ struct horizontal_scan_entry {
 };
 
 enum { VARIANT_SERVICE, VARIANT_ADMIN, VARIANT_INTERNET };
-enum { TABLE_INTERNAL, TABLE_INTERNET };
+enum { TABLE_INTERNAL, TABLE_INTERNET, TABLE_FIRST };
 
 #define OPT(name, low, high, text, help)                                                                               \
         {                                                                                                              \
@@ -125,6 +126,49 @@ static int horizontal_scan_raise(struct horizontal_scan_entry *e, const struct s
         return 0;
 }
 
+/* The entry of the key; NULL while only one destination was seen. */
+static struct horizontal_scan_entry *horizontal_scan_entry_of(struct sw_tables *own, struct sw_table *t,
+        const struct horizontal_scan_key *key, const struct sw_view *v, const struct sw_conn_event *ev)
+{
+        const struct sw_window_item item = { .key = ev->dst };
+        struct horizontal_scan_entry *e = sw_table_find(t, key);
+        struct sw_raise_first first;
+        const struct sw_host *h;
+        uint32_t words[4];
+        bool created;
+
+        if (e)
+                return e;
+        memcpy(words, key, sizeof(words));
+        if (!sw_raise_second(
+                    &own->t[TABLE_FIRST], words, ev, &item, key->segment ? INTERNET_FIRST_MS : KEEP_MS, &first))
+                return NULL;
+        e = sw_table_insert(t, key, &created);
+        h = sw_view_host(v, first.item.key);
+        if (e && h)
+                sw_raise_move(&first, &h->addr, &e->failed, &e->evidence, KEEP_MS);
+        return e;
+}
+
+/* An answer, or the news that a failure was none. */
+static void horizontal_scan_answered(struct sw_tables *own, struct sw_table *t, const struct horizontal_scan_key *key,
+        const struct sw_view *v, const struct sw_conn_event *ev)
+{
+        struct horizontal_scan_entry *e = sw_table_find(t, key);
+
+        if (ev->type == SW_CONN_WITHDRAWN) {
+                if (e)
+                        (void)sw_window_remove(&e->failed, ev->dst, 0);
+                return;
+        }
+        /* Where one host failed already, answers count from now on; not for the crowd of the Internet. */
+        if (!e && !key->segment && sw_table_find(&own->t[TABLE_FIRST], key))
+                e = horizontal_scan_entry_of(own, t, key, v, ev);
+        if (e)
+                (void)sw_window_add(&e->answered, ev->time, (struct sw_window_item){ .key = ev->dst },
+                        sw_window_hash(&ev->dst_host->addr, 0), KEEP_MS);
+}
+
 static int horizontal_scan_on_event(struct sw_tables *own, const void *conf, const struct sw_view *v,
         const struct sw_conn_event *ev, struct sw_signals *out)
 {
@@ -135,30 +179,20 @@ static int horizontal_scan_on_event(struct sw_tables *own, const void *conf, con
         struct horizontal_scan_entry *e;
         struct horizontal_scan_hit hit;
         struct sw_edge_info edge;
-        bool created;
-        uint64_t hash;
 
         if (!horizontal_scan_concerns(ev))
                 return 0;
         if (ev->type == SW_CONN_WITHDRAWN || ev->type == SW_CONN_SUCCEEDED) {
-                e = sw_table_find(t, &key);
-                if (!e)
-                        return 0;
-                hash = sw_window_hash(&ev->dst_host->addr, 0);
-                if (ev->type == SW_CONN_WITHDRAWN)
-                        (void)sw_window_remove(&e->failed, ev->dst, 0);
-                else
-                        (void)sw_window_add(
-                                &e->answered, ev->time, (struct sw_window_item){ .key = ev->dst }, hash, KEEP_MS);
+                horizontal_scan_answered(own, t, &key, v, ev);
                 return 0;
         }
         if (sw_view_edge(v, ev->src, ev->dst, ev->service, &edge) && !edge.tainted)
                 return 0;
-        e = sw_table_insert(t, &key, &created);
+        e = horizontal_scan_entry_of(own, t, &key, v, ev);
         if (!e)
-                return 0; /* counted by the table */
-        hash = sw_window_hash(&ev->dst_host->addr, 0);
-        (void)sw_window_add(&e->failed, ev->time, (struct sw_window_item){ .key = ev->dst }, hash, KEEP_MS);
+                return 0;
+        (void)sw_window_add(&e->failed, ev->time, (struct sw_window_item){ .key = ev->dst },
+                sw_window_hash(&ev->dst_host->addr, 0), KEEP_MS);
         sw_raise_keep(&e->evidence, ev);
         if (e->failed.n < 3 || !horizontal_scan_judge(conf, e, ev->time, internet, &hit))
                 return 0;
@@ -192,8 +226,12 @@ const struct sw_detector sw_det_horizontal_scan = {
         .conf_size = sizeof(struct horizontal_scan_conf),
         .techniques = techniques,
         .tables = {
-                { { "horizontal_scan", 1, sizeof(struct horizontal_scan_entry), sizeof(struct horizontal_scan_key), NULL }, 32 },
-                { { "horizontal_scan_internet", 1, sizeof(struct horizontal_scan_entry), sizeof(struct horizontal_scan_key), NULL }, 15 },
+                { { "horizontal_scan", 1, sizeof(struct horizontal_scan_entry), sizeof(struct horizontal_scan_key), NULL },
+                        24 },
+                { { "horizontal_scan_internet", 1, sizeof(struct horizontal_scan_entry),
+                          sizeof(struct horizontal_scan_key), NULL },
+                        8 },
+                { { "horizontal_scan_first", 1, sizeof(struct sw_raise_first), 16, NULL }, 12 },
         },
         .handles_late = true,
         .events = SW_ON(FAILED) | SW_ON(DENIED) | SW_ON(SUCCEEDED) | SW_ON(WITHDRAWN),

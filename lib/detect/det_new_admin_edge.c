@@ -6,6 +6,7 @@
 #define AGAIN_MS SW_DAY
 #define YOUNG_MS SW_DAY
 #define ROLES_SILENT (SW_HOST_ROLE(SCANNER) | SW_HOST_ROLE(MONITOR))
+#define ROLES_REACHING (SW_HOST_ROLE(DEPLOY) | SW_HOST_ROLE(JUMP) | SW_HOST_ROLE(PATCH) | SW_HOST_ROLE(BACKUP))
 
 struct new_admin_edge_conf {
         uint64_t points, alone_points;
@@ -83,9 +84,10 @@ static int new_admin_edge_on_event(struct sw_tables *own, const void *conf, cons
         s->weight_pct = weights[points];
         s->confidence_pct = (uint8_t)(points * 25);
         s->alone = points >= c->alone_points;
+        /* New hosts, and hosts whose work it is to reach others. */
         if (ev->time.ms - ev->src_host->first_seen.ms < YOUNG_MS ||
                 ev->time.ms - ev->dst_host->first_seen.ms < YOUNG_MS ||
-                sw_raise_has_role(ev->src_host, SW_HOST_ROLE(DEPLOY))) {
+                sw_raise_has_role(ev->src_host, ROLES_REACHING)) {
                 s->confidence_pct = sw_raise_scale(s->confidence_pct, 30);
                 s->alone = false;
         }

@@ -13,7 +13,6 @@
 #define DEPTH 5u
 #define BUDGET 256u
 #define SESSION_BYTES 20000u /* from the Internet: less is a bot trying passwords */
-#define RAISES_PER_DAY 16u   /* and pivot: from there on the fan-out says it */
 
 struct pivot_chain_conf {
         uint64_t score_pct, alone_score_pct, alone_hops;
@@ -31,7 +30,9 @@ struct pivot_inbound {
 struct pivot_host {
         uint32_t host; /* key */
         uint32_t n;
-        uint32_t day, n_raised;
+        uint32_t day, n_chains; /* new chains through it that day */
+        uint32_t segments[4];   /* target segments told that day */
+        uint32_t n_segments, pad;
         struct pivot_inbound ring[RING];
 };
 
@@ -60,7 +61,7 @@ static const struct sw_opt options[] = {
                 "Score of a chain from which on it is a signal: 30, plus 20 for each of the last "
                 "two hops that is new, 20 for a relay, 10 for each further hop."),
         OPT(alone_score_pct, 30, 200, "80", "Score at which it opens an incident by itself."),
-        OPT(alone_hops, 2, 6, "3", "Hops at which it opens an incident by itself, if two of them are telling."),
+        OPT(alone_hops, 2, 6, "3", "Hops at which it opens an incident by itself."),
         SW_OPT_END,
 };
 #undef OPT
@@ -71,6 +72,36 @@ static const struct sw_technique techniques[] = {
         { "T1570", "Lateral Tool Transfer", "TA0008", "Lateral Movement" },
         { NULL, NULL, NULL, NULL },
 };
+
+/* Whether a connection of this service gives control of its destination. Databases and management consoles are used
+ * by programs all day long; what comes in there and goes out again is their work. */
+static bool pivot_controls(enum sw_service service)
+{
+        switch (service) {
+        case SW_SERVICE_SSH:
+        case SW_SERVICE_RDP:
+        case SW_SERVICE_SMB:
+        case SW_SERVICE_WINRM:
+        case SW_SERVICE_RPC:
+        case SW_SERVICE_VNC:
+        case SW_SERVICE_TELNET:
+        case SW_SERVICE_ORCH:
+                return true;
+        default:
+                return false;
+        }
+}
+
+/* A new edge. Of services that programs use, and towards domain controllers, only one that is rare in another way
+ * as well: pools of servers and load balancing make plain new edges every day. */
+static bool pivot_is_new(const struct sw_conn_event *ev)
+{
+        if (!(ev->rarity & SW_RARE_NEW_EDGE))
+                return false;
+        if (pivot_controls(ev->service) && !sw_raise_has_role(ev->dst_host, SW_HOST_ROLE(DC)))
+                return true;
+        return (ev->rarity & (SW_RARE_SRC_CLASS | SW_RARE_PAIR_CLASS)) != 0;
+}
 
 static bool pivot_is_relayer(const struct sw_view *v, uint32_t segment, const struct sw_host *h)
 {
@@ -119,6 +150,8 @@ static void pivot_remember(struct sw_tables *own, const struct sw_conn_event *ev
         struct pivot_inbound *p;
         struct pivot_host *h;
 
+        if (!pivot_controls(ev->service))
+                return;
         if (internet && ev->payload_fwd + ev->payload_rev < SESSION_BYTES)
                 return;
         h = sw_table_insert(&own->t[TABLE_HOSTS], &key, &created);
@@ -217,7 +250,7 @@ static void pivot_extend(struct sw_tables *own, const struct sw_view *v, struct 
 
 struct pivot_verdict {
         struct pivot_path path;
-        unsigned score, telling;
+        unsigned score;
         bool relay, jump;
 };
 
@@ -239,7 +272,7 @@ static bool pivot_judge(struct sw_tables *own, const struct sw_view *v, const st
         const struct sw_series *a, *b;
         struct pivot_path path = { .hosts = { ev->dst, ev->src, in->src }, .hops = { NULL, in, NULL }, .n = 3 };
         unsigned budget = BUDGET;
-        bool is_new = (ev->rarity & SW_RARE_NEW_EDGE) != 0;
+        bool is_new = pivot_is_new(ev);
 
         if (in->src == ev->dst || in->start_ms >= ev->opened.ms || !sw_view_host(v, in->src))
                 return false;
@@ -253,13 +286,34 @@ static bool pivot_judge(struct sw_tables *own, const struct sw_view *v, const st
         ret->score += is_new ? 20 : 0;
         ret->score += in->new_ms ? 20 : 0;
         ret->score += ret->relay ? 20 : 0;
-        ret->telling = (is_new || ret->relay) + (in->new_ms || ret->relay);
         pivot_extend(own, v, &path, &ret->path, &budget);
         ret->score += 10 * (ret->path.n - 3);
-        ret->telling += ret->path.n - 3;
-        /* An administrator at work on a host that then does something new is D07's business: both hops must tell.
+        /* An administrator at work on a host that then does something new is D07's business: both hops must tell. A
+         * relay over edges that were always there is somebody's proxy.
          * A declared jump host is told apart, so that what it does can be told of whoever sits at it. */
-        return ret->jump ? is_new : ret->telling >= 2;
+        if (ret->jump)
+                return is_new;
+        return (is_new && in->new_ms) || (ret->relay && (is_new || in->new_ms));
+}
+
+/* What goes out of one pivot on one day is told at the 1st, 2nd, 4th, 8th ... chain and for each new target segment:
+ * between these the fan-out says it. */
+static bool pivot_is_step(struct pivot_host *h, const struct sw_conn_event *ev, bool created)
+{
+        uint32_t i, day = sw_etime_day(ev->time);
+
+        if (h->day != day) {
+                h->day = day;
+                h->n_chains = h->n_segments = 0;
+        }
+        h->n_chains += created;
+        for (i = 0; i < h->n_segments && h->segments[i] != ev->dst_segment;)
+                i++;
+        if (i == h->n_segments && h->n_segments < sizeof(h->segments) / sizeof(h->segments[0])) {
+                h->segments[h->n_segments++] = ev->dst_segment;
+                return true;
+        }
+        return (h->n_chains & (h->n_chains - 1)) == 0;
 }
 
 static bool pivot_already_told(struct sw_tables *own, const struct sw_conn_event *ev, struct pivot_host *h,
@@ -271,12 +325,6 @@ static bool pivot_already_told(struct sw_tables *own, const struct sw_conn_event
         struct pivot_told *t;
         bool created;
 
-        if (h->day != sw_etime_day(ev->time)) {
-                h->day = sw_etime_day(ev->time);
-                h->n_raised = 0;
-        }
-        if (h->n_raised >= RAISES_PER_DAY)
-                return true;
         t = sw_table_insert(&own->t[TABLE_TOLD], &key, &created);
         if (!t)
                 return true;
@@ -284,8 +332,7 @@ static bool pivot_already_told(struct sw_tables *own, const struct sw_conn_event
                 return true;
         t->raised_ms = ev->time.ms;
         t->score = alone;
-        h->n_raised++;
-        return false;
+        return !pivot_is_step(h, ev, created) && !(alone && !created);
 }
 
 static int pivot_raise(const struct sw_view *v, const struct sw_conn_event *ev, const struct pivot_verdict *best,

@@ -40,11 +40,12 @@ static const struct sw_technique techniques[] = {
         { NULL, NULL, NULL, NULL },
 };
 
-/* Counts the flow; true once a UTC day. *ret_flows: seen since the last telling, this one included. */
+/* Counts the flow; true once a UTC day, or once a week for the Internet, whose crowd never stops. *ret_flows: seen
+ * since the last telling, this one included. */
 static bool segment_policy_count(
         struct sw_table *t, const struct segment_policy_key *key, struct sw_etime now, uint64_t *ret_flows)
 {
-        uint32_t day = sw_etime_day(now) + 1;
+        uint32_t day = sw_etime_day(now) + 1, period = sw_raise_is_internet(key->from) ? 7 : 1;
         struct segment_policy_entry *e;
         bool created;
 
@@ -53,7 +54,7 @@ static bool segment_policy_count(
                 return false;
         if (e->flows < UINT32_MAX)
                 e->flows++;
-        if (e->day >= day)
+        if (e->day != 0 && day < e->day + period)
                 return false;
         *ret_flows = e->flows;
         e->flows = 0;

@@ -4,6 +4,7 @@
 #include "detect/raise.h"
 
 #define KEEP_MS (25 * SW_HOUR)
+#define INTERNET_FIRST_MS (10 * SW_MINUTE) /* the Internet knocks once here and there all day */
 #define NEW_FOR_REPEAT 3
 #define DYNAMIC_FIRST 49152u /* IANA dynamic ports: RPC, passive FTP */
 #define CLIENT_PORT_FIRST 32768u
@@ -25,7 +26,7 @@ struct vertical_scan_entry {
 
 enum { FLAG_FAILED = 1, FLAG_SENSITIVE = 2 };
 enum { VARIANT_PORTS, VARIANT_SENSITIVE, VARIANT_INTERNET };
-enum { TABLE_INTERNAL, TABLE_INTERNET };
+enum { TABLE_INTERNAL, TABLE_INTERNET, TABLE_FIRST };
 
 #define OPT(name, low, high, text, help)                                                                               \
         {                                                                                                              \
@@ -137,6 +138,26 @@ static bool vertical_scan_is_dynamic(const struct sw_view *v, const struct sw_co
                sw_view_edge(v, ev->src, ev->dst, SW_SERVICE_OTHER, &edge);
 }
 
+/* The entry of the pair; NULL while only one port failed. */
+static struct vertical_scan_entry *vertical_scan_entry_of(struct sw_tables *own, struct sw_table *t,
+        const struct vertical_scan_key *key, const struct sw_conn_event *ev, const struct sw_window_item *item)
+{
+        const uint32_t words[4] = { key->src, key->dst, 0, 0 };
+        struct vertical_scan_entry *e = sw_table_find(t, key);
+        struct sw_raise_first first;
+        bool created;
+
+        if (e || (ev->type == SW_CONN_SUCCEEDED && !sw_table_find(&own->t[TABLE_FIRST], words)))
+                return e;
+        if (!sw_raise_second(&own->t[TABLE_FIRST], words, ev, item,
+                    sw_raise_is_internet(ev->src_segment) ? INTERNET_FIRST_MS : KEEP_MS, &first))
+                return NULL;
+        e = sw_table_insert(t, key, &created);
+        if (e)
+                sw_raise_move(&first, &ev->dst_host->addr, &e->ports, &e->evidence, KEEP_MS);
+        return e;
+}
+
 static int vertical_scan_on_event(struct sw_tables *own, const void *conf, const struct sw_view *v,
         const struct sw_conn_event *ev, struct sw_signals *out)
 {
@@ -145,7 +166,6 @@ static int vertical_scan_on_event(struct sw_tables *own, const void *conf, const
         struct sw_window_item item = { .port = ev->first.dport };
         struct vertical_scan_entry *e;
         struct vertical_scan_hit hit;
-        bool created;
 
         if (sw_service_is_admin(sw_service_of(ev->first.proto, ev->first.dport)))
                 item.flags = FLAG_SENSITIVE;
@@ -164,7 +184,7 @@ static int vertical_scan_on_event(struct sw_tables *own, const void *conf, const
                         return 0;
                 item.flags |= FLAG_FAILED;
         }
-        e = ev->type == SW_CONN_SUCCEEDED ? sw_table_find(t, &key) : sw_table_insert(t, &key, &created);
+        e = vertical_scan_entry_of(own, t, &key, ev, &item);
         if (!e)
                 return 0;
         (void)sw_window_add(&e->ports, ev->time, item, sw_window_hash(&ev->dst_host->addr, ev->first.dport), KEEP_MS);
@@ -199,10 +219,11 @@ const struct sw_detector sw_det_vertical_scan = {
         .conf_size = sizeof(struct vertical_scan_conf),
         .techniques = techniques,
         .tables = {
-                { { "vertical_scan", 1, sizeof(struct vertical_scan_entry), sizeof(struct vertical_scan_key), NULL }, 20 },
+                { { "vertical_scan", 1, sizeof(struct vertical_scan_entry), sizeof(struct vertical_scan_key), NULL }, 15 },
                 { { "vertical_scan_internet", 1, sizeof(struct vertical_scan_entry), sizeof(struct vertical_scan_key),
                           NULL },
-                        15 },
+                        6 },
+                { { "vertical_scan_first", 1, sizeof(struct sw_raise_first), 16, NULL }, 12 },
         },
         .handles_late = true,
         .events = SW_ON(FAILED) | SW_ON(DENIED) | SW_ON(SUCCEEDED) | SW_ON(WITHDRAWN),

@@ -123,11 +123,46 @@ void sw__incident_set_actor(struct sw_incident *in, struct sw_member *m)
         m->role = SW_MEMBER_ACTOR;
 }
 
+/* Whether a kept signal (other than `except`) of the same detector and target segment says at least as much. */
+static bool incident_has_kind(const struct sw_incident *in, const struct sw_signal *s, const struct sw_kept *except)
+{
+        uint32_t i;
+
+        for (i = 0; i < in->n_kept; i++) {
+                const struct sw_kept *k = &in->kept[i];
+
+                if (k != except && k->s.detector == s->detector && k->s.dst_segment == s->dst_segment &&
+                        sw__risk_gain(&k->s) >= sw__risk_gain(s))
+                        return true;
+        }
+        return false;
+}
+
+/* What can go first: the latest of those that only repeat what another one says, else the least telling. */
+static struct sw_kept *incident_least(struct sw_incident *in)
+{
+        struct sw_kept *least = NULL;
+        bool least_repeats = false;
+        uint32_t i;
+
+        for (i = 0; i < in->n_kept; i++) {
+                struct sw_kept *k = &in->kept[i];
+                bool repeats = incident_has_kind(in, &k->s, k);
+
+                if (!least || repeats > least_repeats ||
+                        (repeats == least_repeats && sw__risk_gain(&k->s) <= sw__risk_gain(&least->s))) {
+                        least = k;
+                        least_repeats = repeats;
+                }
+        }
+        return least;
+}
+
 /* The place of a new signal; its old content is freed. NULL: it tells less than all that are there. */
 static int incident_kept_place(struct sw_incident *in, const struct sw_signal *s, struct sw_kept **ret)
 {
         struct sw_kept *p, *least;
-        uint32_t i, cap;
+        uint32_t cap;
 
         *ret = NULL;
         if (in->n_kept < in->cap_kept) {
@@ -135,11 +170,8 @@ static int incident_kept_place(struct sw_incident *in, const struct sw_signal *s
                 return 0;
         }
         if (in->n_kept == SW_INCIDENT_SIGNALS) {
-                least = &in->kept[0];
-                for (i = 1; i < in->n_kept; i++)
-                        if (sw__risk_gain(&in->kept[i].s) <= sw__risk_gain(&least->s))
-                                least = &in->kept[i];
-                if (sw__risk_gain(s) <= sw__risk_gain(&least->s))
+                least = incident_least(in);
+                if (sw__risk_gain(s) <= sw__risk_gain(&least->s) && incident_has_kind(in, s, NULL))
                         return 0;
                 in->bytes -= strlen(least->sentence) + 1;
                 sw_free(least->sentence);

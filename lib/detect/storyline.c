@@ -191,25 +191,46 @@ static void story_title(
         sw_say_segment(out, v, in->kept[story_best(in)].s.dst_segment);
 }
 
+static bool story_is_entry(const struct sw_incident *in, const struct sw_addr *a)
+{
+        uint32_t i;
+
+        for (i = 0; i < in->n_members; i++)
+                if (in->members[i].role == SW_MEMBER_ENTRY && sw_addr_cmp(&in->members[i].addr, a) == 0)
+                        return true;
+        return false;
+}
+
+static void story_entry(struct sw_buf *out, const struct sw_incident *in)
+{
+        uint32_t i;
+
+        for (i = 0; i < in->n_members; i++)
+                if (in->members[i].role == SW_MEMBER_ENTRY) {
+                        sw_buf_puts(out, ", entered from ");
+                        story_addr(out, &in->members[i].addr);
+                        return;
+                }
+}
+
 static void story_message(
         struct sw_buf *out, const struct sw_view *v, const struct sw_incident *in, const struct sw_finding *f)
 {
         const struct sw_kept *best = &in->kept[story_best(in)];
         const struct sw_member *actor = sw__incident_actor(in);
-        uint32_t i;
 
-        story_addr(out, &actor->addr);
-        sw_buf_puts(out, " (");
-        sw_say_segment(out, v, story_segment_of(v, actor, best->s.src_segment));
-        for (i = 0; i < in->n_members; i++)
-                if (in->members[i].role == SW_MEMBER_ENTRY) {
-                        sw_buf_puts(out, ", entered from ");
-                        story_addr(out, &in->members[i].addr);
-                        break;
+        if (sw_addr_cmp(&best->actor, &actor->addr) == 0 || !story_is_entry(in, &best->actor)) {
+                story_addr(out, &actor->addr);
+                sw_buf_puts(out, " (");
+                sw_say_segment(out, v, story_segment_of(v, actor, best->s.src_segment));
+                story_entry(out, in);
+                sw_buf_puts(out, ") ");
+                if (sw_addr_cmp(&best->actor, &actor->addr) != 0) {
+                        sw_buf_puts(out, "acts through ");
+                        story_addr(out, &best->actor);
+                        sw_buf_puts(out, ", which ");
                 }
-        sw_buf_puts(out, ") ");
-        if (sw_addr_cmp(&best->actor, &actor->addr) != 0) {
-                sw_buf_puts(out, "came in: ");
+        } else {
                 story_addr(out, &best->actor);
                 sw_buf_putc(out, ' ');
         }

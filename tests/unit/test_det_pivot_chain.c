@@ -126,14 +126,12 @@ Test(det_pivot_chain, needs_both_hops_to_tell_something)
         cr_assert_eq(n, 0);
 }
 
-Test(det_pivot_chain, finds_a_relay_over_known_edges)
+/* Eight minutes in which both connections carry the same; returns the signals raised. */
+static uint32_t relay(struct sw_conn_event ab, struct sw_conn_event bc)
 {
-        struct sw_conn_event ab, bc;
-        uint32_t n, raised = 0;
+        uint32_t raised = 0;
         int i;
 
-        ab = hop(0, A, B, 22, false, &n);
-        bc = hop(30000, B, C, 22, false, &n);
         for (i = 1; i <= 8; i++) {
                 ab.type = bc.type = SW_CONN_PROGRESSED;
                 ab.time.ms = FAKE_START + i * SW_MINUTE;
@@ -145,10 +143,59 @@ Test(det_pivot_chain, finds_a_relay_over_known_edges)
                 if (i == 3)
                         cr_assert_eq(raised, 0);
         }
-        cr_assert_eq(raised, 1);
-        cr_assert_eq(fake_last(&r)->confidence_pct, 50);
+        return raised;
+}
+
+Test(det_pivot_chain, finds_a_relay_over_one_known_edge)
+{
+        struct sw_conn_event ab, bc;
+        uint32_t n;
+
+        ab = hop(0, A, B, 22, true, &n);
+        bc = hop(30000, B, C, 22, false, &n);
+        cr_assert_eq(n, 0);
+        cr_assert_eq(relay(ab, bc), 1);
+        cr_assert_eq(fake_last(&r)->confidence_pct, 70);
         cr_assert_eq(fake_last(&r)->techniques, 3);
         cr_assert(strstr(fake_told(&r), "both connections carry the same traffic"));
+}
+
+Test(det_pivot_chain, takes_a_relay_over_known_edges_for_a_proxy)
+{
+        struct sw_conn_event ab, bc;
+        uint32_t n;
+
+        ab = hop(0, A, B, 22, false, &n);
+        bc = hop(30000, B, C, 22, false, &n);
+        cr_assert_eq(relay(ab, bc), 0);
+}
+
+Test(det_pivot_chain, is_surer_of_two_new_hops_that_carry_the_same)
+{
+        struct sw_conn_event ab, bc;
+        uint32_t n;
+
+        ab = hop(0, A, B, 22, true, &n);
+        bc = hop(30000, B, C, 22, true, &n);
+        cr_assert_eq(n, 1);
+        cr_assert_not(fake_last(&r)->alone);
+        bc.rarity = SW_RARE_NEW_EDGE;
+        cr_assert_eq(relay(ab, bc), 1);
+        cr_assert(fake_last(&r)->alone);
+        cr_assert_eq(fake_last(&r)->confidence_pct, 90);
+}
+
+Test(det_pivot_chain, leaves_the_work_of_servers_alone)
+{
+        uint32_t n;
+
+        hop(0, A, B, 8443, true, &n); /* a request comes in ... */
+        hop(1000, B, C, 22, true, &n);
+        cr_assert_eq(n, 0);
+        hop(0, X, A, 3389, true, &n);
+        hop(500, A, D, 22, true, &n);
+        hop(2000, D, E, 1433, true, &n); /* ... or one more database server is used */
+        cr_assert_eq(n, 0);
 }
 
 Test(det_pivot_chain, ignores_relayers_directories_and_refused_first_hops)
@@ -211,7 +258,7 @@ Test(det_pivot_chain, takes_a_bot_at_the_door_for_nothing)
         cr_assert_eq(n, 0);
 }
 
-Test(det_pivot_chain, says_a_chain_once_a_day_and_a_pivot_sixteen_times)
+Test(det_pivot_chain, says_a_chain_once_a_day_and_a_fan_out_in_steps)
 {
         uint32_t n, sum = 0;
         unsigned i;
@@ -224,7 +271,7 @@ Test(det_pivot_chain, says_a_chain_once_a_day_and_a_pivot_sixteen_times)
                 hop(180000 + i, B, fake_addr("10.9.0.", i + 1), 22, true, &n);
                 sum += n;
         }
-        cr_assert_eq(sum, 15);
+        cr_assert_eq(sum, 1 + 4); /* a new segment with the 2nd chain; then the 4th, 8th, 16th and 32nd of 41 */
 }
 
 Test(det_pivot_chain, is_silent_while_learning_and_knows_ipv6)

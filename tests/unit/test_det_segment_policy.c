@@ -72,6 +72,17 @@ Test(det_segment_policy, feeds_the_incident_of_every_further_source_without_a_fi
         cr_assert_eq(fake_see(&r, SW_CONN_SUCCEEDED, 4, "198.51.100.8", "10.2.0.1", 22), 0);
 }
 
+Test(det_segment_policy, says_a_row_of_the_internet_once_a_week)
+{
+        unsigned day;
+
+        for (day = 0; day < 14; day++)
+                cr_assert_eq(
+                        fake_see(&r, SW_CONN_SUCCEEDED, day * SW_DAY, fake_addr("198.51.100.", day), "10.2.0.1", 22),
+                        day % 7 == 0);
+        cr_assert_eq(fake_last(&r)->value, 7);
+}
+
 Test(det_segment_policy, needs_proof_that_it_was_let_through)
 {
         struct sw_conn_event ev = fake_event(r.v, SW_CONN_FAILED, 0, "10.1.0.4", "10.2.0.1", 22);
