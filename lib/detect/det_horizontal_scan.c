@@ -27,7 +27,7 @@ struct horizontal_scan_entry {
         struct sw_raise_ladder ladder;
 };
 
-enum { VARIANT_SERVICE, VARIANT_ADMIN, VARIANT_INTERNET };
+enum { VARIANT_SERVICE, VARIANT_CONTROL, VARIANT_INTERNET };
 enum { TABLE_INTERNAL, TABLE_INTERNET, TABLE_FIRST };
 
 #define OPT(name, low, high, text, help)                                                                               \
@@ -98,6 +98,7 @@ static int horizontal_scan_raise(struct horizontal_scan_entry *e, const struct s
         const struct sw_conn_event *ev, const struct horizontal_scan_hit *hit, struct sw_signals *out)
 {
         bool internet = sw_raise_is_internet(ev->src_segment);
+        bool control = !internet && sw_raise_controls(ev->service);
         int64_t quiet = internet || hit->window_ms > SW_HOUR ? SW_DAY : SW_HOUR;
         enum sw_raise_step step = sw_raise_due(&e->ladder, ev->time, hit->value, quiet, ev->dst_segment);
         struct sw_signal *s;
@@ -113,9 +114,11 @@ static int horizontal_scan_raise(struct horizontal_scan_entry *e, const struct s
         s->value = hit->value;
         s->threshold = hit->threshold;
         s->window_ms = sw_window_span(&e->failed, ev->time, hit->window_ms);
-        s->confidence_pct = sw_raise_confidence(v, ev, hit->value, hit->threshold);
-        s->weight_pct = internet ? 20 : 50;
-        s->variant = internet ? VARIANT_INTERNET : sw_service_is_admin(ev->service) ? VARIANT_ADMIN : VARIANT_SERVICE;
+        /* Nobody needs ten hosts by SMB, SSH or RDP that he never reached before and that are not there: that alone is
+         * an incident. A port of an application has more innocent reasons. */
+        s->confidence_pct = sw_raise_confidence(v, ev, control ? 2 * hit->value : hit->value, hit->threshold);
+        s->weight_pct = internet ? 20 : control ? 70 : 50;
+        s->variant = internet ? VARIANT_INTERNET : control ? VARIANT_CONTROL : VARIANT_SERVICE;
         s->techniques = 1 | 2;
         sw_raise_add_targets(s, v, &e->failed, hit->window_ms, 0);
         if (hit->value > s->n_targets_total)

@@ -73,32 +73,13 @@ static const struct sw_technique techniques[] = {
         { NULL, NULL, NULL, NULL },
 };
 
-/* Whether a connection of this service gives control of its destination. Databases and management consoles are used
- * by programs all day long; what comes in there and goes out again is their work. */
-static bool pivot_controls(enum sw_service service)
-{
-        switch (service) {
-        case SW_SERVICE_SSH:
-        case SW_SERVICE_RDP:
-        case SW_SERVICE_SMB:
-        case SW_SERVICE_WINRM:
-        case SW_SERVICE_RPC:
-        case SW_SERVICE_VNC:
-        case SW_SERVICE_TELNET:
-        case SW_SERVICE_ORCH:
-                return true;
-        default:
-                return false;
-        }
-}
-
 /* A new edge. Of services that programs use, and towards domain controllers, only one that is rare in another way
  * as well: pools of servers and load balancing make plain new edges every day. */
 static bool pivot_is_new(const struct sw_conn_event *ev)
 {
         if (!(ev->rarity & SW_RARE_NEW_EDGE))
                 return false;
-        if (pivot_controls(ev->service) && !sw_raise_has_role(ev->dst_host, SW_HOST_ROLE(DC)))
+        if (sw_raise_controls(ev->service) && !sw_raise_has_role(ev->dst_host, SW_HOST_ROLE(DC)))
                 return true;
         return (ev->rarity & (SW_RARE_SRC_CLASS | SW_RARE_PAIR_CLASS)) != 0;
 }
@@ -150,7 +131,7 @@ static void pivot_remember(struct sw_tables *own, const struct sw_conn_event *ev
         struct pivot_inbound *p;
         struct pivot_host *h;
 
-        if (!pivot_controls(ev->service))
+        if (!sw_raise_controls(ev->service))
                 return;
         if (internet && ev->payload_fwd + ev->payload_rev < SESSION_BYTES)
                 return;

@@ -106,7 +106,8 @@ static int segment_policy_learned(
         uint64_t flows;
 
         if (ev->learning || !(ev->rarity & SW_RARE_PAIR_CLASS) || ev->src_segment == ev->dst_segment ||
-                !sw_raise_is_internal(ev->src_segment, ev->src_host))
+                !sw_raise_is_internal(ev->src_segment, ev->src_host) ||
+                sw_raise_has_role(ev->src_host, SW_HOST_ROLE(SCANNER) | SW_HOST_ROLE(MONITOR)))
                 return 0;
         if (!segment_policy_count(&own->t[0], &key, ev->time, &flows))
                 return 0;

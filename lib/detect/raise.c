@@ -255,6 +255,23 @@ uint16_t sw_raise_admin_technique(enum sw_service service)
         }
 }
 
+bool sw_raise_controls(enum sw_service service)
+{
+        switch (service) {
+        case SW_SERVICE_SSH:
+        case SW_SERVICE_RDP:
+        case SW_SERVICE_SMB:
+        case SW_SERVICE_WINRM:
+        case SW_SERVICE_RPC:
+        case SW_SERVICE_VNC:
+        case SW_SERVICE_TELNET:
+        case SW_SERVICE_ORCH:
+                return true;
+        default:
+                return false;
+        }
+}
+
 bool sw_raise_is_directory(const struct sw_view *v, const struct sw_conn_event *ev)
 {
         return (ev->service == SW_SERVICE_KRB || ev->service == SW_SERVICE_LDAP) &&

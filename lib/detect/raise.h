@@ -60,6 +60,9 @@ struct sw_signal *sw_raise(struct sw_signals *out, enum sw_detector_id detector,
 /* ATT&CK's remote services, shared by the detectors of administrative connections, and the bit of a service. */
 extern const struct sw_technique sw_raise_admin_techniques[];
 uint16_t sw_raise_admin_technique(enum sw_service service);
+/* Whether a connection of this service gives control of its destination. Databases and management consoles are used
+ * by programs all day long; what comes in there and goes out again is their work. */
+bool sw_raise_controls(enum sw_service service);
 /* Kerberos or LDAP to a domain controller: everybody does that. */
 bool sw_raise_is_directory(const struct sw_view *v, const struct sw_conn_event *ev);
 

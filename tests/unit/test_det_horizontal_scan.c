@@ -34,7 +34,8 @@ Test(det_horizontal_scan, is_silent_at_nine_and_fires_at_ten)
         cr_assert_eq(fake_see(&r, SW_CONN_FAILED, 9000, "10.1.0.4", "10.2.0.10", 445), 1);
         cr_assert_eq(fake_last(&r)->value, 10);
         cr_assert_eq(fake_last(&r)->threshold, 10);
-        cr_assert_eq(fake_last(&r)->confidence_pct, 50);
+        cr_assert_eq(fake_last(&r)->confidence_pct, 75);
+        cr_assert_eq(fake_last(&r)->weight_pct, 70);
         cr_assert_eq(fake_last(&r)->n_targets, 10);
         cr_assert_eq(fake_last(&r)->n_evidence, 5);
         cr_assert_eq(fake_last(&r)->first.ms, FAKE_START);
@@ -139,13 +140,13 @@ Test(det_horizontal_scan, leaves_scanners_and_monitors_alone)
 Test(det_horizontal_scan, halves_its_confidence_for_shared_addresses)
 {
         fake_role(r.v, "10.1.0.4", SW_HOST_ROLE(SHARED));
-        cr_assert_eq(scan("10.1.0.4", "10.2.0.", 10, 0, 100, 445), 1);
+        cr_assert_eq(scan("10.1.0.4", "10.2.0.", 10, 0, 100, 8080), 1);
         cr_assert_eq(fake_last(&r)->confidence_pct, 25);
 }
 
 Test(det_horizontal_scan, is_surer_when_the_target_matters_most)
 {
-        cr_assert_eq(scan("10.1.0.4", "10.9.0.", 10, 0, 100, 445), 1);
+        cr_assert_eq(scan("10.1.0.4", "10.9.0.", 10, 0, 100, 8080), 1);
         cr_assert_eq(fake_last(&r)->confidence_pct, 58);
 }
 
@@ -154,6 +155,13 @@ Test(det_horizontal_scan, knows_ipv6)
         cr_assert_eq(scan("fd00:1::4", "fd00:1::1:", 10, 0, 100, 22), 1);
         cr_assert_str_eq(
                 fake_told(&r), "scanned 10 hosts in segment six on 22/tcp in 5 min without an answer (threshold 10)");
+}
+
+Test(det_horizontal_scan, says_less_about_ports_of_applications)
+{
+        cr_assert_eq(scan("10.1.0.4", "10.2.0.", 10, 0, 100, 8080), 1);
+        cr_assert_eq(fake_last(&r)->confidence_pct, 50);
+        cr_assert_eq(fake_last(&r)->weight_pct, 50);
 }
 
 Test(det_horizontal_scan, keeps_ports_apart)
@@ -198,7 +206,7 @@ Test(det_horizontal_scan, weighs_less_while_learning)
         unsigned i;
 
         for (i = 0; i < 10; i++) {
-                ev = fake_event(r.v, SW_CONN_FAILED, i, "10.1.0.4", fake_addr("10.2.0.", i + 1), 445);
+                ev = fake_event(r.v, SW_CONN_FAILED, i, "10.1.0.4", fake_addr("10.2.0.", i + 1), 8080);
                 ev.learning = true;
                 n += fake_give(&r, &ev);
         }

@@ -116,6 +116,10 @@ Test(det_segment_policy, learns_where_nothing_is_written)
         ev = fake_event(r.v, SW_CONN_SUCCEEDED, 0, "198.51.100.7", "10.3.0.1", 22);
         ev.rarity = SW_RARE_PAIR_CLASS;
         cr_assert_eq(fake_give(&r, &ev), 0);
+        fake_role(r.v, "10.1.0.9", SW_HOST_ROLE(SCANNER));
+        ev = fake_event(r.v, SW_CONN_SUCCEEDED, 0, "10.1.0.9", "10.4.0.1", 22);
+        ev.rarity = SW_RARE_PAIR_CLASS;
+        cr_assert_eq(fake_give(&r, &ev), 0);
 }
 
 Test(det_segment_policy, knows_ipv6_and_late_events)
