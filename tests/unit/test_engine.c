@@ -86,6 +86,11 @@ static char *play(uint64_t seed, int every, int64_t reorder_ms)
         sw_fixture_run(&f, "release 1h");
         cr_assert_eq(sw_fixture_stats(&f).tuples_late, 0);
         cr_assert_gt(sw_fixture_count(&f, "CLOSED"), 100);
+        cr_assert_gt(f.actions.signals.n, 0);
+        cr_assert_gt(f.actions.findings.n, 0);
+        /* Events, signals and the bytes of both files. */
+        sw_buf_put(&f.trace, f.actions.signals.text.p, f.actions.signals.text.n);
+        sw_buf_put(&f.trace, f.actions.findings.text.p, f.actions.findings.text.n);
         text = strdup(sw_fixture_trace(&f));
         sw_fixture_deinit(&f);
         return text;
