@@ -3,6 +3,8 @@
 
 #include "aggregate/outcome.h"
 
+#include <limits.h>
+
 enum { LIFE_OPEN, LIFE_ENDED, LIFE_LINGER };
 
 enum {
@@ -64,6 +66,7 @@ int sw_conns_new(struct sw_view *view, const struct sw_conns_conf *conf, const s
                 return -SW_ERR_NOMEM;
         c->view = view;
         c->conf = *conf;
+        c->wanted[0] = c->wanted[1] = UINT_MAX;
         r = sw_table_init(&c->table, &spec, limits->table, key, c);
         if (r == 0)
                 r = sw_table_init(&c->rpc, &rpc_spec, limits->rpc, key, NULL);
@@ -125,6 +128,8 @@ static int conns_emit(struct sw_conns *c, const struct sw_conn *x, enum sw_conn_
         const struct sw_world *s = c->view->world;
         struct sw_payload payload;
 
+        if (!(c->wanted[sw_service_is_admin((enum sw_service)x->service)] >> type & 1))
+                return 0;
         ev->type = type;
         ev->time = c->at;
         ev->conn = x->id;
@@ -294,6 +299,7 @@ static int conns_begin(struct sw_conns *c, struct sw_conn *x, const struct folde
         sw_segs_touch(&s->segs, dst->segment, c->view->now);
         x->service = (uint8_t)conns_service(c, src, dst, x->key.proto, turned ? x->key.sport : x->key.dport);
         key = sw_world_edge_key(s, src, dst, (enum sw_service)x->service);
+        sw_edges_hash(&s->edges, &key);
         x->edge_hash = key.hash;
         if (sw_service_is_admin((enum sw_service)x->service) && !denied) {
                 x->rarity = (uint8_t)sw_edges_rarity(&s->edges, &key, c->view->now, true);
@@ -431,6 +437,7 @@ static void conns_learn(struct sw_conns *c, const struct sw_conn *x)
         struct sw_edge_key key = sw_world_edge_key(s, src, dst, service);
         bool tainted = src->n_taints > 0;
 
+        key.hash = x->edge_hash;
         sw_edges_learn(&s->edges, &key, c->at, tainted);
         if (!tainted)
                 sw_roles_learn(&s->roles, src, dst, service, c->at);
@@ -451,6 +458,7 @@ static int conns_succeed(struct sw_conns *c, struct sw_conn *x)
         if (!sw_service_is_admin((enum sw_service)x->service)) {
                 key = sw_world_edge_key(
                         s, sw_hosts_at(&s->hosts, x->src), sw_hosts_at(&s->hosts, x->dst), (enum sw_service)x->service);
+                key.hash = x->edge_hash;
                 x->rarity = (uint8_t)sw_edges_rarity(&s->edges, &key, c->view->now, false);
         }
         x->flags |= FLAG_SUCCEEDED;

@@ -69,6 +69,7 @@ struct sw_conns {
         struct sw_conns_conf conf;
         sw_conn_sink sink;
         void *ctx;
+        unsigned wanted[2]; /* bit per event type, of other and of administrative services: the rest is not told */
         struct sw_etime at; /* of the event being folded: view->now, or the tuple's own time when it is late */
         bool late;
         struct sw_conn_event event; /* scratch */

@@ -62,12 +62,15 @@ static void sketch_add(struct sketch *s, uint32_t hash)
                 s->registers[i] = rank;
 }
 
-static struct sketch *sketch_of(struct sw_pairs *p, const struct sw_pair *x, unsigned side)
+static struct sketch *sketch_of(struct sw_pairs *p, struct sw_pair *x, unsigned side)
 {
-        struct sketch key = { .src = x->src, .dst = x->dst, .side = side };
+        struct sketch *s = sw_table_at(&p->sketches, x->sketch[side]);
+        uint32_t key[4] = { x->src, x->dst, side, 0 };
         bool created;
 
-        return sw_table_insert(&p->sketches, &key, &created);
+        if (s && s->src == x->src && s->dst == x->dst && s->side == side)
+                return s;
+        return sw_table_insert_id(&p->sketches, key, &created, &x->sketch[side]);
 }
 
 static void pairs_host(struct sw_pairs *p, struct sw_pair *x, unsigned side, uint32_t hash)
@@ -104,14 +107,14 @@ void sw_pairs_hosts(struct sw_pairs *p, struct sw_pair *x, const struct sw_host 
 uint32_t sw_pairs_distinct(struct sw_pairs *p, const struct sw_pair *x, unsigned side)
 {
         const double m = SKETCH_REGISTERS, alpha = 0.7213 / (1 + 1.079 / m);
-        struct sketch key = { .src = x->src, .dst = x->dst, .side = side };
+        const uint32_t key[4] = { x->src, x->dst, side, 0 };
         const struct sketch *s;
         double sum = 0, estimate;
         unsigned zero = 0, i;
 
         if (x->n[side] <= SW_PAIRS_EXACT)
                 return x->n[side];
-        s = sw_table_find(&p->sketches, &key);
+        s = sw_table_find(&p->sketches, key);
         if (!s)
                 return SW_PAIRS_EXACT;
         for (i = 0; i < SKETCH_REGISTERS; i++) {

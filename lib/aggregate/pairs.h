@@ -12,6 +12,7 @@ struct sw_pair {
         uint64_t flows_allowed, flows_denied;
         uint64_t totals[SW_N_COUNTERS];
         uint32_t n[2];                     /* hosts listed: sources, destinations; SW_PAIRS_EXACT + 1 = estimated */
+        uint32_t sketch[2];                /* id of the estimate, checked against its key */
         uint32_t hosts[2][SW_PAIRS_EXACT]; /* hashes */
 };
 

@@ -47,16 +47,13 @@ int sw_world_set_conf(struct sw_world *s, const struct sw_segments *segments, in
 struct sw_edge_key sw_world_edge_key(
         const struct sw_world *s, const struct sw_host *src, const struct sw_host *dst, enum sw_service service)
 {
-        struct sw_edge_key key = {
+        return (struct sw_edge_key){
                 .src = src->serial,
                 .dst = dst->serial,
                 .src_segment = sw_segs_serial(&s->segs, src->segment),
                 .dst_segment = sw_segs_serial(&s->segs, dst->segment),
                 .service = service,
         };
-
-        sw_edges_hash(&s->edges, &key);
-        return key;
 }
 
 struct sw_etime sw_view_now(const struct sw_view *v)
@@ -98,6 +95,7 @@ bool sw_view_edge(
         if (!a || !b)
                 return false;
         key = sw_world_edge_key(v->world, a, b, service);
+        sw_edges_hash(&v->world->edges, &key);
         return sw_edges_get(&v->world->edges, &key, v->now, ret);
 }
 

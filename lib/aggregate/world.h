@@ -33,5 +33,6 @@ int sw_world_init(struct sw_world *s, const struct sw_segments *segments, int64_
 void sw_world_deinit(struct sw_world *s); /* NULL-safe, half-built is fine */
 int sw_world_set_conf(struct sw_world *s, const struct sw_segments *segments, int64_t learning_ms);
 
+/* Without its hash: sw_edges_hash. */
 struct sw_edge_key sw_world_edge_key(
         const struct sw_world *s, const struct sw_host *src, const struct sw_host *dst, enum sw_service service);

@@ -31,7 +31,8 @@ struct sw_hash_key {
         } while (0)
 
 /* Inline because it sits on every table look-up and n is a constant there. */
-static inline uint64_t sw_siphash(const struct sw_hash_key *key, const void *data, size_t n)
+static inline __attribute__((always_inline)) uint64_t sw_siphash(
+        const struct sw_hash_key *key, const void *data, size_t n)
 {
         const unsigned char *p = data;
         uint64_t v0 = key->k0 ^ UINT64_C(0x736f6d6570736575), v1 = key->k1 ^ UINT64_C(0x646f72616e646f6d);

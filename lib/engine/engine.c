@@ -38,6 +38,7 @@ static int init_state(struct sw_engine *e, const struct sw_hash_key *seed)
                 r = sw_dedupe_init(&e->dedupe, e->conf.dedupe_ms, sw_plan_bytes(SW_PLAN_DEDUPE, m), seed);
         if (r < 0)
                 return r;
+        sw__engine_want(e);
         e->conns->sink = sw__engine_event;
         e->conns->ctx = e;
         sw_hold_init(&e->hold, e->conf.ahead_ms, sw_plan_bytes(SW_PLAN_HELD, m));
@@ -129,6 +130,7 @@ static int configure(struct sw_engine *e, const struct sw_core_conf *conf)
                 return r;
         e->conns->conf = (struct sw_conns_conf){ conf->tcp_idle_ms, conf->udp_idle_ms };
         e->hold.within_ms = conf->ahead_ms;
+        sw__engine_want(e);
         sw_detect_set_conf(&e->detect, e->conf.detectors);
         sw_correlate_set_conf(e->correlate, &e->conf.incidents, e->conf.detectors);
         e->correlate_next = sw_correlate_next(e->correlate);
@@ -160,6 +162,7 @@ int sw_engine_step(struct sw_engine *e, const struct sw_event *ev, struct sw_act
 void sw_engine_set_tap(struct sw_engine *e, const struct sw_engine_tap *tap)
 {
         e->tap = *tap;
+        sw__engine_want(e);
 }
 
 struct sw_etime sw_engine_newest(const struct sw_engine *e, uint32_t partition)

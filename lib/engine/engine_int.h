@@ -48,6 +48,8 @@ int sw__engine_release(struct sw_engine *e, struct sw_etime watermark);
 int sw__engine_fold(struct sw_engine *e, struct sw_etime watermark);
 /* Connection events arrive here; ctx is the engine. */
 int sw__engine_event(void *ctx, const struct sw_conn_event *ev);
+/* Tells the connections which events anybody wants; after every change of configuration. */
+void sw__engine_want(struct sw_engine *e);
 /* Writes and correlates what detectors appended to e->signals. */
 int sw__engine_signals(struct sw_engine *e);
 /* A tuple at its place: late list, or reorder buffer. */

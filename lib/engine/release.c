@@ -9,6 +9,21 @@
 #define AHEAD_RING SW_ENGINE_AHEAD
 _Static_assert(AHEAD_SLOT < AHEAD_RING && (AHEAD_RING & (AHEAD_RING - 1)) == 0, "a ring that holds what is ahead");
 
+void sw__engine_want(struct sw_engine *e)
+{
+        unsigned i, wanted[2] = { 0, 0 };
+
+        for (i = 0; i < SW_N_DETECTORS; i++) {
+                if (e->conf.detectors[i].mode == SW_MODE_OFF)
+                        continue;
+                wanted[1] |= sw_detectors[i]->events;
+                if (!sw_detectors[i]->admin_only)
+                        wanted[0] |= sw_detectors[i]->events;
+        }
+        e->conns->wanted[0] = e->tap.on_event ? ~0u : wanted[0];
+        e->conns->wanted[1] = e->tap.on_event ? ~0u : wanted[1];
+}
+
 int sw__engine_event(void *ctx, const struct sw_conn_event *ev)
 {
         struct sw_engine *e = ctx;

@@ -175,6 +175,7 @@ static void learn(struct world *x, uint32_t src, uint32_t dst, enum sw_service s
         struct sw_host *a = sw_hosts_at(&x->w.hosts, src), *b = sw_hosts_at(&x->w.hosts, dst);
         struct sw_edge_key key = sw_world_edge_key(&x->w, a, b, service);
 
+        sw_edges_hash(&x->w.edges, &key);
         sw_edges_learn(&x->w.edges, &key, at(ms), a->n_taints > 0);
         if (!a->n_taints)
                 sw_roles_learn(&x->w.roles, a, b, service, at(ms));
@@ -185,6 +186,7 @@ static unsigned rarity(struct world *x, uint32_t src, uint32_t dst, enum sw_serv
         struct sw_edge_key key =
                 sw_world_edge_key(&x->w, sw_hosts_at(&x->w.hosts, src), sw_hosts_at(&x->w.hosts, dst), service);
 
+        sw_edges_hash(&x->w.edges, &key);
         return sw_edges_rarity(&x->w.edges, &key, at(ms), true);
 }
 
