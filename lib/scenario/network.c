@@ -36,7 +36,7 @@ static const struct segment_row segment_rows[SCN_N_SEGMENTS] = {
         [SCN_JUMP] = { "jump", 0x0a000500, 27, 0, 2, true, false },
         [SCN_PAAS] = { "paas", 0x0a070000, 26, 0, 8, false, false },
         [SCN_AVD] = { "avd", 0x0a100000, 24, 480, 12, true, false },
-        [SCN_ONPREM] = { "onprem", 0xc0a80a00, 23, 80, 4, false, false },
+        [SCN_ONPREM] = { "onprem", 0xc0a80800, 23, 80, 4, false, false },
 };
 
 const char *sw__scn_segment_text(unsigned segment)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "model/addr.h"
 #include "scenario/scenario.h"
 
 #include <criterion/criterion.h>
@@ -391,6 +392,37 @@ Test(scenario, both_formats_are_well_formed_and_messages_keep_their_size)
                         cr_assert_lt(m.partition, conf.n_partitions);
                         cr_assert_not_null(memmem(m.bytes.p, m.bytes.n, version[f], strlen(version[f])));
                 }
+                sw_scenario_free(s);
+        }
+}
+
+Test(scenario, segments_of_any_size_are_whole_and_disjoint_ranges)
+{
+        static const uint32_t sizes[] = { 60, 300, 8000, 100000 };
+        size_t i, n, k;
+
+        for (i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+                struct sw_scenario_conf conf = small("");
+                struct sw_buf b = SW_BUF_NULL;
+                struct sw_prefix seen[32];
+                struct sw_scenario *s;
+                const char *p;
+                bool host_bits;
+
+                conf.n_hosts = sizes[i];
+                cr_assert_eq(sw_scenario_new(&conf, &s, NULL), 0);
+                sw_scenario_config(s, &b);
+                sw_buf_putc(&b, '\0');
+                for (n = 0, p = b.p; (p = strstr(p, "cidrs: [")); n++) {
+                        p += 8;
+                        cr_assert(sw_prefix_parse((struct sw_str){ p, strcspn(p, ",]") }, &seen[n], &host_bits));
+                        cr_assert(!host_bits, "%.20s", p);
+                        for (k = 0; k < n; k++)
+                                cr_assert(!sw_prefix_contains(&seen[k], &seen[n].addr) &&
+                                          !sw_prefix_contains(&seen[n], &seen[k].addr));
+                }
+                cr_assert_eq(n, 12);
+                sw_buf_deinit(&b);
                 sw_scenario_free(s);
         }
 }
