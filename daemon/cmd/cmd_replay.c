@@ -242,6 +242,14 @@ static int write_summary(struct replay *r, const struct sw_engine_stats *s)
         return code;
 }
 
+static void say_evicted(void *ctx, const struct sw_table_info *t)
+{
+        (void)ctx;
+        if (t->evicted)
+                fprintf(stderr, "segwatch replay: warning: table %s was full and lost %llu entries (memory.limit)\n", t->name,
+                        (unsigned long long)t->evicted);
+}
+
 static void say_end(struct replay *r, const struct sw_engine_stats *s)
 {
         struct sw_buf text = SW_BUF_NULL;
@@ -253,6 +261,7 @@ static void say_end(struct replay *r, const struct sw_engine_stats *s)
                 fprintf(stderr, "segwatch replay: warning: the input is empty\n");
         if (r->o.quiet)
                 return;
+        sw_engine_tables(sw_pipeline_engine(r->pipeline), say_evicted, NULL);
         if (sw_summary_learning(&text, sw_pipeline_engine(r->pipeline), r->core.detectors))
                 fprintf(stderr, "segwatch replay: %.*s; `learning: 0` in the configuration switches it off\n",
                         (int)text.n, text.p);
