@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine thread: folds items in the order of their numbers and releases when the watermark says so. */
+#include "pipeline_int.h"
+
+#include <time.h>
+
+#define PROGRESS_NS INT64_C(50000000)
+
+static int64_t monotonic_ns(void)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static struct sw_etime wall_time(void)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_REALTIME, &ts);
+        return (struct sw_etime){ (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 };
+}
+
+/* Facts as sw_watermark() wants them. A file brings nothing older than its head, so the head counts as seen. */
+static struct sw_etime watermark(struct sw_pipeline *p, bool final)
+{
+        uint32_t i;
+
+        pthread_mutex_lock(&p->lock);
+        for (i = 0; i < p->n_partitions; i++) {
+                const struct sw_pipeline_part *part = &p->partitions[i];
+                struct sw_etime newest = sw_engine_newest(p->engine, i);
+
+                if (!part->fact.at_end)
+                        newest = sw_etime_max(newest, part->fact.head);
+                p->facts[i] = (struct sw_partition_fact){
+                        .newest = newest, .at_end = part->fact.at_end, .left_behind = part->fact.left_behind
+                };
+        }
+        pthread_mutex_unlock(&p->lock);
+        return sw_watermark(p->facts, i, p->conf.core->reorder_ms, final);
+}
+
+static void drop_marks(struct sw_pipeline *p, struct sw_etime released)
+{
+        uint32_t i, n;
+
+        for (i = 0; i < p->n_partitions; i++) {
+                struct sw_pipeline_part *part = &p->partitions[i];
+
+                for (n = 0; n < part->n_marks && part->marks[n].until.ms <= released.ms; n++)
+                        ;
+                if (n == 0)
+                        continue;
+                part->n_marks -= n;
+                memmove(part->marks, part->marks + n, part->n_marks * sizeof(*part->marks));
+        }
+}
+
+static void publish_progress(struct sw_pipeline *p, int64_t now)
+{
+        struct sw_engine_stats stats = sw_engine_stats(p->engine);
+        struct sw_etime newest = SW_ETIME_NONE;
+        uint32_t i;
+
+        pthread_mutex_lock(&p->lock);
+        for (i = 0; i < p->n_partitions; i++) {
+                p->partitions[i].newest = sw_engine_newest(p->engine, i);
+                newest = sw_etime_max(newest, p->partitions[i].newest);
+        }
+        p->progress.engine = stats;
+        p->progress.watermark = p->released;
+        p->progress.newest = newest;
+        pthread_mutex_unlock(&p->lock);
+        p->progress_ns = now;
+}
+
+static int release_to(struct sw_pipeline *p, struct sw_etime w)
+{
+        struct sw_event ev = { .type = SW_EVENT_RELEASE };
+        int64_t now;
+        int r;
+
+        ev.release.watermark = w;
+        ev.release.wall = p->conf.wall_time ? wall_time() : SW_ETIME_NONE;
+        ev.release.cold = p->conf.cold;
+        sw_actions_reset(&p->actions);
+        r = sw_engine_step(p->engine, &ev, &p->actions);
+        if (r < 0)
+                return r;
+        if (p->hooks.on_actions && (p->actions.findings.n || p->actions.signals.n)) {
+                r = p->hooks.on_actions(p->hooks.ctx, &p->actions);
+                if (r < 0)
+                        return r;
+        }
+        p->released = w;
+        p->pending = false;
+        now = p->released_ns = monotonic_ns();
+        pthread_mutex_lock(&p->lock);
+        drop_marks(p, w);
+        p->progress.releases++;
+        pthread_mutex_unlock(&p->lock);
+        if (now - p->progress_ns > PROGRESS_NS)
+                publish_progress(p, now);
+        return 0;
+}
+
+/* Replay: after each whole second of advance. Run: at most every release_ms. */
+static bool release_is_due(const struct sw_pipeline *p, struct sw_etime w)
+{
+        if (sw_etime_is_none(w) || (!sw_etime_is_none(p->released) && w.ms <= p->released.ms))
+                return false;
+        if (p->conf.release_ms > 0)
+                return monotonic_ns() - p->released_ns >= p->conf.release_ms * 1000000;
+        return sw_etime_is_none(p->released) || w.ms / SW_SECOND > p->released.ms / SW_SECOND;
+}
+
+static int release_if_due(struct sw_pipeline *p)
+{
+        struct sw_etime w = watermark(p, false);
+
+        return release_is_due(p, w) ? release_to(p, w) : 0;
+}
+
+static int add_mark(struct sw_pipeline_part *part, int64_t offset, struct sw_etime until)
+{
+        if (part->n_marks && part->marks[part->n_marks - 1].until.ms >= until.ms)
+                return 0;
+        if (part->n_marks == part->cap_marks) {
+                uint32_t cap = part->cap_marks ? part->cap_marks * 2 : 16;
+                struct sw_offset_mark *marks = sw_realloc_array(part->marks, cap, sizeof(*marks));
+
+                if (!marks)
+                        return -SW_ERR_NOMEM;
+                part->marks = marks;
+                part->cap_marks = cap;
+        }
+        part->marks[part->n_marks++] = (struct sw_offset_mark){ offset, until };
+        return 0;
+}
+
+static int fold_input(struct sw_pipeline *p, struct sw_item *it)
+{
+        struct sw_event ev = { .type = SW_EVENT_BATCH };
+        struct sw_pipeline_part *part;
+        int r;
+
+        if (it->batch->n_errors && p->hooks.on_errors)
+                p->hooks.on_errors(p->hooks.ctx, it->partition, it->input.offset, it->batch);
+        ev.batch.batch = it->batch;
+        ev.batch.partition = it->partition;
+        ev.batch.carrier = it->input.carrier;
+        sw_actions_reset(&p->actions);
+        r = sw_engine_step(p->engine, &ev, &p->actions);
+        if (r < 0)
+                return r;
+        p->pending = true;
+        pthread_mutex_lock(&p->lock);
+        part = &p->partitions[it->partition];
+        part->last_offset = it->input.offset;
+        part->n_records += it->batch->n_records;
+        p->progress.bytes_taken += it->input.bytes.n;
+        p->progress.items_taken++;
+        if (p->conf.release_ms > 0 && it->batch->n_tuples) { /* a replay resumes nowhere */
+                /* Whole seconds keep the list short; a late tuple waits for the next release as well. */
+                struct sw_etime until = sw_etime_add(it->batch->newest, SW_SECOND - 1);
+
+                until.ms -= until.ms % SW_SECOND;
+                if (!sw_etime_is_none(p->released))
+                        until = sw_etime_max(until, sw_etime_add(p->released, 1));
+                r = add_mark(part, it->input.offset, until);
+        }
+        pthread_mutex_unlock(&p->lock);
+        return r < 0 ? r : release_if_due(p);
+}
+
+static int fold_config(struct sw_pipeline *p, const struct sw_core_conf *core)
+{
+        struct sw_event ev = { .type = SW_EVENT_CONFIG, .conf = core };
+
+        p->conf.core = core;
+        sw_actions_reset(&p->actions);
+        return sw_engine_step(p->engine, &ev, &p->actions);
+}
+
+/* Idle, or the end of a replay: up to the newest event time, never beyond. */
+static int release_all(struct sw_pipeline *p)
+{
+        struct sw_etime w = watermark(p, true);
+
+        if (sw_etime_is_none(w) || (!sw_etime_is_none(p->released) && w.ms < p->released.ms))
+                return 0;
+        /* At w == released late tuples may still wait for their fold. */
+        return p->pending || sw_etime_is_none(p->released) || w.ms > p->released.ms ? release_to(p, w) : 0;
+}
+
+static int fold(struct sw_pipeline *p, struct sw_item *it)
+{
+        switch (it->type) {
+        case ITEM_INPUT:
+                return fold_input(p, it);
+        case ITEM_FACT:
+                pthread_mutex_lock(&p->lock);
+                p->partitions[it->partition].fact = it->fact;
+                pthread_mutex_unlock(&p->lock);
+                return p->conf.release_ms > 0 ? 0 : release_if_due(p);
+        case ITEM_IDLE:
+                return release_all(p);
+        case ITEM_CONFIG:
+                return fold_config(p, it->core);
+        case ITEM_FINISH:
+                return it->final ? release_all(p) : 0;
+        }
+        return -SW_ERR_INTERNAL;
+}
+
+/* Frees a slot. Called with the lock; returns whether a refused caller must be told. */
+static bool pop(struct sw_pipeline *p, struct sw_item *it)
+{
+        bool tell = p->refused;
+
+        if (it->type == ITEM_INPUT) {
+                p->queued_bytes -= it->input.bytes.n;
+                if (it->batch)
+                        p->free_batches[p->n_free_batches++] = it->batch;
+                pthread_cond_signal(&p->work);
+        }
+        if (it->type == ITEM_FINISH)
+                p->finished = true;
+        *it = (struct sw_item){ 0 };
+        p->head++;
+        p->refused = false;
+        pthread_cond_broadcast(&p->room);
+        return tell;
+}
+
+static void wait_for_item(struct sw_pipeline *p)
+{
+        struct timespec until;
+
+        if (p->conf.release_ms == 0) {
+                pthread_cond_wait(&p->ready, &p->lock);
+                return;
+        }
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += (long)(p->conf.release_ms % 1000) * 1000000;
+        until.tv_sec += p->conf.release_ms / 1000 + until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        (void)pthread_cond_timedwait(&p->ready, &p->lock, &until);
+}
+
+void *sw__pipeline_engine_main(void *arg)
+{
+        struct sw_pipeline *p = arg;
+        int r, failed;
+
+        pthread_mutex_lock(&p->lock);
+        while (!p->stop) {
+                struct sw_item *it = sw__pipeline_slot(p, p->head);
+                void (*done)(void *owner) = NULL;
+                void *owner = NULL;
+                bool tell;
+
+                if (p->head == p->tail || !it->ready) {
+                        wait_for_item(p);
+                        if (p->conf.release_ms == 0 || p->stop || p->failed ||
+                                (p->head < p->tail && sw__pipeline_slot(p, p->head)->ready))
+                                continue;
+                        pthread_mutex_unlock(&p->lock);
+                        r = release_if_due(p);
+                        pthread_mutex_lock(&p->lock);
+                        if (r < 0)
+                                sw__pipeline_fail(p, r, "engine");
+                        continue;
+                }
+                failed = p->failed;
+                pthread_mutex_unlock(&p->lock);
+                r = failed ? 0 : fold(p, it);
+                if (it->type == ITEM_FINISH)
+                        publish_progress(p, monotonic_ns());
+                if (it->type == ITEM_INPUT) {
+                        done = it->input.done;
+                        owner = it->input.owner;
+                }
+                if (done)
+                        done(owner);
+                pthread_mutex_lock(&p->lock);
+                if (r < 0)
+                        sw__pipeline_fail(p, r, "engine");
+                tell = pop(p, it);
+                if (tell && p->hooks.on_room) {
+                        pthread_mutex_unlock(&p->lock);
+                        p->hooks.on_room(p->hooks.ctx);
+                        pthread_mutex_lock(&p->lock);
+                }
+        }
+        pthread_mutex_unlock(&p->lock);
+        return NULL;
+}
