@@ -10,11 +10,12 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BUILD, ASAN, FUZZ = "build-test", "build-asan", "build-fuzz"
+BUILD, ASAN, FUZZ, TSAN = "build-test", "build-asan", "build-fuzz", "build-tsan"
 SANITIZE = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "--buildtype=debugoptimized"]
 
 
@@ -134,12 +135,32 @@ def stage_fuzz():
                                   ASAN_OPTIONS="detect_leaks=1"))
 
 
+def stage_threads():
+    """The whole job with four workers under ThreadSanitizer: no race, and the same bytes as the plain build."""
+    ok = True
+    for row in meson_build(TSAN, ["-Db_sanitize=thread", "-Db_lundef=false", "-Dwerror=false", "-Dtests=disabled"]):
+        ok = ok and row[1]
+        yield row
+    with tempfile.TemporaryDirectory() as d:
+        code, out = call([str(ROOT / BUILD / "tests/gen_scenario"), "--seed", "5", "--hours", "20", "--hosts", "60",
+                          "--attack", "full", "--pt1h", "--out", d])
+        if code or not ok:
+            yield "scenario for the race check", False, out
+            return
+        args = ["replay", "-q", "-c", f"{d}/config.yaml", f"{d}/blobs"]
+        code, out = call([str(ROOT / TSAN / "daemon/segwatch")] + args + ["-j", "4"],
+                         env=dict(os.environ, TSAN_OPTIONS="halt_on_error=1"))
+        yield "replay -j 4 without a race", code == 0, out[-4000:]
+        code, plain = call([str(ROOT / BUILD / "daemon/segwatch")] + args)
+        yield "the same findings as the plain build", code == 0 and plain == out and plain != "", ""
+
+
 def stage_e2e():
     yield from python_tests("tests/e2e")
 
 
 STAGES = {"style": stage_style, "unit": stage_unit, "sanitizers": stage_sanitizers, "diff": stage_diff,
-          "fuzz": stage_fuzz}
+          "threads": stage_threads, "fuzz": stage_fuzz}
 if any((ROOT / "tests/e2e").glob("test_*.py")):
     STAGES["e2e"] = stage_e2e
 

@@ -15,8 +15,8 @@ enum {
         SW_SEGMENT_PLATFORM = 2,   /* azure.md 1.8 addresses: never the Internet, never a policy subject */
         SW_SEGMENT_FIRST = 8,      /* first configured segment */
         SW_SEGMENT_IMPLICIT = 1 << 16,
-        SW_SEGMENT_ANY = UINT32_MAX, /* in policy rows only */
 };
+#define SW_SEGMENT_ANY UINT32_MAX /* in policy rows only */
 
 #define SW_SEGMENT_ROLE_MAP(X)                                                                                         \
         X(NONE, "none")                                                                                                \
