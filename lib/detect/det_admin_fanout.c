@@ -145,7 +145,7 @@ static void admin_fanout_tell(struct sw_buf *out, const struct sw_view *v, const
                 sw_buf_puts(out, "about ");
         sw_say_count(out, s->value, "host", "hosts");
         sw_buf_puts(out, " in ");
-        sw_say_segment(out, v, s->dst_segment);
+        sw_say_target_segments(out, v, s);
         sw_buf_printf(out, " with %s in ", sw_service_text(s->service));
         sw_say_span(out, s->window_ms);
         if (s->variant == VARIANT_NEW)

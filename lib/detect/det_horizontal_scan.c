@@ -209,7 +209,7 @@ static void horizontal_scan_tell(struct sw_buf *out, const struct sw_view *v, co
                 sw_buf_puts(out, "about ");
         sw_say_count(out, s->value, "host", "hosts");
         sw_buf_puts(out, " in ");
-        sw_say_segment(out, v, s->dst_segment);
+        sw_say_target_segments(out, v, s);
         sw_buf_puts(out, " on ");
         sw_say_port(out, s->proto, s->port);
         sw_buf_puts(out, " in ");

@@ -6,8 +6,6 @@
 #define AGAIN_MS SW_DAY
 #define YOUNG_MS SW_DAY
 #define ROLES_SILENT (SW_HOST_ROLE(SCANNER) | SW_HOST_ROLE(MONITOR))
-#define ROLES_REACHING (SW_HOST_ROLE(DEPLOY) | SW_HOST_ROLE(JUMP) | SW_HOST_ROLE(PATCH) | SW_HOST_ROLE(BACKUP))
-
 struct new_admin_edge_conf {
         uint64_t points, alone_points;
 };
@@ -50,6 +48,11 @@ static unsigned new_admin_edge_points(const struct sw_view *v, const struct sw_c
         return points > 4 ? 4 : points;
 }
 
+static bool new_admin_edge_is_young(const struct sw_host *h, struct sw_etime now)
+{
+        return now.ms - h->first_seen.ms < YOUNG_MS;
+}
+
 static int new_admin_edge_on_event(struct sw_tables *own, const void *conf, const struct sw_view *v,
         const struct sw_conn_event *ev, struct sw_signals *out)
 {
@@ -59,7 +62,7 @@ static int new_admin_edge_on_event(struct sw_tables *own, const void *conf, cons
         struct new_admin_edge_key key = { ev->src, ev->dst, (uint32_t)ev->service, 0 };
         struct new_admin_edge_entry *e;
         struct sw_signal *s;
-        unsigned points;
+        unsigned points, novelty;
         bool created;
 
         if (!(ev->rarity & SW_RARE_NEW_EDGE) || sw_raise_is_directory(v, ev) ||
@@ -84,13 +87,12 @@ static int new_admin_edge_on_event(struct sw_tables *own, const void *conf, cons
         s->weight_pct = weights[points];
         s->confidence_pct = (uint8_t)(points * 25);
         s->alone = points >= c->alone_points;
-        /* New hosts, and hosts whose work it is to reach others. */
-        if (ev->time.ms - ev->src_host->first_seen.ms < YOUNG_MS ||
-                ev->time.ms - ev->dst_host->first_seen.ms < YOUNG_MS ||
-                sw_raise_has_role(ev->src_host, ROLES_REACHING)) {
-                s->confidence_pct = sw_raise_scale(s->confidence_pct, 30);
-                s->alone = false;
-        }
+        novelty = sw_raise_novelty_pct(ev->src_host);
+        if (novelty == 100 &&
+                (new_admin_edge_is_young(ev->src_host, ev->time) || new_admin_edge_is_young(ev->dst_host, ev->time)))
+                novelty = 30;
+        s->confidence_pct = sw_raise_scale(s->confidence_pct, novelty);
+        s->alone = s->alone && novelty == 100;
         if (sw_raise_has_role(ev->src_host, SW_HOST_ROLE(SHARED)))
                 s->confidence_pct = sw_raise_scale(s->confidence_pct, 50);
         s->variant = ev->rarity;

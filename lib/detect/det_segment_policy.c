@@ -75,6 +75,8 @@ static int segment_policy_raise(const struct sw_view *v, const struct sw_conn_ev
         s->window_ms = SW_DAY;
         s->weight_pct = variant == VARIANT_LEARNED ? 35 : 70;
         s->confidence_pct = sw_raise_confidence(v, ev, 1, 1);
+        if (variant == VARIANT_LEARNED)
+                s->confidence_pct = sw_raise_scale(s->confidence_pct, sw_raise_novelty_pct(ev->src_host));
         s->techniques = sw_raise_is_internet(ev->src_segment) ? 2 : 1;
         sw_raise_add_tuple(s, ev);
         return 0;

@@ -319,6 +319,24 @@ void sw_say_segment(struct sw_buf *out, const struct sw_view *v, uint32_t id)
         sw_buf_puts(out, sw_view_segment(v, id)->name);
 }
 
+void sw_say_target_segments(struct sw_buf *out, const struct sw_view *v, const struct sw_signal *s)
+{
+        uint32_t seen[SW_SIGNAL_TARGETS], n = 0, i, k;
+
+        for (i = 0; i < s->n_targets; i++) {
+                const struct sw_host *h = sw_view_host(v, s->targets[i]);
+
+                for (k = 0; h && k < n && seen[k] != h->segment;)
+                        k++;
+                if (h && k == n)
+                        seen[n++] = h->segment;
+        }
+        if (n > 1)
+                sw_say_count(out, n, "segment", "segments");
+        else
+                sw_say_segment(out, v, s->dst_segment);
+}
+
 void sw_say_host(struct sw_buf *out, const struct sw_view *v, uint32_t host)
 {
         const struct sw_host *h = sw_view_host(v, host);

@@ -12,6 +12,17 @@ static inline bool sw_raise_is_internet(uint32_t segment)
 bool sw_raise_is_internal(uint32_t segment, const struct sw_host *h);
 bool sw_raise_has_role(const struct sw_host *h, uint32_t roles);
 
+/* Percent of what is new about a source that counts: hosts whose work it is to reach others make new edges all the
+ * time, jump hosts most of all. */
+static inline unsigned sw_raise_novelty_pct(const struct sw_host *src)
+{
+        uint32_t roles = sw_host_roles(src);
+
+        if (roles & SW_HOST_ROLE(JUMP))
+                return 15;
+        return roles & (SW_HOST_ROLE(DEPLOY) | SW_HOST_ROLE(PATCH) | SW_HOST_ROLE(BACKUP)) ? 30 : 100;
+}
+
 /* Up to five tuples: the canonically smallest of the last five minutes, else the newest ones. */
 struct sw_raise_evidence {
         uint32_t n, pad;
@@ -77,6 +88,8 @@ void sw_raise_add_targets(
 void sw_say_span(struct sw_buf *out, int64_t ms);                              /* "5 min", "2 h", "3 days" */
 void sw_say_port(struct sw_buf *out, uint8_t proto, uint16_t port);            /* "445/tcp", "icmp" */
 void sw_say_segment(struct sw_buf *out, const struct sw_view *v, uint32_t id); /* "segment db", "the Internet" */
-void sw_say_host(struct sw_buf *out, const struct sw_view *v, uint32_t host);  /* address, or "a host" */
-void sw_say_bytes(struct sw_buf *out, uint64_t n);                             /* "17 kB" */
+/* "segment db", or "3 segments" if the listed targets are in several. */
+void sw_say_target_segments(struct sw_buf *out, const struct sw_view *v, const struct sw_signal *s);
+void sw_say_host(struct sw_buf *out, const struct sw_view *v, uint32_t host); /* address, or "a host" */
+void sw_say_bytes(struct sw_buf *out, uint64_t n);                            /* "17 kB" */
 void sw_say_count(struct sw_buf *out, uint64_t n, const char *one, const char *many);

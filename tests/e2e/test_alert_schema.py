@@ -4,12 +4,16 @@ import json
 import os
 import pathlib
 import subprocess
+import tempfile
 import unittest
 
 import jsonschema
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SEGWATCH_BUILD", ROOT / "build"))
+
+
+PROGRAM = os.environ.get("SEGWATCH", str(BUILD / "daemon/segwatch"))
 
 
 def output(*args):
@@ -76,6 +80,59 @@ class AlertSchema(unittest.TestCase):
         line = json.loads(output("--signal"), object_pairs_hook=reject_twice)
         self.assertEqual(line["targets"], ["10.2.0.1", "fd00:1::5"])
         self.assertEqual(line["sentence"], "scanned 10 hosts \ufffd")
+
+
+class Attack(unittest.TestCase):
+    """A small network for ten hours, with a whole attack in it, through the real program."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        at = pathlib.Path(cls.folder.name)
+        subprocess.run([BUILD / "tests/gen_scenario", "--hosts", "60", "--minutes", "600", "--attack", "full", "--out", at],
+                       check=True, stderr=subprocess.DEVNULL)
+        cls.truth = json.loads((at / "truth.json").read_text())
+        run = subprocess.run([PROGRAM, "replay", "-c", at / "config.yaml", at / "messages.ndjson"], check=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        cls.lines = [json.loads(l) for l in run.stdout.splitlines()]
+        cls.guilty = {s["actor"] for s in cls.truth["steps"]}
+        cls.guilty |= {h for s in cls.truth["steps"] if s["step"] == "pivot" for h in s["hosts"]}
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def test_every_line_validates(self):
+        schema = json.loads((ROOT / "config/alert.schema.json").read_text())
+        self.assertGreater(len(self.lines), 1)
+        for line in self.lines:
+            jsonschema.Draft7Validator(schema).validate(line)
+
+    def test_the_attack_is_one_critical_incident(self):
+        incidents = {l["finding_info"]["uid"]: l for l in self.lines if l["unmapped"]["kind"] == "incident"}
+        self.assertEqual(len(incidents), 1)
+        last = next(iter(incidents.values()))
+        self.assertEqual(last["severity"], "Critical")
+        steps = {s["step"]: s for s in self.truth["steps"]}
+        self.assertEqual(last["unmapped"]["actor"], steps["scan"]["actor"])
+        self.assertIn(f"entered from {steps['entry']['actor']}", last["message"])
+        for s in self.truth["steps"]:
+            self.assertTrue(set(s["detectors"].split(",")) & set(last["unmapped"]["detectors"]), s["step"])
+
+    def test_nothing_else_is_told(self):
+        for line in self.lines:
+            own = line["unmapped"]
+            self.assertTrue({own["actor"], *own["compromised"]} & self.guilty, line["message"])
+
+    def test_severity_never_falls_and_lines_are_numbered(self):
+        seen = {}
+        for line in self.lines:
+            uid = line["finding_info"]["uid"]
+            number, severity = seen.get(uid, (0, 0))
+            self.assertEqual(line["metadata"]["sequence"], number + 1)
+            self.assertGreaterEqual(line["severity_id"], severity)
+            self.assertEqual(line["activity_name"] == "Create", number == 0)
+            seen[uid] = number + 1, line["severity_id"]
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ Test(det_new_admin_edge, believes_little_of_new_hosts_and_deployment)
         cr_assert_eq(fake_last(&r)->confidence_pct, 30);
         fake_role(r.v, "10.1.0.9", SW_HOST_ROLE(JUMP));
         cr_assert_eq(connect_at(0, "10.1.0.9", "10.2.0.1", 22, ALL_RARE), 1);
-        cr_assert_eq(fake_last(&r)->confidence_pct, 30);
+        cr_assert_eq(fake_last(&r)->confidence_pct, 15);
         cr_assert_eq(connect_at(1000, "10.1.0.7", "10.2.0.2", 22, ALL_RARE), 1); /* a day old */
         cr_assert_eq(fake_last(&r)->confidence_pct, 100);
 }
