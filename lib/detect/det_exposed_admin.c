@@ -117,6 +117,11 @@ static bool exposed_admin_variant(const struct exposed_admin_conf *c, const stru
                 *ret = ev->payload_fwd > 0 && ev->payload_rev > 0 ? VARIANT_ANSWERS : VARIANT_REACHABLE;
                 return true;
         default:
+                /* Logs without counters (NSG version 1) know no more than that it was let in. */
+                if (ev->type == SW_CONN_CLOSED && ev->outcome == SW_OUTCOME_UNKNOWN) {
+                        *ret = VARIANT_REACHABLE;
+                        return true;
+                }
                 *ret = VARIANT_SESSION;
                 return ev->payload_fwd > 0 && ev->payload_rev > 0 &&
                        ev->payload_fwd + ev->payload_rev >= c->session_bytes &&

@@ -125,6 +125,9 @@ static int segment_policy_on_event(struct sw_tables *own, const void *conf, cons
         /* Proven to be let through: payload came back, or at least a reset did. ICMP and the like are left out. */
         if (ev->type == SW_CONN_FAILED && ev->outcome != SW_OUTCOME_REFUSED)
                 return 0;
+        /* Logs without counters (NSG version 1) say that it was allowed, and no more. */
+        if (ev->type == SW_CONN_CLOSED && ev->outcome != SW_OUTCOME_UNKNOWN)
+                return 0;
         if (proto != SW_PROTO_TCP && proto != SW_PROTO_UDP && proto != SW_PROTO_SCTP)
                 return 0;
         if (ev->src_segment == SW_SEGMENT_PLATFORM || !sw_raise_is_internal(ev->dst_segment, ev->dst_host))
@@ -179,7 +182,7 @@ const struct sw_detector sw_det_segment_policy = {
                         4 },
         },
         .handles_late = true,
-        .events = SW_ON(SUCCEEDED) | SW_ON(FAILED),
+        .events = SW_ON(SUCCEEDED) | SW_ON(FAILED) | SW_ON(CLOSED),
         .on_event = segment_policy_on_event,
         .tell = segment_policy_tell,
 };

@@ -228,6 +228,7 @@ const struct sw_technique sw_raise_admin_techniques[] = {
         { "T1021", "Remote Services", "TA0008", "Lateral Movement" },
         { "T1021.001", "Remote Desktop Protocol", "TA0008", "Lateral Movement" },
         { "T1021.002", "SMB/Windows Admin Shares", "TA0008", "Lateral Movement" },
+        { "T1021.003", "Distributed Component Object Model", "TA0008", "Lateral Movement" },
         { "T1021.004", "SSH", "TA0008", "Lateral Movement" },
         { "T1021.005", "VNC", "TA0008", "Lateral Movement" },
         { "T1021.006", "Windows Remote Management", "TA0008", "Lateral Movement" },
@@ -242,13 +243,13 @@ uint16_t sw_raise_admin_technique(enum sw_service service)
                 return 1 << 1;
         case SW_SERVICE_SMB:
                 return 1 << 2;
-        case SW_SERVICE_SSH:
-                return 1 << 3;
-        case SW_SERVICE_VNC:
-                return 1 << 4;
-        case SW_SERVICE_WINRM:
-                return 1 << 5;
         case SW_SERVICE_RPC:
+                return 1 << 3 | 1 << 7; /* DCOM or WMI: the flow looks the same */
+        case SW_SERVICE_SSH:
+                return 1 << 4;
+        case SW_SERVICE_VNC:
+                return 1 << 5;
+        case SW_SERVICE_WINRM:
                 return 1 << 6;
         default:
                 return 1 << 0;

@@ -29,9 +29,12 @@ unsigned sw__risk_tactics(const struct sw_incident *in)
 
                 if (s->weight_pct == 0)
                         continue;
+                /* Its first technique counts: one signal is no proof of two tactics. */
                 for (t = 0; list[t].uid && t < 16; t++)
-                        if (s->techniques & (1u << t))
+                        if (s->techniques & (1u << t)) {
                                 bits |= risk_tactic_bit(list[t].tactic_uid);
+                                break;
+                        }
         }
         return bits;
 }

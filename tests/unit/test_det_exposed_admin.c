@@ -108,6 +108,16 @@ Test(det_exposed_admin, refuses_a_list_that_it_cannot_read)
         cr_assert(strstr(err.msg, "office"));
 }
 
+Test(det_exposed_admin, makes_do_without_counters)
+{
+        struct sw_conn_event ev = fake_event(r.v, SW_CONN_CLOSED, 0, X, "10.1.0.4", 22);
+
+        ev.outcome = SW_OUTCOME_UNKNOWN;
+        ev.payload_fwd = ev.payload_rev = 0;
+        cr_assert_eq(fake_give(&r, &ev), 1);
+        cr_assert_eq(fake_last(&r)->weight_pct, 30);
+}
+
 Test(det_exposed_admin, knows_ipv6)
 {
         cr_assert_eq(fake_see(&r, SW_CONN_SUCCEEDED, 0, "2a01:111::7", "fd00:1::4", 22), 1);

@@ -93,6 +93,15 @@ Test(det_segment_policy, needs_proof_that_it_was_let_through)
         cr_assert_eq(fake_give(&r, &ev), 1);
 }
 
+Test(det_segment_policy, makes_do_without_counters)
+{
+        struct sw_conn_event ev = fake_event(r.v, SW_CONN_CLOSED, 0, "10.1.0.4", "10.2.0.1", 22);
+
+        cr_assert_eq(fake_give(&r, &ev), 0); /* it was told when it succeeded */
+        ev.outcome = SW_OUTCOME_UNKNOWN;
+        cr_assert_eq(fake_give(&r, &ev), 1);
+}
+
 Test(det_segment_policy, leaves_icmp_out)
 {
         struct sw_conn_event ev = fake_event(r.v, SW_CONN_SUCCEEDED, 0, "10.1.0.4", "10.2.0.1", 0);
