@@ -37,6 +37,7 @@ struct replay {
         uint64_t n_errors_shown, n_errors;
         int write_errno;
         bool unreadable; /* some file could not be read (on) */
+        bool damaged;    /* some gzip data was */
         int64_t began_ms, shown_ms;
 };
 
@@ -159,7 +160,8 @@ static int feed(struct replay *r)
                         return 0;
                 if (what < 0) {
                         fprintf(stderr, "segwatch replay: %s\n", err.msg);
-                        r->unreadable = true;
+                        r->damaged = r->damaged || what == -SW_ERR_DATA;
+                        r->unreadable = r->unreadable || what != -SW_ERR_DATA;
                         what = SW_FILES_HEAD;
                 }
                 code = what == SW_FILES_PIECE ? submit_piece(r, &piece) : send_head(r, piece.file);
@@ -257,7 +259,7 @@ static void say_end(struct replay *r, const struct sw_engine_stats *s)
         if (r->n_errors > r->n_errors_shown && !r->o.quiet)
                 fprintf(stderr, "... and %llu more errors in the data (see --summary)\n",
                         (unsigned long long)(r->n_errors - r->n_errors_shown));
-        if (s->decode.messages == 0)
+        if (s->decode.messages == 0 && !r->damaged)
                 fprintf(stderr, "segwatch replay: warning: the input is empty\n");
         if (r->o.quiet)
                 return;
@@ -293,11 +295,11 @@ static int finish(struct replay *r, int code)
         code = write_summary(r, &s);
         if (code != SW_EXIT_OK || r->unreadable)
                 return SW_EXIT_FAILURE;
-        if (s.decode.messages && s.records == 0 && s.decode.records_skipped == 0) {
+        if ((s.decode.messages || r->damaged) && s.records == 0 && s.decode.records_skipped == 0) {
                 fprintf(stderr, "segwatch replay: nothing in the input could be decoded as a flow log\n");
                 return SW_EXIT_DATA;
         }
-        return SW_EXIT_OK;
+        return r->damaged ? SW_EXIT_FAILURE : SW_EXIT_OK;
 }
 
 static int parse_workers(const char *text, unsigned *ret)
@@ -361,7 +363,7 @@ static int parse_options(int argc, char **argv, struct replay_options *o)
         o->paths = argv + optind;
         o->n_paths = argc - optind;
         if (o->n_paths == 0)
-                return sw_cmd_usage(&sw_cmd_replay, "give a file, a folder, or - for standard input");
+                return sw_cmd_usage(&sw_cmd_replay, "PATH is missing: give a file, a folder, or - for standard input");
         return SW_EXIT_OK;
 }
 
