@@ -251,10 +251,13 @@ int sw_pipeline_reconfigure(struct sw_pipeline *p, const struct sw_core_conf *co
 
 int sw_pipeline_tick(struct sw_pipeline *p)
 {
+        int r;
+
         pthread_mutex_lock(&p->lock);
+        r = p->failed;
         pthread_cond_signal(&p->ready);
         pthread_mutex_unlock(&p->lock);
-        return 0;
+        return r;
 }
 
 int sw_pipeline_finish(struct sw_pipeline *p, bool final, struct sw_err *reterr)

@@ -69,7 +69,7 @@ int sw_pipeline_fact(struct sw_pipeline *p, uint32_t partition, const struct sw_
 int sw_pipeline_idle(struct sw_pipeline *p);
 /* New configuration, between two releases; `core` must outlive the next one (or the pipeline). */
 int sw_pipeline_reconfigure(struct sw_pipeline *p, const struct sw_core_conf *core);
-/* Wakes the engine thread so that release_ms is kept when nothing arrives. */
+/* Wakes the engine thread so that release_ms is kept when nothing arrives. Negative: it has failed. */
 int sw_pipeline_tick(struct sw_pipeline *p);
 
 /* Waits until everything submitted is folded; final: releases up to the newest event time (end of a replay). Returns
