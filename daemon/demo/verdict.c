@@ -99,22 +99,81 @@ static bool verdict_names(const char *list, struct sw_str word)
         }
 }
 
-static void verdict_detector(struct sw_demo_verdict *v, uint32_t item, struct sw_str detector, int64_t time)
+static bool verdict_hits(const struct sw_scenario_step *s, struct sw_str text)
 {
+        struct sw_addr a;
+        uint32_t k = strcmp(s->name, "pivot") == 0 ? s->n_hosts - 1 : 0; /* a pivot is found at its last hop */
+
+        if (!text.p || !sw_addr_parse(text, &a))
+                return false;
+        for (; k < s->n_hosts; k++)
+                if (sw_addr_cmp(&a, &s->hosts[k]) == 0)
+                        return true;
+        return false;
+}
+
+/* The one of the step's detectors that contributed to the finding; NULL: none did. */
+static struct sw_str verdict_detector(const struct sw_json *own, const char *detectors)
+{
+        const struct sw_json *i;
+
+        for (i = sw_json_first(sw_json_get(own, "detectors")); i; i = sw_json_next(i))
+                if (verdict_names(detectors, sw_json_str(i)))
+                        return sw_json_str(i);
+        return SW_STR_NULL;
+}
+
+/* A tuple of the step is in evidence: to one of its hosts, within its time. */
+static bool verdict_has_tuple(const struct sw_scenario_step *s, const struct sw_json *j)
+{
+        const struct sw_json *i;
+        int64_t at;
+
+        for (i = sw_json_first(sw_json_get(j, "evidences")); i; i = sw_json_next(i))
+                if (sw_json_i64(sw_json_get(sw_json_get(i, "data"), "time"), &at) && at >= s->first.ms &&
+                        at <= s->last.ms + SW_SECOND &&
+                        verdict_hits(s, sw_json_str(sw_json_get(sw_json_get(i, "dst_endpoint"), "ip"))))
+                        return true;
+        return false;
+}
+
+static bool verdict_has_host(const struct sw_scenario_step *s, const struct sw_json *own)
+{
+        static const char *const lists[] = { "targets", "compromised" };
+        const struct sw_json *i;
+        unsigned k;
+
+        for (k = 0; k < 2; k++)
+                for (i = sw_json_first(sw_json_get(own, lists[k])); i; i = sw_json_next(i))
+                        if (verdict_hits(s, sw_json_str(i)))
+                                return true;
+        return false;
+}
+
+/* A finding names a step if the step's detector contributed to it and either a tuple of the step is in evidence (that
+ * list is short), or the line was decided after the step began and one of its hosts is named. */
+static void verdict_steps(struct sw_demo_verdict *v, uint32_t item, const struct sw_json *j, int64_t time)
+{
+        const struct sw_json *own = sw_json_get(j, "unmapped");
         uint32_t i;
 
-        for (i = 0; detector.p && i < verdict_n_steps(v); i++)
-                if (!v->steps[i].time && verdict_names(sw_scenario_step(v->truth, i).detectors, detector)) {
-                        v->steps[i].time = time;
-                        v->steps[i].item = item;
-                        snprintf(v->steps[i].detector, sizeof(v->steps[i].detector), "%.*s", (int)detector.n,
-                                detector.p);
-                }
+        for (i = 0; i < verdict_n_steps(v); i++) {
+                struct sw_scenario_step s = sw_scenario_step(v->truth, i);
+                struct sw_str detector = verdict_detector(own, s.detectors);
+
+                if (v->steps[i].time || !detector.p)
+                        continue;
+                if (!verdict_has_tuple(&s, j) && (time < s.first.ms || !verdict_has_host(&s, own)))
+                        continue;
+                v->steps[i].time = time;
+                v->steps[i].item = item;
+                snprintf(v->steps[i].detector, sizeof(v->steps[i].detector), "%.*s", (int)detector.n, detector.p);
+        }
 }
 
 static int verdict_line(struct sw_demo_verdict *v, const struct sw_json *j)
 {
-        const struct sw_json *info = sw_json_get(j, "finding_info"), *own = sw_json_get(j, "unmapped"), *i;
+        const struct sw_json *info = sw_json_get(j, "finding_info"), *own = sw_json_get(j, "unmapped");
         struct sw_str uid = sw_json_str(sw_json_get(info, "uid")), kind = sw_json_str(sw_json_get(own, "kind")), text;
         struct sw_demo_incident *item;
         int64_t time = 0, severity = 0;
@@ -150,10 +209,7 @@ static int verdict_line(struct sw_demo_verdict *v, const struct sw_json *j)
         item->message[text.n] = '\0';
         if (!item->attack)
                 return 0;
-        verdict_detector(
-                v, (uint32_t)(item - v->items), sw_json_str(sw_json_get(sw_json_get(info, "analytic"), "name")), time);
-        for (i = sw_json_first(sw_json_get(own, "detectors")); i; i = sw_json_next(i))
-                verdict_detector(v, (uint32_t)(item - v->items), sw_json_str(i), time);
+        verdict_steps(v, (uint32_t)(item - v->items), j, time);
         return 0;
 }
 

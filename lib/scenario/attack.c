@@ -176,7 +176,7 @@ static int attack_denied_step(struct attack_ctx *c, int64_t at)
         } tries[] = { { SCN_DB, 0, 1433 }, { SCN_DB, 1, 1433 }, { SCN_DB, 2, 3389 }, { SCN_DB, 0, 445 },
                 { SCN_ERP_DB, 0, 1433 }, { SCN_ERP_DB, 1, 1433 }, { SCN_ERP_DB, 0, 3389 }, { SCN_MGMT, 0, 3389 },
                 { SCN_MGMT, 1, 445 }, { SCN_MGMT, 3, 5985 }, { SCN_JUMP, 0, 3389 }, { SCN_JUMP, 1, 3389 },
-                { SCN_DB, 3, 5985 }, { SCN_DB, 1, 22 } };
+                { SCN_DB, 2, 5985 }, { SCN_DB, 1, 22 } };
         int r = attack_step(c, "denied", "denied_scan", "T1046", c->foothold,
                 "knocks at databases, management and jump hosts, and is denied everywhere");
         uint32_t i;
@@ -215,7 +215,7 @@ static int attack_pivot_step(struct attack_ctx *c, int64_t at)
 {
         uint32_t n = c->s->net.segments[SCN_APP].n;
         uint32_t hops[4] = { c->foothold, attack_host(c, SCN_APP, n - 2), attack_host(c, SCN_APP, n - 1),
-                sw__scn_host(&c->s->net, SCN_DB, 1) };
+                sw__scn_host(&c->s->net, SCN_DB, c->s->net.segments[SCN_DB].n - 1) };
         static const uint16_t ports[3] = { 3389, 5985, 3389 };
         int r = attack_step(c, "pivot", "pivot_chain", "T1021", c->foothold,
                     "goes through two application servers into the data segment, which a legacy rule lets them "
