@@ -41,7 +41,7 @@ enum {
 #define FAST_KEY_IS(key, literal) ((key).n == sizeof(literal) - 1 && memcmp((key).p, literal, sizeof(literal) - 1) == 0)
 
 /* Next byte that is not white space; '\0' at the end, which is never valid. */
-static inline char fast_peek(struct fast *f)
+FAST_INLINE char fast_peek(struct fast *f)
 {
         while (f->p < f->end) {
                 if ((unsigned char)*f->p > ' ')
@@ -53,7 +53,7 @@ static inline char fast_peek(struct fast *f)
         return '\0';
 }
 
-static inline bool fast_eat(struct fast *f, char c)
+FAST_INLINE bool fast_eat(struct fast *f, char c)
 {
         if (fast_peek(f) != c)
                 return false;
@@ -132,7 +132,7 @@ static inline bool fast_key(struct fast *f, struct sw_str *ret)
 }
 
 /* After a member or element: true and *ret_more if a comma follows, true if it was the last. */
-static inline bool fast_more(struct fast *f, char closer, bool *ret_more)
+FAST_INLINE bool fast_more(struct fast *f, char closer, bool *ret_more)
 {
         char c = fast_peek(f);
 
@@ -183,12 +183,19 @@ static bool fast_slow_tuple(struct fast *f, enum sw_tuple_format format, struct 
         return true;
 }
 
-static inline bool fast_one_tuple(struct fast *f, enum sw_tuple_format format, struct sw_tuple *t, bool *ret_good)
+FAST_INLINE bool fast_one_tuple(
+        struct fast *f, enum sw_tuple_format format, bool avx2, struct sw_tuple *t, bool *ret_good)
 {
 #if defined(FAST_TUPLE)
-        if (f->end - f->p > FAST_TUPLE_WINDOW + 1 && f->p - f->d->raw.p >= FAST_TUPLE_BEFORE && *f->p == '"') {
-                const char *behind = fast_tuple(format, f->p + 1, t);
+        if (f->end - f->p > FAST_TUPLE_WINDOW + 1 && f->p - f->d->raw.p >= FAST_TUPLE_BEFORE) {
+                struct fast_masks m;
+                const char *behind;
 
+                if (avx2)
+                        fast_masks_avx2(f->p + 1, &m);
+                else
+                        fast_masks_sse2(f->p + 1, &m);
+                behind = fast_tuple(format, f->p + 1, avx2, &m, t);
                 if (behind) {
                         f->p = behind;
                         *ret_good = true;
@@ -196,12 +203,14 @@ static inline bool fast_one_tuple(struct fast *f, enum sw_tuple_format format, s
                 }
                 memset(t, 0, sizeof(*t));
         }
+#else
+        (void)avx2;
 #endif
         return fast_slow_tuple(f, format, t, ret_good);
 }
 
 /* Room for one more tuple behind the last, zeroed but not counted. */
-static inline struct sw_tuple *fast_next_tuple(struct sw_batch *b)
+FAST_INLINE struct sw_tuple *fast_next_tuple(struct sw_batch *b)
 {
         if (b->n_tuples == b->cap_tuples) {
                 if (!sw_batch_add_tuple(b))
@@ -212,7 +221,7 @@ static inline struct sw_tuple *fast_next_tuple(struct sw_batch *b)
 }
 
 /* f->p is on the '[' of flowTuples. The first accepted tuple makes the rule; *ret_rule says whether there is one. */
-static inline bool fast_tuples(struct fast *f, enum sw_tuple_format format, bool *ret_rule)
+FAST_INLINE bool fast_tuples_body(struct fast *f, enum sw_tuple_format format, bool avx2, bool *ret_rule)
 {
         struct sw_batch *b = f->b;
         bool more = true;
@@ -226,7 +235,7 @@ static inline bool fast_tuples(struct fast *f, enum sw_tuple_format format, bool
                 struct sw_tuple *t = fast_next_tuple(b);
                 bool good;
 
-                if (!t || fast_peek(f) != '"' || !fast_one_tuple(f, format, t, &good))
+                if (!t || fast_peek(f) != '"' || !fast_one_tuple(f, format, avx2, t, &good))
                         return false;
                 if (good) {
                         if (!*ret_rule && !sw_batch_add_rule(b))
@@ -239,6 +248,29 @@ static inline bool fast_tuples(struct fast *f, enum sw_tuple_format format, bool
                         return false;
         }
         return true;
+}
+
+static bool fast_tuples_plain(struct fast *f, enum sw_tuple_format format, bool *ret_rule)
+{
+        return format == SW_TUPLE_VNET ? fast_tuples_body(f, SW_TUPLE_VNET, false, ret_rule)
+                                       : fast_tuples_body(f, SW_TUPLE_NSG, false, ret_rule);
+}
+
+#if defined(FAST_TUPLE)
+FAST_AVX2 static bool fast_tuples_avx2(struct fast *f, enum sw_tuple_format format, bool *ret_rule)
+{
+        return format == SW_TUPLE_VNET ? fast_tuples_body(f, SW_TUPLE_VNET, true, ret_rule)
+                                       : fast_tuples_body(f, SW_TUPLE_NSG, true, ret_rule);
+}
+#endif
+
+static bool fast_tuples(struct fast *f, enum sw_tuple_format format, bool *ret_rule)
+{
+#if defined(FAST_TUPLE)
+        if (f->d->avx2)
+                return fast_tuples_avx2(f, format, ret_rule);
+#endif
+        return fast_tuples_plain(f, format, ret_rule);
 }
 
 /* ------------------------------------------------------------ VNet ---- */
@@ -579,6 +611,16 @@ static bool fast_object(struct fast *f)
                         return false;
         }
         return fast_is_mine(f);
+}
+
+bool sw__fast_has_avx2(void)
+{
+#if defined(FAST_TUPLE)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+               __builtin_cpu_supports("popcnt");
+#else
+        return false;
+#endif
 }
 
 size_t sw__fast_record(struct sw_decoder *d, size_t at)

@@ -20,6 +20,7 @@ int sw_decoder_new(const struct sw_decoder_conf *conf, struct sw_decoder **ret)
         if (!d)
                 return -SW_ERR_NOMEM;
         d->conf = *conf;
+        d->avx2 = sw__fast_has_avx2();
         d->fingerprint = sw_fingerprint_new(conf->seed);
         if (!d->fingerprint) {
                 sw_free(d);

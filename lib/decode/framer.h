@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Cuts a file of any size into pieces that the decoder takes one by one: whole records, at least one, at most about
- * piece_bytes (a single longer record makes a longer piece, up to record_max; beyond that it is skipped and counted).
- * Knows {"records":[...]}, bare arrays, single objects, newline-delimited values and block fragments; a BOM is
- * skipped. Inflating is the caller's (sw_inflate). Threads: one owner. */
+ * piece_bytes (a single longer record makes a longer piece, up to record_max; beyond that it is skipped, and a piece
+ * with its first bytes and SW_DECODE_OVERSIZE lets the decoder count it). Knows {"records":[...]}, bare arrays, single
+ * objects, newline-delimited values and block fragments; a BOM is skipped.
+ *
+ * A file that is one top-level value, or one fragment, is one message: MESSAGE_START on its first piece, MESSAGE_END on
+ * its last. Small messages that follow one another share a piece, with SW_DECODE_LINES. Where pieces are cut depends on
+ * the bytes alone, not on how they are fed. After bytes that are no JSON the next piece begins at the next line that
+ * begins with '{' or '['; what is between is in no piece, so memory is that of one piece and one record.
+ * Inflating is the caller's (sw_inflate). Threads: one owner. Cost: each byte is looked at once. */
 #include "base/err.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -15,7 +21,7 @@ struct sw_framer_conf {
 
 struct sw_piece {
         struct sw_str bytes;  /* valid until the next call; what sw_decode takes */
-        unsigned flags;       /* SW_DECODE_MESSAGE_START, _END */
+        unsigned flags;       /* SW_DECODE_MESSAGE_START, _END, SW_DECODE_LINES, SW_DECODE_OVERSIZE */
         uint64_t offset;      /* of its first byte in the file */
         struct sw_etime time; /* "time" of its first record, NONE if it could not be found cheaply */
 };

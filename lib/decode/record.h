@@ -10,6 +10,7 @@ struct sw_decoder {
         struct sw_buf plain;    /* a record made ready for cJSON, or a tuple without its escapes */
         struct sw_buf inflated; /* a gzip payload before it moves to the batch */
 
+        bool avx2;                    /* the machine has what fast_tuple.h wants */
         uint64_t n_fast, n_reference; /* records that each decoder took, for tests */
 
         /* of the running call */
@@ -30,6 +31,8 @@ void sw__tuple_error(struct sw_decoder *d, enum sw_reason reason, size_t at, str
 /* Completes r, whose tuples and rules are the last ones of the batch: counts, fingerprint, newest time. r is copied
  * into the batch. Sets d->no_memory on failure. */
 void sw__record_finish(struct sw_decoder *d, const struct sw_record *r, struct sw_record_at from);
+
+bool sw__fast_has_avx2(void);
 
 /* The fast decoder: the object at raw.p[at]. Returns its end, or 0 with the batch as before: not mine. */
 size_t sw__fast_record(struct sw_decoder *d, size_t at);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "decode/record.h"
 #include "decode_kit.h"
 
 #include <libdeflate.h>
@@ -627,4 +628,51 @@ Test(decode, lines_of_a_file_are_messages)
                 cr_assert_eq(k.b.stats.message_errors, 2);
                 cr_assert_eq(k.b.records[0].offset, 100);
         }
+}
+
+/* Kafka's tombstone has no value at all. */
+Test(decode, no_value_is_an_empty_message)
+{
+        struct kit k;
+
+        KIT_BOTH(k)
+        {
+                kit_bytes(&k, SW_STR_NULL);
+                cr_assert_eq(k.b.stats.messages, 1);
+                cr_assert_eq(k.b.stats.message_errors, 1);
+                cr_assert_eq(k.b.errors[0].reason, SW_REASON_EMPTY);
+        }
+}
+
+/* The fast decoder says "not mine" and the record is decoded all the same. */
+Test(decode, what_the_fast_one_does_not_know_is_handed_over)
+{
+        static const struct {
+                const char *text;
+                unsigned fast;
+        } rows[] = {
+                { VNET(GOOD), 1 },
+                { NSG("2", "'1724090369,35.203.211.209,10.1.0.4,55740,38405,T,I,D,B,,,,'"), 1 },
+                { "{'flowRecords':{'flows':[{'flowGroups':[{'rule':'\\u0041','flowTuples':[" GOOD "]}]}]}}", 1 },
+                { "{'flow\\u0052ecords':{'flows':[{'flowGroups':[{'flowTuples':[" GOOD "]}]}]}}", 0 },
+                { "{'time':1,'flowRecords':{'flows':[{'flowGroups':[{'flowTuples':[" GOOD "]}]}]}}", 0 },
+                { "{'time':'','time':'','flowRecords':{'flows':[{'flowGroups':[{'flowTuples':[" GOOD "]}]}]}}", 0 },
+                { "{'flowRecords':{'flows':[{'flowGroups':[{'rule':null,'flowTuples':[" GOOD "]}]}]}}", 0 },
+                { "{'flowLogVersion':4e0,'flowRecords':{'flows':[{'flowGroups':[{'flowTuples':[" GOOD "]}]}]}}", 0 },
+                { "{'operationName':'FlowLogFlowEvent','aclID':'a','rule':'r','flow.0':" GOOD "}", 0 },
+        };
+        struct kit k;
+        size_t i;
+
+        kit_init(&k, false);
+        for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                uint64_t before = k.decoder->n_fast;
+
+                kit_decode(&k, rows[i].text);
+                cr_assert_eq(k.b.n_tuples, 1, "%s", rows[i].text);
+                cr_assert_eq(k.b.n_rules, 1);
+                cr_assert_eq(k.b.n_records, 1);
+                cr_assert_eq(k.decoder->n_fast - before, rows[i].fast, "%s", rows[i].text);
+        }
+        kit_deinit(&k);
 }
