@@ -71,7 +71,7 @@ class Replay(unittest.TestCase):
                 want = committed(path)
                 p = output([SEGWATCH, "replay", "--summary", "-", path])
                 self.assertEqual(p.returncode, 65 if want["records"] + want["records_skipped"] == 0 else 0, p.stderr)
-                got = json.loads(p.stderr.decode().strip().splitlines()[-1])
+                got = json.loads([l for l in p.stderr.decode().splitlines() if l.startswith("{")][-1])
                 self.assertEqual({k: got.get(k) for k in want}, want)
 
 
