@@ -206,7 +206,7 @@ DATA = [
     ("empty_folder", {"d/": None}, ["d"], None, 0, "warning|empty|no files|nothing"),
     ("missing_path", {}, ["none.json"], None, 1, "none.json.*No such file"),
     ("one_of_two_missing", {"a.json": GOOD.encode()}, ["a.json", "none.json"], None, 1, "none.json.*No such file"),
-    ("no_path", {}, [], None, 64, "path|PATH"),
+    ("no_path", {}, [], None, 64, "give a file, a folder, or -"),
     ("text", {"a.json": b"hello world\n"}, ["a.json"], None, 65, ""),
     ("binary", {"a.json": bytes(range(1, 256)) * 40}, ["a.json"], None, 65, ""),
     ("nul_bytes", {"a.json": bytes(4096)}, ["a.json"], None, 65, ""),
