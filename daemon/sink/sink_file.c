@@ -147,6 +147,21 @@ static void sink_file_sync_dir(struct sw_sink_file *f)
         close(fd);
 }
 
+static int sink_file_sync(struct sw_sink_file *f)
+{
+        if (!f->dirty)
+                return 0;
+        while (fdatasync(f->fd) != 0) {
+                if (errno == EINTR)
+                        continue;
+                sw_log(f->log, SW_LOG_ERROR, "file_sync", f->path, "the disk did not take what was written: %s",
+                        strerror(errno));
+                return -SW_ERR_IO;
+        }
+        f->dirty = false;
+        return 0;
+}
+
 /* FILE.(keep-1) -> FILE.keep, ... FILE -> FILE.1. A crash in between leaves a gap in the numbers, never a lost file. */
 static int sink_file_rotate(struct sw_sink_file *f)
 {
@@ -155,7 +170,7 @@ static int sink_file_rotate(struct sw_sink_file *f)
         unsigned i;
         int r;
 
-        r = sw_sink_file_sync(f);
+        r = sink_file_sync(f);
         if (r < 0)
                 return r;
         if (f->keep == 0)
@@ -316,17 +331,12 @@ int sw_sink_file_append(struct sw_sink_file *f, const char *text, size_t n)
 
 int sw_sink_file_sync(struct sw_sink_file *f)
 {
-        if (!f->dirty)
-                return 0;
-        while (fdatasync(f->fd) != 0) {
-                if (errno == EINTR)
-                        continue;
-                sw_log(f->log, SW_LOG_ERROR, "file_sync", f->path, "the disk did not take what was written: %s",
-                        strerror(errno));
-                return -SW_ERR_IO;
-        }
-        f->dirty = false;
-        return 0;
+        int r;
+
+        pthread_mutex_lock(&f->lock);
+        r = sink_file_sync(f);
+        pthread_mutex_unlock(&f->lock);
+        return r;
 }
 
 void sw_sink_file_reopen(struct sw_sink_file *f)

@@ -6,7 +6,7 @@
  * the file may be truncated, moved or removed by others at any time (logrotate with copytruncate or with create):
  * writing goes on at the new end, in the new file. Our own rotation by size renames FILE to FILE.1, FILE.1 to FILE.2
  * and so on. New files have mode 0640. A line torn by a crash is ended with a newline at open.
- * Threads: append and sync from one thread; reopen, stats from any. */
+ * Threads: any; an append that waits for the disk makes other appends wait. */
 #include "base/err.h"
 #include "log.h"
 

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "clock.h"
+#include "decode/framer.h"
 #include "source/source_kafka_int.h"
 
 #include <stdio.h>
@@ -10,7 +11,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define KAFKA_DRAIN_MAX 512 /* messages per turn of the loop */
+#define KAFKA_DRAIN_MAX 512     /* messages per turn of the loop */
+#define KAFKA_SHARE_MESSAGES 16 /* and of one partition before the next one has its turn: they advance together */
+#define KAFKA_SHARE_BYTES (256 * 1024)
+#define KAFKA_WAITING_BYTES ((size_t)64 << 20) /* fetched and not yet delivered, of all partitions */
+#define KAFKA_PEEK_BYTES ((size_t)4096)
+#define KAFKA_WAITING_MIN ((size_t)256 << 10)
 #define KAFKA_TICK_MS 250
 #define KAFKA_END_CHECK_MS 5000 /* how old the knowledge "at its end" may be */
 #define KAFKA_RETRY_MIN_MS 500
@@ -43,12 +49,29 @@ static void kafka_set_at_end(struct sw_source_kafka *s, struct sw__kafka_partiti
         s->hooks.on_at_end(s->hooks.ctx, p->id, at_end);
 }
 
+/* Each partition has a queue of its own, which wakes the loop like the common one. Before its first assignment: it then
+ * stays unforwarded. */
+static bool kafka_open_queue(struct sw_source_kafka *s, int32_t number)
+{
+        static const uint64_t one = 1;
+        struct sw__kafka_partition *p = &s->partitions[number];
+
+        if (p->queue)
+                return true;
+        p->queue = rd_kafka_queue_get_partition(s->rk, s->topic, number);
+        if (!p->queue)
+                return false;
+        rd_kafka_queue_forward(p->queue, NULL);
+        rd_kafka_queue_io_event_enable(p->queue, s->event_fd, &one, sizeof(one));
+        return true;
+}
+
 /* (Re)starts fetching of one partition at p->next. */
 static void kafka_assign(struct sw_source_kafka *s, int32_t number)
 {
         struct sw__kafka_partition *p = &s->partitions[number];
         rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(1);
-        rd_kafka_error_t *e;
+        rd_kafka_error_t *e = NULL;
 
         rd_kafka_topic_partition_list_add(l, s->topic, number)->offset = p->next;
         if (p->started) {
@@ -56,14 +79,18 @@ static void kafka_assign(struct sw_source_kafka *s, int32_t number)
                 if (e)
                         rd_kafka_error_destroy(e);
         }
-        e = rd_kafka_incremental_assign(s->rk, l);
+        p->started = false;
+        if (kafka_open_queue(s, number)) {
+                e = rd_kafka_incremental_assign(s->rk, l);
+                p->started = !e;
+        }
         rd_kafka_topic_partition_list_destroy(l);
-        p->started = !e;
-        if (!e)
+        if (p->started)
                 return;
         sw_log(s->log, SW_LOG_ERROR, "kafka_assign", s->name, "partition %d of %s cannot be read: %s", number, s->topic,
-                rd_kafka_error_string(e));
-        rd_kafka_error_destroy(e);
+                e ? rd_kafka_error_string(e) : "no queue");
+        if (e)
+                rd_kafka_error_destroy(e);
 }
 
 /* Compares where to go on with what the broker still has: [low, high). */
@@ -145,7 +172,7 @@ static int kafka_add(struct sw_source_kafka *s, int32_t number)
         p->known = true;
         p->next = next;
         kafka_within(s, number, low, high);
-        s->hooks.on_start(s->hooks.ctx, p->id, p->next);
+        s->hooks.on_start(s->hooks.ctx, p->id, p->next, p->next < high);
         kafka_assign(s, number);
         sw_log(s->log, SW_LOG_INFO, "kafka_partition", s->name,
                 "partition %d of %s: reading from offset %lld (has %lld to %lld)", number, s->topic, (long long)p->next,
@@ -194,7 +221,7 @@ static bool kafka_question(struct sw_source_kafka *s, int64_t now)
         s->ask.list = rd_kafka_topic_partition_list_new(8);
         s->ask.first_new = kafka_first_unknown(s);
         for (i = 0; i < s->ask.first_new; i++)
-                if (s->partitions[i].reset_wanted || (check && s->partitions[i].started && !s->partitions[i].paused))
+                if (s->partitions[i].reset_wanted || (check && s->partitions[i].started))
                         rd_kafka_topic_partition_list_add(s->ask.list, s->topic, i);
         if (discover) {
                 s->ask.metadata = true;
@@ -292,13 +319,13 @@ static void kafka_done(void *owner)
         rd_kafka_message_destroy(owner);
 }
 
-/* Hands one record over; keeps it if there is no room. */
-static void kafka_deliver(struct sw_source_kafka *s, rd_kafka_message_t *m)
+/* Hands one message over. false: there is no room, it stays where it is. */
+static bool kafka_deliver(struct sw_source_kafka *s, rd_kafka_message_t *m)
 {
         struct sw__kafka_partition *p = &s->partitions[m->partition];
         struct sw_source_message msg = { .offset = m->offset, .done = kafka_done, .owner = m };
         rd_kafka_timestamp_type_t type;
-        int64_t stamp = rd_kafka_message_timestamp(m, &type);
+        int64_t stamp = rd_kafka_message_timestamp(m, &type), before = p->next;
         size_t n = m->len;
         int r;
 
@@ -308,16 +335,19 @@ static void kafka_deliver(struct sw_source_kafka *s, rd_kafka_message_t *m)
         p->next = m->offset + 1; /* before: m may be gone when the hook returns */
         r = s->hooks.on_message(s->hooks.ctx, p->id, &msg);
         if (r > 0) {
-                p->next = m->offset;
-                s->held = m;
-        } else if (r < 0) {
+                p->next = before;
+                s->full = true;
+                return false;
+        }
+        if (r < 0) {
                 rd_kafka_message_destroy(m);
                 s->stopped = true;
-        } else {
-                s->messages++;
-                s->bytes += n;
-                sw__kafka_works(s);
+                return true;
         }
+        s->messages++;
+        s->bytes += n;
+        sw__kafka_works(s);
+        return true;
 }
 
 static void kafka_condition(struct sw_source_kafka *s, rd_kafka_message_t *m)
@@ -344,35 +374,138 @@ static void kafka_condition(struct sw_source_kafka *s, rd_kafka_message_t *m)
         rd_kafka_message_destroy(m);
 }
 
-static void kafka_take(struct sw_source_kafka *s, rd_kafka_message_t *m)
+/* false: no room; m stays the caller's. */
+static bool kafka_take(struct sw_source_kafka *s, rd_kafka_message_t *m)
 {
         if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
                 kafka_condition(s, m);
-        } else if (!kafka_has(s, m->partition) || m->offset < s->partitions[m->partition].next) {
+                return true;
+        }
+        if (!kafka_has(s, m->partition) || m->offset < s->partitions[m->partition].next) {
                 rd_kafka_message_destroy(m); /* fetched again after a restart of its partition: was delivered */
-        } else {
-                kafka_deliver(s, m);
+                return true;
+        }
+        return kafka_deliver(s, m);
+}
+
+/* Event time of a message before it is decoded. Its time stamp comes second: it says when it was sent, and what is read
+ * from a store and sent again is older than that. */
+static struct sw_etime kafka_time(const rd_kafka_message_t *m)
+{
+        struct sw_str head = { m->payload, m->len < KAFKA_PEEK_BYTES ? m->len : KAFKA_PEEK_BYTES };
+        rd_kafka_timestamp_type_t type;
+        struct sw_etime t = SW_ETIME_NONE;
+        int64_t stamp;
+
+        if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+                return t;
+        if (head.n > 0)
+                t = sw_framer_peek_time(head);
+        stamp = rd_kafka_message_timestamp(m, &type);
+        if (sw_etime_is_none(t) && stamp >= SW_ETIME_MIN_MS && stamp <= SW_ETIME_MAX_MS)
+                t.ms = stamp;
+        return t;
+}
+
+static void kafka_tell_front(struct sw_source_kafka *s, const struct sw__kafka_partition *p)
+{
+        if (p->first && s->hooks.on_front && !sw_etime_is_none(p->first->time))
+                s->hooks.on_front(s->hooks.ctx, p->id, p->first->time);
+}
+
+static bool kafka_is_ahead(const struct sw_source_kafka *s, const struct sw__kafka_partition *p)
+{
+        return p->first && !sw_etime_is_none(s->limit) && !sw_etime_is_none(p->first->time) &&
+               sw_etime_cmp(p->first->time, s->limit) > 0;
+}
+
+/* Moves what was fetched to our side, up to this partition's share of the memory. */
+static void kafka_fetch(struct sw_source_kafka *s, struct sw__kafka_partition *p)
+{
+        size_t share = KAFKA_WAITING_BYTES / (size_t)s->n_partitions;
+        struct sw__kafka_waiting *w;
+        rd_kafka_message_t *m;
+
+        while (p->waiting_bytes < (share > KAFKA_WAITING_MIN ? share : KAFKA_WAITING_MIN)) {
+                w = sw_alloc(sizeof(*w));
+                m = w ? rd_kafka_consume_queue(p->queue, 0) : NULL;
+                if (!m) {
+                        sw_free(w);
+                        return;
+                }
+                *w = (struct sw__kafka_waiting){ .m = m, .time = kafka_time(m) };
+                if (p->last)
+                        p->last->next = w;
+                else
+                        p->first = w;
+                p->last = w;
+                if (p->first == w)
+                        kafka_tell_front(s, p);
+                p->waiting_bytes += m->len + sizeof(*w);
         }
 }
 
+static void kafka_drop_first(struct sw__kafka_partition *p, size_t size)
+{
+        struct sw__kafka_waiting *w = p->first;
+
+        p->first = w->next;
+        if (!p->first)
+                p->last = NULL;
+        p->waiting_bytes -= size;
+        sw_free(w);
+}
+
+/* One partition's share of a turn; how many messages it was. */
+static int kafka_serve(struct sw_source_kafka *s, struct sw__kafka_partition *p)
+{
+        size_t bytes = 0, size;
+        int n = 0;
+
+        while (p->first && n < KAFKA_SHARE_MESSAGES && bytes < KAFKA_SHARE_BYTES && !s->stopped &&
+                !kafka_is_ahead(s, p)) {
+                size = p->first->m->len + sizeof(*p->first);
+                if (!kafka_take(s, p->first->m))
+                        break;
+                kafka_drop_first(p, size);
+                kafka_tell_front(s, p);
+                bytes += size;
+                n++;
+        }
+        return n;
+}
+
+/* Every partition in turn until none has anything, there is no room, or the loop has other things to do. */
 static void kafka_drain(void *ctx)
 {
         struct sw_source_kafka *s = ctx;
         rd_kafka_message_t *m;
-        int n;
+        int total = 0, quiet = 0, n;
+        int32_t i;
 
-        if (s->draining || s->held)
+        if (s->draining || s->stopped)
                 return;
         s->draining = true;
-        for (n = 0; n < KAFKA_DRAIN_MAX && !s->held && !s->stopped; n++) {
-                m = rd_kafka_consumer_poll(s->rk, 0);
-                if (!m)
-                        break;
-                kafka_take(s, m);
+        while ((m = rd_kafka_consumer_poll(s->rk, 0))) { /* errors and callbacks */
+                if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+                        rd_kafka_message_destroy(m);
+                else
+                        kafka_condition(s, m);
+        }
+        for (i = 0; i < s->n_partitions; i++)
+                if (s->partitions[i].queue)
+                        kafka_fetch(s, &s->partitions[i]);
+        while (quiet < s->n_partitions && total < KAFKA_DRAIN_MAX && !s->full && !s->stopped) {
+                s->turn = s->turn + 1 < s->n_partitions ? s->turn + 1 : 0;
+                if (s->turn == 0 && s->hooks.on_round)
+                        s->hooks.on_round(s->hooks.ctx);
+                n = kafka_serve(s, &s->partitions[s->turn]);
+                total += n;
+                quiet = n ? 0 : quiet + 1;
         }
         s->draining = false;
-        if (n == KAFKA_DRAIN_MAX)
-                sw_watch_wake(s->again);
+        if (total > 0 && !s->full && !s->stopped)
+                sw_watch_wake(s->again); /* what was delivered made room for more to be fetched */
 }
 
 static void kafka_readable(void *ctx)
@@ -396,31 +529,21 @@ static void kafka_tick(void *ctx)
 
 void sw_source_kafka_room(struct sw_source_kafka *s)
 {
-        rd_kafka_message_t *m = s->held;
-
         if (s->stopped)
                 return;
-        s->held = NULL;
-        if (m)
-                kafka_deliver(s, m);
-        if (!s->held)
-                kafka_drain(s);
+        s->full = false;
+        kafka_drain(s);
 }
 
-void sw_source_kafka_pause(struct sw_source_kafka *s, uint32_t id, bool pause)
+void sw_source_kafka_limit(struct sw_source_kafka *s, struct sw_etime limit)
 {
-        rd_kafka_topic_partition_list_t *l;
-        struct sw__kafka_partition *p;
-        int32_t number;
+        bool more = sw_etime_is_none(limit) || (!sw_etime_is_none(s->limit) && sw_etime_cmp(limit, s->limit) > 0);
 
-        p = kafka_find(s, id, &number);
-        if (!p || p->paused == pause || s->stopped)
+        if (sw_etime_cmp(s->limit, limit) == 0)
                 return;
-        p->paused = pause;
-        l = rd_kafka_topic_partition_list_new(1);
-        rd_kafka_topic_partition_list_add(l, s->topic, number);
-        (void)(pause ? rd_kafka_pause_partitions(s->rk, l) : rd_kafka_resume_partitions(s->rk, l));
-        rd_kafka_topic_partition_list_destroy(l);
+        s->limit = limit;
+        if (more && !s->draining && !s->stopped)
+                sw_watch_wake(s->again);
 }
 
 void sw_source_kafka_commit(struct sw_source_kafka *s, const uint32_t *ids, const int64_t *next, uint32_t n)
@@ -448,7 +571,7 @@ void sw_source_kafka_stats(const struct sw_source_kafka *s, struct sw_source_kaf
                 .lag = -1,
                 .gaps = s->gaps,
                 .n_errors = atomic_load(&s->n_errors),
-                .waiting_for_room = s->held != NULL,
+                .waiting_for_room = s->full,
                 .failing = s->failing };
         for (i = 0; i < s->n_partitions; i++) {
                 const struct sw__kafka_partition *p = &s->partitions[i];
@@ -457,7 +580,7 @@ void sw_source_kafka_stats(const struct sw_source_kafka *s, struct sw_source_kaf
                         continue;
                 ret->n_partitions++;
                 ret->n_at_end += p->at_end;
-                ret->n_paused += p->paused;
+                ret->n_ahead += kafka_is_ahead(s, p);
                 if (p->next < 0 ||
                         rd_kafka_get_watermark_offsets(s->rk, s->topic, i, &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
                         high < 0)
@@ -502,7 +625,7 @@ int sw_source_kafka_new(const struct sw_source_kafka_conf *conf, struct sw_loop 
         s->loop = loop;
         s->log = log;
         s->hooks = *hooks;
-        s->ask.start_time = SW_ETIME_NONE;
+        s->ask.start_time = s->limit = SW_ETIME_NONE;
         s->name = sw_strdup(conf->name);
         s->secret.file = conf->connection_string.file ? sw_strdup(conf->connection_string.file) : NULL;
         s->secret.credential =
@@ -532,13 +655,27 @@ void sw_source_kafka_stop(struct sw_source_kafka *s)
         s->tick = sw_watch_close(s->tick);
 }
 
+static void kafka_close_partition(struct sw__kafka_partition *p)
+{
+        while (p->first) {
+                rd_kafka_message_destroy(p->first->m);
+                kafka_drop_first(p, 0);
+        }
+        if (!p->queue)
+                return;
+        rd_kafka_queue_io_event_enable(p->queue, -1, NULL, 0);
+        rd_kafka_queue_destroy(p->queue);
+}
+
 struct sw_source_kafka *sw_source_kafka_free(struct sw_source_kafka *s)
 {
+        int32_t i;
+
         if (!s)
                 return NULL;
         sw__kafka_ask_reset(&s->ask);
-        if (s->held)
-                rd_kafka_message_destroy(s->held);
+        for (i = 0; i < s->n_partitions; i++)
+                kafka_close_partition(&s->partitions[i]);
         if (s->queue) {
                 rd_kafka_queue_io_event_enable(s->queue, -1, NULL, 0);
                 rd_kafka_queue_destroy(s->queue);

@@ -47,13 +47,19 @@ struct sw_source_hooks {
         /* *ret_id: the caller's number of it; *ret_next: the offset to read next or SW_SOURCE_x. 0 | negative: leave
          * it. */
         int (*on_partition)(void *ctx, const char *topic, int32_t partition, uint32_t *ret_id, int64_t *ret_next);
-        /* Reading starts here: after the lowest offset and the caller's wish were compared. */
-        void (*on_start)(void *ctx, uint32_t id, int64_t next);
+        /* Reading starts here: after the lowest offset and the caller's wish were compared. has_more: it is not at its
+         * end, so something will come. */
+        void (*on_start)(void *ctx, uint32_t id, int64_t next, bool has_more);
         /* 0: taken, with its owner. Positive: no room; nothing is delivered until sw_source_kafka_room. Negative: stop.
          */
         int (*on_message)(void *ctx, uint32_t id, const struct sw_source_message *m);
         /* Whether the partition is at an end offset asked for after everything before was delivered. */
         void (*on_at_end)(void *ctx, uint32_t id, bool at_end);
+        /* What the partition brings next begins at this event time, as far as can be seen without decoding it. May be
+         * NULL. */
+        void (*on_front)(void *ctx, uint32_t id, struct sw_etime front);
+        /* Before every partition gets its next share: the time to call sw_source_kafka_limit. May be NULL. */
+        void (*on_round)(void *ctx);
         /* Messages [from, to) are gone: never to be seen. */
         void (*on_gap)(void *ctx, uint32_t id, int64_t from, int64_t to);
 };
@@ -69,13 +75,14 @@ void sw_source_kafka_stop(struct sw_source_kafka *s);
 struct sw_source_kafka *sw_source_kafka_free(struct sw_source_kafka *s);
 
 void sw_source_kafka_room(struct sw_source_kafka *s);
-void sw_source_kafka_pause(struct sw_source_kafka *s, uint32_t id, bool pause);
+/* Messages that begin later than this event time are not delivered for now (catch-up is aligned); NONE: all are. */
+void sw_source_kafka_limit(struct sw_source_kafka *s, struct sw_etime limit);
 /* Tells the group what was processed; in the background, a failure only shows in the log. next < 0 is left out. */
 void sw_source_kafka_commit(struct sw_source_kafka *s, const uint32_t *ids, const int64_t *next, uint32_t n);
 
 struct sw_source_kafka_stats {
         const char *topic;
-        uint32_t n_partitions, n_at_end, n_paused;
+        uint32_t n_partitions, n_at_end, n_ahead; /* ahead: beyond the limit */
         uint64_t messages, bytes, gaps, n_errors;
         int64_t lag; /* messages not yet delivered, of partitions whose end is known; -1 = none known */
         bool waiting_for_room;

@@ -22,7 +22,7 @@ static const struct client_setting client_base[] = {
         { "auto.offset.reset", "error" },
         { "enable.partition.eof", "true" },
         { "check.crcs", "true" },
-        { "queued.max.messages.kbytes", "16384" },
+        { "queued.max.messages.kbytes", "1024" }, /* of each partition */
         { "fetch.error.backoff.ms", "250" },
         { "topic.metadata.refresh.interval.ms", "60000" },
         { "metadata.max.age.ms", "180000" },

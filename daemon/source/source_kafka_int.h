@@ -24,10 +24,19 @@ enum sw__kafka_cause {
 };
 
 struct sw__kafka_partition {
-        bool known, at_end, paused, started;
+        bool known, at_end, started;
         bool reset_wanted; /* its position is out of range: ask for the range again */
         uint32_t id;
-        int64_t next; /* offset that is expected next; -1 before the first */
+        int64_t next;            /* offset that is expected next */
+        rd_kafka_queue_t *queue; /* its own: who is ahead of the others is just not served */
+        /* Taken from the queue, not yet delivered, in order. librdkafka stops fetching for a second whenever its queue
+         * passes its limit, so what it fetched is moved here as long as this partition has room. */
+        struct sw__kafka_waiting {
+                struct sw__kafka_waiting *next;
+                rd_kafka_message_t *m;
+                struct sw_etime time; /* of its first record, else its time stamp; NONE: not known */
+        } * first, *last;
+        size_t waiting_bytes;
 };
 
 /* One question and its answer; owned by the source, handed to the pool while `busy`. */
@@ -64,12 +73,13 @@ struct sw_source_kafka {
         rd_kafka_topic_t *rkt;
         int event_fd;
         struct sw_watch *readable, *again, *tick;
-        rd_kafka_message_t *held; /* refused for want of room */
+        bool full; /* the pipeline had no room */
+        struct sw_etime limit;
         bool draining;
 
         struct sw__kafka_partition *partitions; /* by number */
-        int32_t n_partitions;
-        bool started_once; /* the first partitions were assigned: later ones are new */
+        int32_t n_partitions, turn;             /* turn: who is served first next time */
+        bool started_once;                      /* the first partitions were assigned: later ones are new */
 
         struct sw__kafka_ask ask;
         bool busy, stopped;

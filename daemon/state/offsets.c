@@ -21,73 +21,71 @@ void sw_offsets_deinit(struct sw_offsets *o)
         *o = SW_OFFSETS_NULL;
 }
 
-static struct sw_offset *offsets_find(
-        const struct sw_offsets *o, const char *source, const char *topic, int32_t partition)
+static struct sw_offset *offsets_find(const struct sw_offsets *o, const struct sw_offset_key *key)
 {
         uint32_t i;
 
         for (i = 0; i < o->n; i++)
-                if (o->items[i].partition == partition && strcmp(o->items[i].source, source) == 0 &&
-                        strcmp(o->items[i].topic, topic) == 0)
+                if (o->items[i].partition == key->partition && strcmp(o->items[i].source, key->source) == 0 &&
+                        strcmp(o->items[i].topic, key->topic) == 0)
                         return &o->items[i];
         return NULL;
 }
 
-const struct sw_offset *sw_offsets_get(
-        const struct sw_offsets *o, const char *source, const char *topic, int32_t partition)
+const struct sw_offset *sw_offsets_get(const struct sw_offsets *o, const struct sw_offset_key *key)
 {
-        return offsets_find(o, source, topic, partition);
+        return offsets_find(o, key);
 }
 
-int sw_offsets_set(struct sw_offsets *o, const struct sw_offset *row)
+static struct sw_offset *offsets_add(struct sw_offsets *o, const struct sw_offset_key *key)
 {
-        struct sw_offset *at = offsets_find(o, row->source, row->topic, row->partition), *items;
-        uint32_t cap;
+        uint32_t cap = o->cap ? 2 * o->cap : 16;
+        struct sw_offset *items, *at;
 
-        if (!at) {
-                if (o->n == o->cap) {
-                        cap = o->cap ? 2 * o->cap : 16;
-                        items = sw_realloc_array(o->items, cap, sizeof(*items));
-                        if (!items)
-                                return -SW_ERR_NOMEM;
-                        o->items = items;
-                        o->cap = cap;
-                }
-                at = &o->items[o->n];
-                *at = (struct sw_offset){ .source = sw_strdup(row->source), .topic = sw_strdup(row->topic) };
-                if (!at->source || !at->topic) {
-                        sw_free(at->source);
-                        sw_free(at->topic);
-                        return -SW_ERR_NOMEM;
-                }
-                at->partition = row->partition;
-                o->n++;
+        if (o->n == o->cap) {
+                items = sw_realloc_array(o->items, cap, sizeof(*items));
+                if (!items)
+                        return NULL;
+                o->items = items;
+                o->cap = cap;
         }
-        at->inode = row->inode;
-        at->next = row->next;
+        at = &o->items[o->n];
+        *at = (struct sw_offset){ .source = sw_strdup(key->source), .topic = sw_strdup(key->topic) };
+        if (!at->source || !at->topic) {
+                sw_free(at->source);
+                sw_free(at->topic);
+                return NULL;
+        }
+        at->partition = key->partition;
+        o->n++;
+        return at;
+}
+
+int sw_offsets_set(struct sw_offsets *o, const struct sw_offset_key *key, uint64_t inode, int64_t next)
+{
+        struct sw_offset *at = offsets_find(o, key);
+
+        if (!at)
+                at = offsets_add(o, key);
+        if (!at)
+                return -SW_ERR_NOMEM;
+        at->inode = inode;
+        at->next = next;
         return 0;
 }
 
-/* Strings of the document are copied by set; the casts only satisfy its non-const members. */
 static int offsets_parse_row(const struct sw_json *j, struct sw_offsets *o)
 {
-        struct sw_str source = sw_json_str(sw_json_get(j, "source")), topic = sw_json_str(sw_json_get(j, "topic"));
-        struct sw_offset row = { 0 };
-        int64_t partition, inode = 0;
-        int r;
+        struct sw_offset_key key = { .source = sw_json_str(sw_json_get(j, "source")).p,
+                .topic = sw_json_str(sw_json_get(j, "topic")).p };
+        int64_t partition, next, inode = 0;
 
-        if (!source.p || !topic.p || !sw_json_i64(sw_json_get(j, "partition"), &partition) || partition < 0 ||
-                partition > INT32_MAX || !sw_json_i64(sw_json_get(j, "next"), &row.next) || row.next < 0)
+        if (!key.source || !key.topic || !sw_json_i64(sw_json_get(j, "partition"), &partition) || partition < 0 ||
+                partition > INT32_MAX || !sw_json_i64(sw_json_get(j, "next"), &next) || next < 0)
                 return -SW_ERR_DATA;
         (void)sw_json_i64(sw_json_get(j, "inode"), &inode);
-        row.source = sw_strdup(source.p);
-        row.topic = sw_strdup(topic.p);
-        row.partition = (int32_t)partition;
-        row.inode = (uint64_t)inode;
-        r = row.source && row.topic ? sw_offsets_set(o, &row) : -SW_ERR_NOMEM;
-        sw_free(row.source);
-        sw_free(row.topic);
-        return r;
+        key.partition = (int32_t)partition;
+        return sw_offsets_set(o, &key, (uint64_t)inode, next);
 }
 
 int sw_offsets_parse(struct sw_str text, struct sw_offsets *o)

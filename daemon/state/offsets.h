@@ -5,10 +5,15 @@
 #include "base/err.h"
 #include "base/str.h"
 
+struct sw_offset_key {
+        const char *source, *topic; /* topic: path of a file source */
+        int32_t partition;          /* 0 for files */
+};
+
 struct sw_offset {
-        char *source, *topic; /* topic: path of a file source */
-        int32_t partition;    /* 0 for files */
-        uint64_t inode;       /* 0 for Kafka */
+        char *source, *topic;
+        int32_t partition;
+        uint64_t inode; /* 0 for Kafka */
         int64_t next;
 };
 
@@ -20,10 +25,9 @@ struct sw_offsets {
 
 void sw_offsets_deinit(struct sw_offsets *o);
 /* NULL: never read. Valid until the next set. */
-const struct sw_offset *sw_offsets_get(
-        const struct sw_offsets *o, const char *source, const char *topic, int32_t partition);
+const struct sw_offset *sw_offsets_get(const struct sw_offsets *o, const struct sw_offset_key *key);
 /* Copies what it is given. 0 | -SW_ERR_NOMEM. */
-int sw_offsets_set(struct sw_offsets *o, const struct sw_offset *row);
+int sw_offsets_set(struct sw_offsets *o, const struct sw_offset_key *key, uint64_t inode, int64_t next);
 /* 0 | -SW_ERR_DATA: not such a document (o is empty then) | -SW_ERR_NOMEM. */
 int sw_offsets_parse(struct sw_str text, struct sw_offsets *o);
 void sw_offsets_print(const struct sw_offsets *o, struct sw_buf *out);

@@ -117,8 +117,7 @@ void sw_framer_finish(struct sw_framer *f)
         f->final = true;
 }
 
-/* The first "time": "..." there is; a search, because the decoder will look properly. */
-static struct sw_etime framer_time(struct sw_str piece)
+struct sw_etime sw_framer_peek_time(struct sw_str piece)
 {
         static const char key[] = "\"time\"";
         struct sw_etime t = SW_ETIME_NONE;
@@ -145,7 +144,7 @@ static struct sw_etime framer_time(struct sw_str piece)
 static int framer_emit(struct sw_framer *f, size_t end, bool ends, struct sw_piece *ret)
 {
         *ret = (struct sw_piece){ .bytes = { f->buf + f->piece, end - f->piece }, .offset = f->base + f->piece };
-        ret->time = framer_time(ret->bytes);
+        ret->time = sw_framer_peek_time(ret->bytes);
         if (f->whole)
                 ret->flags |= SW_DECODE_MESSAGE_START;
         if (ends)

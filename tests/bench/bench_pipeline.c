@@ -60,9 +60,9 @@ static int on_partition(void *ctx, const char *topic, int32_t partition, uint32_
         return sw_pipeline_add_partition(((struct bench *)ctx)->pipeline, ret_id);
 }
 
-static void on_start(void *ctx, uint32_t id, int64_t next)
+static void on_start(void *ctx, uint32_t id, int64_t next, bool has_more)
 {
-        (void)ctx, (void)id, (void)next;
+        (void)ctx, (void)id, (void)next, (void)has_more;
 }
 
 static int on_message(void *ctx, uint32_t id, const struct sw_source_message *m)

@@ -97,20 +97,20 @@ Test(offsets, come_back_as_they_were)
 {
         struct sw_offsets o = SW_OFFSETS_NULL, back = SW_OFFSETS_NULL;
         struct sw_buf b = SW_BUF_NULL;
-        char source[] = "w\"eu", topic[] = "flowlogs", path[] = "/var/f.json";
+        const char *source = "w\"eu", *topic = "flowlogs", *path = "/var/f.json";
         int i;
 
         for (i = 0; i < 40; i++)
-                cr_assert_eq(sw_offsets_set(&o, &(struct sw_offset){ source, topic, i, 0, 1000 + i }), 0);
-        cr_assert_eq(sw_offsets_set(&o, &(struct sw_offset){ source, topic, 7, 0, 9007199254740991 }), 0);
-        cr_assert_eq(sw_offsets_set(&o, &(struct sw_offset){ source, path, 0, 4711, 12 }), 0);
+                cr_assert_eq(sw_offsets_set(&o, &(struct sw_offset_key){ source, topic, i }, 0, 1000 + i), 0);
+        cr_assert_eq(sw_offsets_set(&o, &(struct sw_offset_key){ source, topic, 7 }, 0, 9007199254740991), 0);
+        cr_assert_eq(sw_offsets_set(&o, &(struct sw_offset_key){ source, path, 0 }, 4711, 12), 0);
         sw_offsets_print(&o, &b);
         cr_assert_eq(sw_offsets_parse((struct sw_str){ b.p, b.n }, &back), 0);
         cr_assert_eq(back.n, 41);
-        cr_assert_eq(sw_offsets_get(&back, source, topic, 7)->next, 9007199254740991);
-        cr_assert_eq(sw_offsets_get(&back, source, topic, 39)->next, 1039);
-        cr_assert_eq(sw_offsets_get(&back, source, path, 0)->inode, 4711);
-        cr_assert_null(sw_offsets_get(&back, source, topic, 40));
+        cr_assert_eq(sw_offsets_get(&back, &(struct sw_offset_key){ source, topic, 7 })->next, 9007199254740991);
+        cr_assert_eq(sw_offsets_get(&back, &(struct sw_offset_key){ source, topic, 39 })->next, 1039);
+        cr_assert_eq(sw_offsets_get(&back, &(struct sw_offset_key){ source, path, 0 })->inode, 4711);
+        cr_assert_null(sw_offsets_get(&back, &(struct sw_offset_key){ source, topic, 40 }));
         sw_buf_deinit(&b);
         sw_offsets_deinit(&o);
         sw_offsets_deinit(&back);

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon.h"
+
+#include "base/alloc.h"
+#include "clock.h"
+#include "cmd/cmd.h"
+#include "daemon_int.h"
+#include "service.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define DAEMON_RELEASE_MS 250
+#define DAEMON_QUEUE_BYTES ((size_t)8 << 20)
+#define DAEMON_LEAVE_S 3 /* after everything is safe on the disk nobody is waited for longer */
+
+/* ---- configuration ---- */
+
+static void daemon_log_report(struct sw_log *log, const struct sw_conf_report *report)
+{
+        uint32_t i;
+
+        for (i = 0; i < report->n_items; i++) {
+                const struct sw_err *e = &report->items[i];
+                char place[224] = "";
+
+                if (e->line)
+                        snprintf(place, sizeof(place), "%s:%u:%u: ", e->file, e->line, e->column);
+                /* not limited by cause: each is another fault */
+                sw_log(log, SW_LOG_INFO, e->code ? "config_error" : "config_warning", NULL, "%s%s", place, e->msg);
+        }
+}
+
+static struct sw__daemon_conf *daemon_free_conf(struct sw__daemon_conf *c)
+{
+        while (c) {
+                struct sw__daemon_conf *older = c->older;
+
+                sw_conf_deinit(&c->conf);
+                sw_free(c);
+                c = older;
+        }
+        return NULL;
+}
+
+/* Loads the file into a new struct; on an error *ret is not set. */
+static int daemon_load(const char *path, struct sw__daemon_conf **ret, struct sw_conf_report *report)
+{
+        struct sw__daemon_conf *c = sw_calloc(1, sizeof(*c));
+        int r;
+
+        if (!c)
+                return -SW_ERR_NOMEM;
+        r = sw_conf_load(path, true, &c->conf, report);
+        if (r < 0) {
+                daemon_free_conf(c);
+                return r;
+        }
+        sw_conf_core(&c->conf, &c->core);
+        *ret = c;
+        return 0;
+}
+
+static void daemon_reload(void *ctx)
+{
+        struct sw_daemon *d = ctx;
+        struct sw_conf_report *report = sw_calloc(1, sizeof(*report));
+        struct sw__daemon_conf *c = NULL;
+        int r;
+
+        if (!report)
+                return;
+        sw_service_notify("RELOADING=1");
+        r = daemon_load(d->options.config, &c, report);
+        if (r == 0)
+                r = sw_pipeline_reconfigure(d->pipeline, &c->core);
+        daemon_log_report(d->log, report);
+        if (r < 0) {
+                sw_log(d->log, SW_LOG_ERROR, "reload", NULL,
+                        "the new configuration is not used (%u errors, see above); the old "
+                        "one stays in force",
+                        report->n_errors);
+                daemon_free_conf(c);
+        } else {
+                c->older = d->conf;
+                d->conf = c;
+                sw_log_configure(d->log, c->conf.log.level, c->conf.log.format);
+                sw_log(d->log, SW_LOG_INFO, "reload", NULL,
+                        "the new configuration is in force; changes of sources, files, state and memory need a "
+                        "restart");
+        }
+        sw_service_notify("READY=1");
+        sw_free(report);
+}
+
+/* ---- signals ---- */
+
+static void daemon_on_stop(void *ctx)
+{
+        struct sw_daemon *d = ctx;
+
+        sw_log(d->log, SW_LOG_INFO, "stop", NULL, "told to stop");
+        sw_loop_stop(d->loop);
+}
+
+static void daemon_on_reopen(void *ctx)
+{
+        struct sw_daemon *d = ctx;
+
+        sw_sink_file_reopen(d->alerts);
+        if (d->signals)
+                sw_sink_file_reopen(d->signals);
+        sw_sink_file_reopen(d->quarantine);
+}
+
+void sw__daemon_fail(struct sw_daemon *d, int code, const char *what)
+{
+        if (atomic_load(&d->stop) || d->exit_code)
+                return;
+        sw_log(d->log, SW_LOG_ERROR, "failed", NULL, "%s: %s", what, sw_error_text(code));
+        d->exit_code = SW_EXIT_FAILURE;
+        sw_loop_stop(d->loop);
+}
+
+static void daemon_tick(void *ctx)
+{
+        struct sw_daemon *d = ctx;
+        int r = sw_pipeline_tick(d->pipeline);
+
+        if (r < 0)
+                sw__daemon_fail(d, r, "pipeline");
+}
+
+static int daemon_watches(struct sw_daemon *d)
+{
+        const struct {
+                int64_t ms;
+                sw_watch_fn fn;
+        } timers[] = { { DAEMON_RELEASE_MS, daemon_tick }, { 50, sw__daemon_align }, { 1000, sw__daemon_watch },
+                { 5000, sw__daemon_status }, { d->options.stats_ms, sw__daemon_stats },
+                { d->options.offsets_ms, sw__daemon_save_offsets } };
+        const struct {
+                int signum;
+                sw_watch_fn fn;
+        } signals[] = { { SIGTERM, daemon_on_stop }, { SIGINT, daemon_on_stop }, { SIGUSR1, daemon_on_reopen },
+                { SIGHUP, daemon_reload } };
+        struct sw_watch *w;
+        size_t i;
+        int r = 0;
+
+        for (i = 0; i < sizeof(timers) / sizeof(*timers) && r == 0; i++)
+                r = sw_loop_timer(d->loop, timers[i].ms, timers[i].ms, timers[i].fn, d, &w);
+        for (i = 0; i < sizeof(signals) / sizeof(*signals) && r == 0; i++)
+                r = sw_loop_signal(d->loop, signals[i].signum, signals[i].fn, d, &w);
+        if (r == 0)
+                r = sw_loop_wakeable(d->loop, sw__daemon_room, d, &d->room);
+        return r;
+}
+
+/* ---- start ---- */
+
+static int daemon_open_pipeline(struct sw_daemon *d, struct sw_err *reterr)
+{
+        const struct sw_conf *c = &d->conf->conf;
+        /* a short queue: what is in it is not yet known to the alignment of the partitions */
+        struct sw_pipeline_conf conf = { .core = &d->conf->core,
+                .decoder.message_max_bytes = c->input.message_max,
+                .release_ms = DAEMON_RELEASE_MS,
+                .queue_max_bytes = DAEMON_QUEUE_BYTES,
+                .wall_time = true,
+                .cold = true };
+        struct sw_pipeline_hooks hooks;
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        int r = sw_state_dir_seed(d->state, &conf.seed, reterr);
+
+        if (r < 0)
+                return r;
+        conf.decoder.seed = conf.seed.k0;
+        conf.n_workers = cores > 2 ? (unsigned)cores - 1 : 1;
+        sw__daemon_hooks(d, &hooks);
+        return sw_pipeline_new(&conf, &hooks, &d->pipeline, reterr);
+}
+
+static void daemon_first_line(struct sw_daemon *d)
+{
+        const struct sw_conf *c = &d->conf->conf;
+        struct sw_buf sources = SW_BUF_NULL, learners = SW_BUF_NULL;
+        uint32_t i;
+
+        for (i = 0; i < d->n_sources; i++)
+                sw_buf_printf(&sources, "%s%s", i ? ", " : "", d->sources[i].conf->name);
+        sw_buf_putc(&sources, '\0');
+        sw__daemon_learners(c, &learners);
+        if (!sources.failed && !learners.failed)
+                sw_log(d->log, SW_LOG_INFO, "start", NULL, "segwatch %s reads %s; alerts go to %s%s%s", SW_VERSION,
+                        sources.p, c->alerts.file,
+                        c->learning_ms > 0 && learners.n > 1 ? "; learning, silent until each segment is known: " : "",
+                        c->learning_ms > 0 ? learners.p : "");
+        sw_buf_deinit(&sources);
+        sw_buf_deinit(&learners);
+}
+
+/* What fails here is told on the log, which is there from the first line on. Returns an exit code. */
+static int daemon_open(struct sw_daemon *d)
+{
+        struct sw_err err = SW_ERR_NULL;
+        int r;
+
+        r = sw_loop_new(&d->loop);
+        if (r == 0)
+                r = sw_state_dir_open(d->conf->conf.state.dir, &d->state, &err);
+        if (r == 0)
+                r = sw__daemon_load_offsets(d, &err);
+        if (r == 0)
+                r = sw__daemon_open_files(d, &err);
+        if (r == 0)
+                r = daemon_open_pipeline(d, &err);
+        if (r == 0)
+                r = daemon_watches(d);
+        if (r == 0)
+                r = sw__daemon_open_sources(d, &err);
+        if (r == 0)
+                return SW_EXIT_OK;
+        sw_log(d->log, SW_LOG_ERROR, "start_failed", NULL, "%s", *err.msg ? err.msg : sw_error_text(r));
+        return r == -SW_ERR_UNAVAIL ? SW_EXIT_TEMPFAIL : r == -SW_ERR_CONFIG ? SW_EXIT_CONFIG : SW_EXIT_FAILURE;
+}
+
+/* ---- stop ---- */
+
+static void daemon_leave_ok(int signum)
+{
+        (void)signum;
+        _exit(SW_EXIT_OK);
+}
+
+static void daemon_leave_failed(int signum)
+{
+        (void)signum;
+        _exit(SW_EXIT_FAILURE);
+}
+
+/* Everything worth keeping is kept here; what comes after only frees memory. */
+static int daemon_finish(struct sw_daemon *d)
+{
+        struct sw_err err = SW_ERR_NULL;
+        int r;
+
+        /* the release under way ends; the reorder buffer is read again after the next start, never released early */
+        r = sw_pipeline_finish(d->pipeline, false, &err);
+        if (r < 0 && r != -SW_ERR_UNAVAIL && !d->exit_code) {
+                sw_log(d->log, SW_LOG_ERROR, "failed", NULL, "pipeline: %s", err.msg);
+                d->exit_code = SW_EXIT_FAILURE;
+        }
+        if (sw__daemon_save_offsets_now(d, &err) < 0) {
+                sw_log(d->log, SW_LOG_ERROR, "offsets_save", NULL, "%s", err.msg);
+                d->exit_code = SW_EXIT_FAILURE;
+        }
+        sw__daemon_stats(d);
+        return d->exit_code;
+}
+
+static void daemon_close(struct sw_daemon *d)
+{
+        uint32_t i;
+
+        signal(SIGALRM, d->exit_code ? daemon_leave_failed : daemon_leave_ok);
+        alarm(DAEMON_LEAVE_S);
+        for (i = 0; i < d->n_sources; i++)
+                if (d->sources[i].kafka)
+                        sw_source_kafka_stop(d->sources[i].kafka);
+        d->loop = sw_loop_free(d->loop);
+        d->pipeline = sw_pipeline_free(d->pipeline);
+        for (i = 0; i < d->n_sources; i++)
+                d->sources[i].kafka = sw_source_kafka_free(d->sources[i].kafka);
+        d->alerts = sw_sink_file_close(d->alerts);
+        d->signals = sw_sink_file_close(d->signals);
+        d->quarantine = sw_sink_file_close(d->quarantine);
+        d->state = sw_state_dir_close(d->state);
+        for (i = 0; i < d->n_parts; i++)
+                sw_free(d->parts[i]);
+        sw_free(d->parts);
+        sw_free(d->sources);
+        sw_offsets_deinit(&d->offsets);
+        sw_buf_deinit(&d->save_text);
+        sw_buf_deinit(&d->bad_lines);
+        d->log = sw_log_free(d->log);
+        d->conf = daemon_free_conf(d->conf);
+        pthread_mutex_destroy(&d->parts_lock);
+        pthread_mutex_destroy(&d->save_lock);
+        alarm(0);
+}
+
+static int daemon_main(struct sw_daemon *d)
+{
+        int r = sw_log_new(STDERR_FILENO, d->conf->conf.log.level, d->conf->conf.log.format, &d->log);
+
+        if (r < 0)
+                return SW_EXIT_FAILURE;
+        d->exit_code = daemon_open(d);
+        if (d->exit_code)
+                return d->exit_code;
+        daemon_first_line(d);
+        d->watchdog_ms = sw_service_watchdog_ms();
+        d->watchdog_moved_ms = d->stats_at_ms = sw_clock_mono().ms;
+        sw_service_notify("READY=1");
+        sw_loop_run(d->loop);
+        sw_service_notify("STOPPING=1");
+        atomic_store(&d->stop, true);
+        return daemon_finish(d);
+}
+
+int sw_daemon_run(const struct sw_daemon_options *options)
+{
+        struct sw_conf_report *report = sw_calloc(1, sizeof(*report));
+        struct sw_daemon *d = sw_calloc(1, sizeof(*d));
+        int r;
+
+        if (!report || !d) {
+                sw_free(report);
+                sw_free(d);
+                return SW_EXIT_FAILURE;
+        }
+#ifndef __SANITIZE_ADDRESS__ /* its leak check has to look into the process */
+        (void)prctl(PR_SET_DUMPABLE, 0);
+#endif
+        signal(SIGPIPE, SIG_IGN);
+        d->options = *options;
+        if (d->options.quiet_ms <= 0)
+                d->options.quiet_ms = 5 * SW_MINUTE;
+        if (d->options.stats_ms <= 0)
+                d->options.stats_ms = SW_MINUTE;
+        if (d->options.offsets_ms <= 0)
+                d->options.offsets_ms = 5 * SW_SECOND;
+        pthread_mutex_init(&d->parts_lock, NULL);
+        pthread_mutex_init(&d->save_lock, NULL);
+        r = daemon_load(options->config, &d->conf, report);
+        sw_conf_report_print(report);
+        sw_free(report);
+        r = r == -SW_ERR_CONFIG ? SW_EXIT_CONFIG : r < 0 ? SW_EXIT_FAILURE : daemon_main(d);
+        daemon_close(d);
+        sw_free(d);
+        return r;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The live daemon: sources, pipeline, files, state and the loop that holds them together. */
+#include <stdint.h>
+
+struct sw_daemon_options {
+        const char *config; /* file; NULL: all defaults */
+        int64_t quiet_ms;   /* a source without flow records says why after this long; 0 = 5 min */
+        int64_t stats_ms;   /* between two lines of statistics; 0 = 1 min */
+        int64_t offsets_ms; /* between two saves of the offsets; 0 = 5 s */
+};
+
+/* Runs until SIGTERM or SIGINT. Returns an exit code (SW_EXIT_x). */
+int sw_daemon_run(const struct sw_daemon_options *options);

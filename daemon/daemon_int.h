@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Shared by the files of the daemon:
+ *   daemon.c         start, signals, reload, stop
+ *   daemon_input.c   sources to pipeline: partitions, facts, alignment, offsets
+ *   daemon_output.c  pipeline to files: findings, signals, quarantine
+ *   daemon_health.c  statistics, what is wrong, systemd
+ * Threads: the loop's, unless a function says otherwise. */
+#include "conf.h"
+#include "daemon.h"
+#include "log.h"
+#include "loop.h"
+#include "pipeline.h"
+#include "sink/sink_file.h"
+#include "source/source_kafka.h"
+#include "state/offsets.h"
+#include "state/state_dir.h"
+
+#include <pthread.h>
+
+struct sw_daemon;
+
+struct sw__daemon_source {
+        struct sw_daemon *daemon;
+        uint32_t index;
+        const struct sw_conf_source *conf; /* of the configuration it was started with */
+        struct sw_source_kafka *kafka;
+        /* what the statistics saw last */
+        uint64_t last_messages, last_records, quiet_records;
+        int64_t quiet_since_ms; /* monotonic: no new flow record since */
+        struct sw_wall last_record;
+        bool quiet_told;
+};
+
+/* One partition; its number in the pipeline is its index. */
+struct sw__daemon_part {
+        uint32_t source;
+        int32_t number;
+        const char *topic; /* lives as long as its source */
+        int64_t start;     /* where reading started */
+        bool at_end, left_behind;
+        bool unheard;             /* it has messages, but none of them came yet: it holds the watermark down */
+        struct sw_etime front;    /* what it brings next begins here; NONE: nothing came yet */
+        struct sw_etime head;     /* front as last told to the pipeline */
+        struct sw_etime stuck_at; /* front when it last moved */
+        int64_t stuck_since_ms;
+        atomic_uint_fast64_t n_bad; /* messages of which nothing was used; engine thread */
+};
+
+struct sw__daemon_conf { /* every configuration since the start: the engine may still point into older ones */
+        struct sw_conf conf;
+        struct sw_core_conf core;
+        struct sw__daemon_conf *older;
+};
+
+struct sw_daemon {
+        struct sw_daemon_options options;
+        struct sw__daemon_conf *conf; /* newest */
+        struct sw_log *log;
+        struct sw_loop *loop;
+        struct sw_state_dir *state;
+        struct sw_sink_file *alerts, *signals, *quarantine;
+        struct sw_pipeline *pipeline;
+        atomic_bool stop;
+        int exit_code;
+
+        struct sw__daemon_source *sources;
+        uint32_t n_sources;
+        pthread_mutex_t parts_lock; /* the array grows on the loop and is read by the engine thread */
+        struct sw__daemon_part **parts;
+        uint32_t n_parts, cap_parts;
+        struct sw_watch *room;
+        uint64_t n_submitted;
+        int64_t last_input_ms; /* monotonic */
+        bool idle_told;
+
+        struct sw_offsets offsets;
+        pthread_mutex_t save_lock;
+        bool saving;
+        struct sw_buf save_text; /* of the save under way */
+
+        struct sw_buf bad_lines; /* engine thread */
+        atomic_uint_fast64_t n_findings, n_quarantined;
+        bool learning_told;
+        int64_t stats_at_ms, watchdog_ms;
+        uint64_t watchdog_taken, last_tuples;
+        int64_t watchdog_moved_ms;
+};
+
+/* daemon_input.c */
+int sw__daemon_open_sources(struct sw_daemon *d, struct sw_err *reterr);
+void sw__daemon_room(void *daemon);
+void sw__daemon_align(void *daemon); /* often: who waits for whom, idle */
+int sw__daemon_load_offsets(struct sw_daemon *d, struct sw_err *reterr);
+void sw__daemon_save_offsets(void *daemon); /* in the background */
+int sw__daemon_save_offsets_now(struct sw_daemon *d, struct sw_err *reterr);
+void sw__daemon_fail(struct sw_daemon *d, int code, const char *what); /* ends the loop with an error */
+
+/* daemon_output.c */
+int sw__daemon_open_files(struct sw_daemon *d, struct sw_err *reterr);
+void sw__daemon_hooks(struct sw_daemon *d, struct sw_pipeline_hooks *ret);
+
+/* daemon_health.c */
+void sw__daemon_watch(void *daemon);  /* every second: quiet sources, learning, watchdog */
+void sw__daemon_stats(void *daemon);  /* one line per source and one of the engine */
+void sw__daemon_status(void *daemon); /* STATUS= for systemctl */
+/* A health finding in the alert file, written in the background. scope: what it is about; from: since when. */
+void sw__daemon_health(struct sw_daemon *d, const char *kind, const char *scope, struct sw_wall from, const char *title,
+        const char *message);
+/* Codes of the detectors that are silent while learning, "D07, D08"; "" if none. */
+void sw__daemon_learners(const struct sw_conf *conf, struct sw_buf *out);
