@@ -3,37 +3,13 @@
  * moves on (Apruzzese et al. 2017). Each host remembers who administered it lately; a new connection looks back
  * through these, host by host. A hop is telling when its edge is new or when both connections carry the same rhythm
  * (a relay); the actor is where the first telling hop began. */
-#include "detect/raise.h"
+#include "detect/inbound.h"
 #include "detect/series.h"
 
-#define AFTER_MS (10 * SW_MINUTE)
-#define NEW_MS SW_DAY
 #define AGAIN_MS SW_DAY
-#define RING 16u
-#define DEPTH 5u
-#define BUDGET 256u
-#define SESSION_BYTES 20000u /* from the Internet: less is a bot trying passwords */
 
 struct pivot_chain_conf {
         uint64_t score_pct, alone_score_pct, alone_hops;
-};
-
-struct pivot_inbound {
-        int64_t start_ms, last_ms; /* of the connections of this source that followed one another */
-        int64_t new_ms;            /* when the edge was new; 0 = it is known */
-        uint32_t src, conn;
-        uint32_t service;
-        uint32_t is_open;
-        struct sw_evidence first;
-};
-
-struct pivot_host {
-        uint32_t host; /* key */
-        uint32_t n;
-        uint32_t day, n_chains; /* new chains through it that day */
-        uint32_t segments[4];   /* target segments told that day */
-        uint32_t n_segments, pad;
-        struct pivot_inbound ring[RING];
 };
 
 struct pivot_flow {
@@ -102,77 +78,6 @@ static bool pivot_is_jump(const struct sw_view *v, uint32_t segment, const struc
                role == SW_SEGMENT_ROLE_JUMPBOX;
 }
 
-/* The slot of a source in the host's ring: its own, a free one, or the one that matters least. */
-static struct pivot_inbound *pivot_slot(struct pivot_host *h, uint32_t src, uint32_t service)
-{
-        struct pivot_inbound *worst = NULL;
-        uint32_t i;
-
-        for (i = 0; i < h->n; i++) {
-                struct pivot_inbound *p = &h->ring[i];
-
-                if (p->src == src && p->service == service)
-                        return p;
-                if (!worst || (p->new_ms != 0) < (worst->new_ms != 0) ||
-                        ((p->new_ms != 0) == (worst->new_ms != 0) && p->last_ms < worst->last_ms))
-                        worst = p;
-        }
-        if (h->n < RING)
-                worst = &h->ring[h->n++];
-        memset(worst, 0, sizeof(*worst));
-        return worst;
-}
-
-/* Remembers the connection with its destination. */
-static void pivot_remember(struct sw_tables *own, const struct sw_conn_event *ev)
-{
-        uint32_t key = ev->dst;
-        bool created, continues, internet = sw_raise_is_internet(ev->src_segment);
-        struct pivot_inbound *p;
-        struct pivot_host *h;
-
-        if (!sw_raise_controls(ev->service))
-                return;
-        if (internet && ev->payload_fwd + ev->payload_rev < SESSION_BYTES)
-                return;
-        h = sw_table_insert(&own->t[TABLE_HOSTS], &key, &created);
-        if (!h)
-                return;
-        p = pivot_slot(h, ev->src, (uint32_t)ev->service);
-        continues = p->start_ms != 0 && (p->conn == ev->conn || ev->opened.ms - p->last_ms <= AFTER_MS);
-        if (p->new_ms && ev->time.ms - p->new_ms >= NEW_MS)
-                p->new_ms = 0;
-        if ((ev->rarity & SW_RARE_NEW_EDGE) || internet)
-                p->new_ms = ev->time.ms;
-        if (!continues) {
-                p->start_ms = ev->opened.ms;
-                p->first = ev->first;
-                p->last_ms = 0;
-        }
-        p->src = ev->src;
-        p->service = (uint32_t)ev->service;
-        p->conn = ev->conn;
-        p->is_open = 1;
-        if (ev->last.ms > p->last_ms)
-                p->last_ms = ev->last.ms;
-        p->first.outcome = (uint8_t)ev->outcome;
-}
-
-static struct pivot_inbound *pivot_find(
-        struct sw_tables *own, const struct sw_conn_event *ev, struct pivot_host **ret_h)
-{
-        uint32_t key = ev->dst;
-        struct pivot_host *h = sw_table_find(&own->t[TABLE_HOSTS], &key);
-        uint32_t i;
-
-        for (i = 0; h && i < h->n; i++)
-                if (h->ring[i].src == ev->src && h->ring[i].conn == ev->conn) {
-                        *ret_h = h;
-                        return &h->ring[i];
-                }
-        return NULL;
-}
-
 static struct sw_series *pivot_series(struct sw_tables *own, uint32_t conn, int64_t opened_ms, bool create)
 {
         struct {
@@ -191,46 +96,8 @@ static struct sw_series *pivot_series(struct sw_tables *own, uint32_t conn, int6
         return &f->series;
 }
 
-struct pivot_path {
-        uint32_t hosts[DEPTH + 1];                   /* backwards: C, B, A ... */
-        const struct pivot_inbound *hops[DEPTH + 1]; /* hops[i] led into hosts[i]; [0] is the new one: NULL */
-        uint32_t n;                                  /* hosts */
-};
-
-/* Longest way back over telling hops; budget bounds the visits. */
-static void pivot_extend(struct sw_tables *own, const struct sw_view *v, struct pivot_path *path,
-        struct pivot_path *best, unsigned *inout_budget)
-{
-        uint32_t key = path->hosts[path->n - 1];
-        const struct pivot_inbound *into = path->hops[path->n - 2];
-        const struct pivot_host *h;
-        uint32_t i, k;
-
-        if (path->n > best->n)
-                *best = *path;
-        if (path->n > DEPTH)
-                return;
-        h = sw_table_find(&own->t[TABLE_HOSTS], &key);
-        for (i = 0; h && i<h->n && * inout_budget> 0; i++) {
-                const struct pivot_inbound *p = &h->ring[i];
-                bool known = false;
-
-                (*inout_budget)--;
-                if (!p->new_ms || p->start_ms >= into->start_ms || into->start_ms > p->last_ms + AFTER_MS)
-                        continue;
-                for (k = 0; k < path->n; k++)
-                        known |= path->hosts[k] == p->src;
-                if (known || !sw_view_host(v, p->src))
-                        continue;
-                path->hops[path->n - 1] = p;
-                path->hosts[path->n++] = p->src;
-                pivot_extend(own, v, path, best, inout_budget);
-                path->n--;
-        }
-}
-
 struct pivot_verdict {
-        struct pivot_path path;
+        struct sw_inbound_path path;
         unsigned score;
         bool relay, jump;
 };
@@ -248,16 +115,15 @@ static bool pivot_better(const struct sw_view *v, const struct pivot_verdict *a,
 
 /* Judges ev (B to C) against one connection into B. */
 static bool pivot_judge(struct sw_tables *own, const struct sw_view *v, const struct sw_conn_event *ev,
-        const struct pivot_inbound *in, struct pivot_verdict *ret)
+        const struct sw_inbound *in, struct pivot_verdict *ret)
 {
         const struct sw_series *a, *b;
-        struct pivot_path path = { .hosts = { ev->dst, ev->src, in->src }, .hops = { NULL, in, NULL }, .n = 3 };
-        unsigned budget = BUDGET;
+        struct sw_inbound_path path = { .hosts = { ev->dst, ev->src, in->src }, .hops = { NULL, in, NULL }, .n = 3 };
         bool is_new = pivot_is_new(ev);
 
         if (in->src == ev->dst || in->start_ms >= ev->opened.ms || !sw_view_host(v, in->src))
                 return false;
-        if (!in->is_open && ev->opened.ms > in->last_ms + AFTER_MS)
+        if (!in->is_open && ev->opened.ms > in->last_ms + SW_INBOUND_AFTER_MS)
                 return false;
         *ret = (struct pivot_verdict){ .score = 30 };
         a = in->is_open ? pivot_series(own, in->conn, 0, false) : NULL; /* its id may be another's by now */
@@ -267,7 +133,7 @@ static bool pivot_judge(struct sw_tables *own, const struct sw_view *v, const st
         ret->score += is_new ? 20 : 0;
         ret->score += in->new_ms ? 20 : 0;
         ret->score += ret->relay ? 20 : 0;
-        pivot_extend(own, v, &path, &ret->path, &budget);
+        sw_inbound_walk(&own->t[TABLE_HOSTS], v, &path, &ret->path);
         ret->score += 10 * (ret->path.n - 3);
         /* An administrator at work on a host that then does something new is D07's business: both hops must tell. A
          * relay over edges that were always there is somebody's proxy.
@@ -279,25 +145,25 @@ static bool pivot_judge(struct sw_tables *own, const struct sw_view *v, const st
 
 /* What goes out of one pivot on one day is told at the 1st, 2nd, 4th, 8th ... chain and for each new target segment:
  * between these the fan-out says it. */
-static bool pivot_is_step(struct pivot_host *h, const struct sw_conn_event *ev, bool created)
+static bool pivot_is_step(struct sw_inbound_host *h, const struct sw_conn_event *ev, bool created)
 {
         uint32_t i, day = sw_etime_day(ev->time);
 
-        if (h->day != day) {
-                h->day = day;
-                h->n_chains = h->n_segments = 0;
+        if (h->told.day != day) {
+                h->told.day = day;
+                h->told.n_chains = h->told.n_segments = 0;
         }
-        h->n_chains += created;
-        for (i = 0; i < h->n_segments && h->segments[i] != ev->dst_segment;)
+        h->told.n_chains += created;
+        for (i = 0; i < h->told.n_segments && h->told.segments[i] != ev->dst_segment;)
                 i++;
-        if (i == h->n_segments && h->n_segments < sizeof(h->segments) / sizeof(h->segments[0])) {
-                h->segments[h->n_segments++] = ev->dst_segment;
+        if (i == h->told.n_segments && h->told.n_segments < sizeof(h->told.segments) / sizeof(h->told.segments[0])) {
+                h->told.segments[h->told.n_segments++] = ev->dst_segment;
                 return true;
         }
-        return (h->n_chains & (h->n_chains - 1)) == 0;
+        return (h->told.n_chains & (h->told.n_chains - 1)) == 0;
 }
 
-static bool pivot_already_told(struct sw_tables *own, const struct sw_conn_event *ev, struct pivot_host *h,
+static bool pivot_already_told(struct sw_tables *own, const struct sw_conn_event *ev, struct sw_inbound_host *h,
         const struct pivot_verdict *best, bool alone)
 {
         struct {
@@ -354,8 +220,7 @@ static int pivot_raise(const struct sw_view *v, const struct sw_conn_event *ev, 
 static int pivot_look_back(struct sw_tables *own, const struct pivot_chain_conf *c, const struct sw_view *v,
         const struct sw_conn_event *ev, struct sw_signals *out)
 {
-        uint32_t key = ev->src;
-        struct pivot_host *h = sw_table_find(&own->t[TABLE_HOSTS], &key);
+        struct sw_inbound_host *h = sw_inbound_host(&own->t[TABLE_HOSTS], ev->src);
         struct pivot_verdict best = { .score = 0 }, one;
         uint32_t i, n_at_jump = 0;
         bool alone;
@@ -379,33 +244,24 @@ static int pivot_look_back(struct sw_tables *own, const struct pivot_chain_conf 
 
 static void pivot_ended(struct sw_tables *own, const struct sw_conn_event *ev)
 {
-        struct pivot_inbound *p;
-        struct pivot_host *h;
         struct {
                 uint32_t conn, pad;
         } key = { ev->conn, 0 };
         struct pivot_flow *f;
 
-        p = pivot_find(own, ev, &h);
-        if (p &&
-                (ev->type != SW_CONN_CLOSED || ev->outcome == SW_OUTCOME_DENIED || ev->outcome == SW_OUTCOME_NOREPLY)) {
-                *p = h->ring[--h->n]; /* nobody got in */
-        } else if (p) {
-                p->is_open = 0;
-                p->last_ms = ev->last.ms;
-        }
-        if (ev->type == SW_CONN_CLOSED) {
-                f = sw_table_find(&own->t[TABLE_FLOWS], &key);
-                if (f)
-                        sw_table_remove(&own->t[TABLE_FLOWS], f);
-        }
+        sw_inbound_end(&own->t[TABLE_HOSTS], ev);
+        if (ev->type != SW_CONN_CLOSED)
+                return;
+        f = sw_table_find(&own->t[TABLE_FLOWS], &key);
+        if (f)
+                sw_table_remove(&own->t[TABLE_FLOWS], f);
 }
 
 static int pivot_on_event(struct sw_tables *own, const void *conf, const struct sw_view *v,
         const struct sw_conn_event *ev, struct sw_signals *out)
 {
-        struct pivot_inbound *p;
-        struct pivot_host *h;
+        struct sw_table *hosts = &own->t[TABLE_HOSTS];
+        bool internet = sw_raise_is_internet(ev->src_segment);
         struct sw_series *s;
 
         if (!sw_raise_is_internal(ev->dst_segment, ev->dst_host) || ev->src_segment == SW_SEGMENT_PLATFORM ||
@@ -413,26 +269,20 @@ static int pivot_on_event(struct sw_tables *own, const void *conf, const struct 
                 return 0;
         switch (ev->type) {
         case SW_CONN_OPENED:
-                pivot_remember(own, ev);
+                sw_inbound_add(hosts, ev);
                 return 0;
         case SW_CONN_SUCCEEDED:
-                pivot_remember(own, ev);
-                return sw_raise_is_internet(ev->src_segment) ? 0 : pivot_look_back(own, conf, v, ev, out);
+                sw_inbound_add(hosts, ev);
+                return internet ? 0 : pivot_look_back(own, conf, v, ev, out);
         case SW_CONN_PROGRESSED:
                 s = pivot_series(own, ev->conn, ev->opened.ms, true);
                 if (s)
                         sw_series_add(s, ev->time, ev->delta[SW_BYTES_FWD], ev->delta[SW_BYTES_REV]);
-                p = pivot_find(own, ev, &h);
-                if (p && ev->last.ms > p->last_ms)
-                        p->last_ms = ev->last.ms;
-                if (sw_raise_is_internet(ev->src_segment)) {
-                        if (!p)
-                                pivot_remember(own, ev);
+                sw_inbound_progress(hosts, ev);
+                /* A rhythm shows after a while: look again at every fourth minute. */
+                if (internet || !s || s->n < 4 || s->n % 4 != 0 || ev->outcome != SW_OUTCOME_OK)
                         return 0;
-                }
-                return s && s->n >= 4 && s->n % 4 == 0 && ev->outcome == SW_OUTCOME_OK
-                               ? pivot_look_back(own, conf, v, ev, out)
-                               : 0;
+                return pivot_look_back(own, conf, v, ev, out);
         default:
                 pivot_ended(own, ev);
                 return 0;
@@ -470,7 +320,7 @@ const struct sw_detector sw_det_pivot_chain = {
         .conf_size = sizeof(struct pivot_chain_conf),
         .techniques = techniques,
         .tables = {
-                { { "pivot_hosts", 1, sizeof(struct pivot_host), 4, NULL }, 20 },
+                { { "pivot_hosts", 1, sizeof(struct sw_inbound_host), 4, NULL }, 20 },
                 { { "pivot_flows", 1, sizeof(struct pivot_flow), 8, NULL }, 10 },
                 { { "pivot_told", 1, sizeof(struct pivot_told), 12, NULL }, 3 },
         },

@@ -220,6 +220,21 @@ Test(det_pivot_chain, ignores_relayers_directories_and_refused_first_hops)
         cr_assert_eq(n, 0);
 }
 
+Test(det_pivot_chain, does_not_forget_who_is_in_when_he_fails_once)
+{
+        struct sw_conn_event ev;
+        uint32_t n;
+
+        hop(0, A, B, 3389, true, &n);
+        ev = fake_event(r.v, SW_CONN_OPENED, 10000, A, B, 3389);
+        fake_give(&r, &ev);
+        ev.type = SW_CONN_FAILED;
+        ev.outcome = SW_OUTCOME_NOREPLY;
+        fake_give(&r, &ev);
+        hop(60000, B, C, 22, true, &n);
+        cr_assert_eq(n, 1);
+}
+
 Test(det_pivot_chain, only_tells_whose_activity_goes_through_a_jump_host)
 {
         uint32_t n;
