@@ -254,7 +254,8 @@ static int correlate_reconsider(struct sw_correlate *c, struct sw_view *v, struc
         if (severity > in->severity)
                 in->severity = severity;
         if (!in->is_written) {
-                if (in->severity < c->conf.min_severity)
+                /* Risk 0: only says who sits at a jump host. */
+                if (in->severity < c->conf.min_severity || in->risk == 0)
                         return 0;
                 return correlate_write(c, v, in, SW_ACTIVITY_CREATE, now, NULL);
         }

@@ -15,6 +15,12 @@ static void ocsf_addr(struct sw_jsonw *w, const char *key, const struct sw_addr 
         sw_jsonw_ktext(w, key, sw_addr_format(a, text));
 }
 
+/* A finding about segwatch itself may have no evidence, hence no times of its own. */
+static int64_t ocsf_time(struct sw_etime t, const struct sw_finding *f)
+{
+        return sw_etime_is_none(t) || t.ms < SW_ETIME_MIN_MS ? f->decided.ms : t.ms;
+}
+
 /* Cut between characters, so that what is left is as valid as it was. */
 static struct sw_str ocsf_cut(struct sw_str s, size_t n)
 {
@@ -48,7 +54,7 @@ static void ocsf_metadata(struct sw_jsonw *w, const struct sw_finding *f, const 
         sw_jsonw_ktext(w, "version", OCSF_VERSION);
         sw_jsonw_ktext(w, "uid", f->line_uid);
         sw_jsonw_ku64(w, "sequence", f->sequence);
-        sw_jsonw_ki64(w, "logged_time", f->logged.ms);
+        sw_jsonw_ki64(w, "logged_time", ocsf_time(f->logged, f));
         sw_jsonw_ktext(w, "log_name", "segwatch");
         sw_jsonw_ktext(w, "log_version", "1");
         sw_jsonw_key(w, "product");
@@ -132,10 +138,10 @@ static void ocsf_finding_info(struct sw_jsonw *w, const struct sw_finding *f)
         sw_jsonw_array(w);
         sw_jsonw_text(w, f->kind == SW_FINDING_HEALTH ? "visibility" : "lateral-movement");
         sw_jsonw_end_array(w);
-        sw_jsonw_ki64(w, "created_time", f->created.ms);
+        sw_jsonw_ki64(w, "created_time", ocsf_time(f->created, f));
         sw_jsonw_ki64(w, "modified_time", f->decided.ms);
-        sw_jsonw_ki64(w, "first_seen_time", f->first.ms);
-        sw_jsonw_ki64(w, "last_seen_time", f->last.ms);
+        sw_jsonw_ki64(w, "first_seen_time", ocsf_time(f->first, f));
+        sw_jsonw_ki64(w, "last_seen_time", ocsf_time(f->last, f));
         sw_jsonw_ku64(w, "related_events_count", f->n_signals);
         sw_jsonw_key(w, "analytic");
         sw_jsonw_object(w);
@@ -376,9 +382,9 @@ void sw_enc_ocsf(struct sw_buf *out, const struct sw_finding *f, const char *ver
         sw_jsonw_object(w);
         ocsf_metadata(w, f, version);
         ocsf_class(w, f);
-        sw_jsonw_ki64(w, "time", f->created.ms);
-        sw_jsonw_ki64(w, "start_time", f->first.ms);
-        sw_jsonw_ki64(w, "end_time", f->last.ms);
+        sw_jsonw_ki64(w, "time", ocsf_time(f->created, f));
+        sw_jsonw_ki64(w, "start_time", ocsf_time(f->first, f));
+        sw_jsonw_ki64(w, "end_time", ocsf_time(f->last, f));
         sw_jsonw_ku64(w, "count", f->n_signals);
         ocsf_severity(w, f);
         sw_jsonw_kstr(w, "message", f->message);

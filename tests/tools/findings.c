@@ -181,6 +181,8 @@ int main(int argc, char **argv)
         f.severity = SW_SEVERITY_INFO;
         f.detector = f.detector_code = f.actor_segment = f.target_segment = f.story = SW_STR_NULL;
         f.actor = SW_ADDR_NULL;
+        f.first = f.last = SW_ETIME_NONE;
+        f.created = (struct sw_etime){ 0 };
         print(&f);
         return 0;
 }

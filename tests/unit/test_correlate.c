@@ -365,6 +365,8 @@ Test(correlate, opens_nothing_for_a_jump_host_passing_things_on)
         s.chain[1] = fake_host(v, B);
         s.chain[2] = fake_host(v, D);
         s.n_chain = 3;
+        conf.min_severity = SW_SEVERITY_INFO;
+        sw_correlate_set_conf(c, &conf, modes);
         give(&s);
         cr_assert_eq(n_lines, 0);
         see(SW_DETECTOR_HORIZONTAL_SCAN, 1000, D, "10.2.0.1", 60); /* what he reached acts: it is his incident */
