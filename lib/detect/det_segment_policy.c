@@ -87,9 +87,12 @@ static int segment_policy_explicit(
 {
         struct segment_policy_key key = { ev->src_segment, ev->dst_segment, ev->first.dport, ev->first.proto, 0, 0 };
         uint64_t flows = 0, own_flows = 0;
-        bool row, source = false;
+        bool row = false, source = false;
 
-        row = segment_policy_count(&own->t[0], &key, ev->time, &flows);
+        /* A port that answers with a reset is open in the policy, but nobody used it: whoever tries many ports would
+         * make a finding of each. */
+        if (ev->type != SW_CONN_FAILED)
+                row = segment_policy_count(&own->t[0], &key, ev->time, &flows);
         if (!sw_raise_is_internet(ev->src_segment)) {
                 key.src = ev->src + 1;
                 source = segment_policy_count(&own->t[1], &key, ev->time, &own_flows);

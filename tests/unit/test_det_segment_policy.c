@@ -91,6 +91,9 @@ Test(det_segment_policy, needs_proof_that_it_was_let_through)
         cr_assert_eq(fake_see(&r, SW_CONN_DENIED, 1, "10.1.0.4", "10.2.0.1", 22), 0);
         ev.outcome = SW_OUTCOME_REFUSED;
         cr_assert_eq(fake_give(&r, &ev), 1);
+        cr_assert_neq(fake_last(&r)->variant, SW_SEGMENT_POLICY_FINDING);
+        cr_assert_eq(fake_see(&r, SW_CONN_SUCCEEDED, 2, "10.1.0.4", "10.2.0.1", 22), 1); /* now somebody used it */
+        cr_assert_eq(fake_last(&r)->variant, SW_SEGMENT_POLICY_FINDING);
 }
 
 Test(det_segment_policy, makes_do_without_counters)
