@@ -25,7 +25,7 @@ int sw_directory_init(struct sw_directory *d, size_t limit_bytes, const struct s
         static const struct sw_rule no_rule;
         int r;
 
-        *d = (struct sw_directory){ .keys = { *key, { ~key->k0, key->k1 } }, .text_limit_bytes = limit_bytes / 2 };
+        *d = (struct sw_directory){ .keys = { *key, { ~key->k0, key->k1 } }, .text_limit_bytes = limit_bytes / 4 };
         r = sw_table_init(&d->sensors, &sensor_spec, limit_bytes / 6, key, NULL);
         if (r == 0)
                 r = sw_table_init(&d->folds, &fold_spec, limit_bytes / 6, key, NULL);
@@ -110,7 +110,7 @@ static const char *keep(struct sw_directory *d, struct sw_str s, uint32_t *ret_n
         return p ? p : "";
 }
 
-uint32_t sw_directory_sensor(struct sw_directory *d, const struct sw_record *r, const struct sw_segments *segments)
+static uint32_t sensor_intern(struct sw_directory *d, const struct sw_record *r, const struct sw_segments *segments)
 {
         struct sw_str flow_log = cut(r->flow_log), target = cut(r->target), vnet, subnet;
         struct sw_directory_sensor *s;
@@ -145,7 +145,7 @@ uint32_t sw_directory_sensor(struct sw_directory *d, const struct sw_record *r, 
         return id;
 }
 
-uint32_t sw_directory_rule(struct sw_directory *d, const struct sw_rule *r)
+static uint32_t rule_intern(struct sw_directory *d, const struct sw_rule *r)
 {
         struct sw_str acl = cut(r->acl), name = cut(r->name);
         struct sw_directory_rule *e;
@@ -165,6 +165,50 @@ uint32_t sw_directory_rule(struct sw_directory *d, const struct sw_rule *r)
                 e->name = keep(d, name, &e->n_name);
         }
         return id;
+}
+
+static bool same_text(const char *p, uint32_t n, struct sw_str s)
+{
+        return n == s.n && (n == 0 || memcmp(p, s.p, n) == 0);
+}
+
+static uint32_t recent_slot(uint64_t x)
+{
+        return (uint32_t)(x * UINT64_C(0x9e3779b97f4a7c15) >> 40) & (SW_DIRECTORY_RECENT - 1);
+}
+
+/* Ends of texts differ more often than their beginnings. */
+static uint64_t text_tail(struct sw_str s)
+{
+        uint64_t v = 0;
+        size_t n = s.n < sizeof(v) ? s.n : sizeof(v);
+
+        if (n)
+                memcpy(&v, s.p + s.n - n, n);
+        return v ^ (uint64_t)s.n << 56;
+}
+
+uint32_t sw_directory_sensor(struct sw_directory *d, const struct sw_record *r, const struct sw_segments *segments)
+{
+        uint32_t *recent = &d->recent_sensors[recent_slot(r->mac ^ text_tail(r->flow_log) << 8 ^ r->kind)];
+        const struct sw_directory_sensor *s = sw_directory_sensor_at(d, *recent);
+
+        if (s && s->mac == r->mac && s->kind == (uint8_t)r->kind &&
+                same_text(s->flow_log, s->n_flow_log, r->flow_log) && same_text(s->target, s->n_target, r->target))
+                return *recent;
+        *recent = sensor_intern(d, r, segments);
+        return *recent;
+}
+
+uint32_t sw_directory_rule(struct sw_directory *d, const struct sw_rule *r)
+{
+        uint32_t *recent = &d->recent_rules[recent_slot(text_tail(r->acl) * 31 ^ text_tail(r->name))];
+        const struct sw_directory_rule *e = sw_table_at(&d->rules, *recent);
+
+        if (e && same_text(e->acl, e->n_acl, r->acl) && same_text(e->name, e->n_name, r->name))
+                return *recent;
+        *recent = rule_intern(d, r);
+        return *recent;
 }
 
 void sw_directory_set_segments(struct sw_directory *d, const struct sw_segments *segments)

@@ -24,11 +24,15 @@ struct sw_directory_rule {
         uint32_t n_acl, n_name;
 };
 
+#define SW_DIRECTORY_RECENT 4096u /* power of two */
+
 struct sw_directory {
         struct sw_table sensors, folds, rules;
         struct sw_arena texts;
         struct sw_buf scratch;
         struct sw_hash_key keys[2];
+        /* ids by a cheap hash of what was asked for lately; checked against the text, so a miss only costs time */
+        uint32_t recent_sensors[SW_DIRECTORY_RECENT], recent_rules[SW_DIRECTORY_RECENT];
         size_t text_limit_bytes;
         bool full;
         uint64_t n_refused;

@@ -12,17 +12,23 @@ static bool segs_intern(struct sw_segs *s, struct sw_str name, uint32_t *ret)
 {
         uint64_t key[2] = { sw_siphash(&s->keys[0], name.p, name.n), sw_siphash(&s->keys[1], name.p, name.n) };
         struct sw_segs_name *e = sw_table_find_id(&s->names, key, ret);
-        char *text;
         bool created;
 
         if (e)
                 return true;
-        text = sw_arena_copy(&s->texts, name.p, name.n);
-        e = text ? sw_table_insert_id(&s->names, key, &created, ret) : NULL;
-        if (!e)
+        if (s->full || s->texts.used_bytes + name.n + 8 > s->text_limit_bytes)
                 return false;
+        e = sw_table_insert_id(&s->names, key, &created, ret);
+        if (!e) {
+                s->full = true;
+                return false;
+        }
         sw_table_pin(&s->names, *ret, true);
-        e->name = text;
+        e->name = sw_arena_copy(&s->texts, name.p, name.n);
+        if (!e->name) {
+                sw_table_remove_id(&s->names, *ret);
+                return false;
+        }
         e->start = SW_ETIME_NONE;
         e->fresh = true;
         return true;
@@ -33,11 +39,13 @@ int sw_segs_init(struct sw_segs *s, const struct sw_segments *conf, int64_t lear
 {
         int r;
 
-        *s = (struct sw_segs){ .keys = { *key, { ~key->k0, key->k1 } } };
-        s->max_implicit = (uint32_t)(limit_bytes / 2 / (sizeof(*s->implicit) + 64));
+        /* A third each for names and implicit segments (whose array doubles), a sixth for texts, whose blocks double.
+         */
+        *s = (struct sw_segs){ .keys = { *key, { ~key->k0, key->k1 } }, .text_limit_bytes = limit_bytes / 6 };
+        s->max_implicit = (uint32_t)(limit_bytes / 6 / sizeof(*s->implicit));
         if (s->max_implicit > UINT32_MAX / 2)
                 s->max_implicit = UINT32_MAX / 2;
-        r = sw_table_init(&s->names, &name_spec, limit_bytes / 2, key, NULL);
+        r = sw_table_init(&s->names, &name_spec, limit_bytes / 3, key, NULL);
         if (r == 0)
                 r = sw_segs_set_conf(s, conf, learning_ms);
         if (r < 0)

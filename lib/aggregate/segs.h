@@ -30,6 +30,8 @@ struct sw_segs {
         uint32_t *old_serials; /* of the configuration before, for hosts not resolved again yet */
         uint32_t n_old_serials;
         struct sw_hash_key keys[2];
+        size_t text_limit_bytes;
+        bool full;
         int64_t learning_ms;
         uint64_t n_refused; /* implicit segments beyond the limit: their hosts stay `unassigned` */
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../lib/fixture.h"
+#include "aggregate/conns.h"
 #include "engine/plan.h"
 
 #include <criterion/criterion.h>
@@ -299,7 +300,17 @@ Test(engine, the_memory_plan_gives_away_no_more_than_there_is)
 {
         cr_assert_leq(sw_plan_sum(), 1000);
         cr_assert_gt(sw_plan_sum(), 800);
-        cr_assert_eq(sw_plan_bytes(SW_PLAN_CONNS, 1000000), 230000);
+        cr_assert_eq(sw_plan_bytes(SW_PLAN_CONNS, 1000000), 190000);
+}
+
+Test(engine, pools_hold_a_third_more_hosts_than_connections_can_pin)
+{
+        /* bytes of an entry, of its meta byte and of its slots at a load between 3/8 and 3/4 */
+        const size_t host_bytes = sizeof(struct sw_host) + 1 + 22, conn_bytes = sizeof(struct sw_conn) + 1 + 11;
+        const size_t n_conns = sw_plan_bytes(SW_PLAN_CONNS, UINT64_C(1) << 30) / conn_bytes;
+
+        cr_assert_gt(sw_plan_bytes(SW_PLAN_HOSTS, UINT64_C(1) << 30) / host_bytes, n_conns * 4 / 3);
+        cr_assert_gt(sw_plan_bytes(SW_PLAN_HOSTS_INTERNET, UINT64_C(1) << 30) / host_bytes, n_conns * 4 / 3);
 }
 
 Test(engine, too_little_memory_is_refused_with_a_word)
