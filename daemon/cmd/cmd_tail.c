@@ -5,6 +5,7 @@
 #include "cmd/cmd.h"
 #include "cmd/finding_text.h"
 #include "cmd/tail_file.h"
+#include "conf.h"
 #include "term.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TAIL_DEFAULT_FILE "/var/log/segwatch/alerts.jsonl"
+#define TAIL_DEFAULT_CONFIG "/etc/segwatch/segwatch.yaml"
 #define TAIL_DEFAULT_LAST 10
 #define TAIL_LAST_MAX 1000000
 #define TAIL_POLL_US 250000
@@ -297,6 +298,7 @@ static bool tail_parse_format(const char *text, enum sw_finding_format *ret)
 }
 
 static const struct option tail_options[] = {
+        { "config", required_argument, NULL, 'c' },
         { "follow", no_argument, NULL, 'f' },
         { "last", required_argument, NULL, 'n' },
         { "since", required_argument, NULL, 's' },
@@ -308,16 +310,19 @@ static const struct option tail_options[] = {
 };
 
 /* 0 or the exit code of a wrong option. */
-static int tail_parse(struct tail *t, int argc, char **argv, enum sw_color *color)
+static int tail_parse(struct tail *t, int argc, char **argv, enum sw_color *color, const char **config)
 {
         int c;
 
         optind = 0;
         opterr = 0;
-        while ((c = getopt_long(argc, argv, ":fn:o:", tail_options, NULL)) != -1) {
+        while ((c = getopt_long(argc, argv, ":c:fn:o:", tail_options, NULL)) != -1) {
                 bool ok = true;
 
                 switch (c) {
+                case 'c':
+                        *config = optarg;
+                        break;
                 case 'f':
                         t->follow = true;
                         break;
@@ -356,20 +361,47 @@ static int tail_parse(struct tail *t, int argc, char **argv, enum sw_color *colo
         return 0;
 }
 
+/* The alert file that the configuration names; its default if there is no configuration. */
+static int tail_find_file(const char *config, struct tail *t, struct sw_conf *conf)
+{
+        struct sw_conf_report *report = sw_calloc(1, sizeof(*report));
+        int r;
+
+        if (!report)
+                return SW_EXIT_FAILURE;
+        if (!config && access(TAIL_DEFAULT_CONFIG, R_OK) == 0)
+                config = TAIL_DEFAULT_CONFIG;
+        r = sw_conf_load(config, false, conf, report);
+        if (r < 0) {
+                sw_conf_report_print(report);
+                fprintf(stderr, "segwatch tail: name the alert file, or a configuration without errors with -c\n");
+        }
+        t->file = conf->alerts.file;
+        sw_free(report);
+        return r == 0 ? SW_EXIT_OK : SW_EXIT_CONFIG;
+}
+
 static int tail_run(int argc, char **argv)
 {
-        struct tail t = { .file = TAIL_DEFAULT_FILE, .last = TAIL_DEFAULT_LAST, .filter.since = SW_ETIME_NONE };
+        struct tail t = { .last = TAIL_DEFAULT_LAST, .filter.since = SW_ETIME_NONE };
         enum sw_color color = SW_COLOR_AUTO;
-        int r = tail_parse(&t, argc, argv, &color);
+        struct sw_conf conf = { 0 };
+        const char *config = NULL;
+        int r = tail_parse(&t, argc, argv, &color, &config);
 
-        if (r != 0)
+        if (r == 0 && !t.file)
+                r = tail_find_file(config, &t, &conf);
+        if (r != 0) {
+                sw_conf_deinit(&conf);
                 return r;
+        }
         t.style.color = sw_color_wanted(color, STDOUT_FILENO);
         t.style.terminal = isatty(STDOUT_FILENO);
         r = strcmp(t.file, "-") == 0 ? tail_stdin(&t) : tail_file(&t);
         if (r == 0)
                 r = tail_flush(&t);
         sw_buf_deinit(&t.out);
+        sw_conf_deinit(&conf);
         if (r == -SW_ERR_NOMEM)
                 fprintf(stderr, "segwatch tail: out of memory\n");
         return r == 0 ? SW_EXIT_OK : SW_EXIT_FAILURE;
@@ -379,7 +411,8 @@ const struct sw_cmd sw_cmd_tail = {
         .name = "tail",
         .args = "[options] [FILE|-]",
         .summary = "show findings from the alert file or a pipe",
-        .help = "FILE is " TAIL_DEFAULT_FILE " unless given; - reads stdin.\n\n"
+        .help = "FILE is the alert file of the configuration unless given; - reads stdin.\n\n"
+                "  -c, --config FILE   configuration, default " TAIL_DEFAULT_CONFIG " if it is there\n"
                 "  -f, --follow        go on with what is written later, through rotation and truncation\n"
                 "  -n, --last N        the last N findings that match (default 10 of a file, all of stdin)\n"
                 "  --since T           only since T: 90s, 30m, 1h, 7d ago, or 2026-01-31T08:00:00Z\n"

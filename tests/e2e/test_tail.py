@@ -156,6 +156,17 @@ class Tail(unittest.TestCase):
         self.assertEqual((code, out.count("\n")), (0, 1))
         self.assertIn("not findings", err)
 
+    def test_the_file_comes_from_the_configuration(self):
+        self.path.write_text(lines(finding(1)))
+        config = pathlib.Path(self.dir.name, "segwatch.yaml")
+        config.write_text(f"alerts: {{file: {self.path}}}\n")
+        code, out, _ = tail("-c", str(config))
+        self.assertEqual((code, out.count("\n")), (0, 1))
+        config.write_text("nonsense: 1\n")
+        code, out, err = tail("-c", str(config))
+        self.assertEqual((code, out), (78, ""))
+        self.assertIn("segwatch.yaml:1:1: ", err)
+
     def test_wrong_options_and_missing_files(self):
         self.assertEqual(tail("--severity", "huge", "-", stdin="")[0], 64)
         self.assertEqual(tail("--nonsense")[0], 64)
