@@ -35,24 +35,43 @@ static bool emit_is_plain(struct sw_str s)
         return letter && !sw_str_eq(s, SW_STR("0x"));
 }
 
+/* Bytes of the UTF-8 character at p that YAML does not take as it stands, or takes for a line break: the C1 controls,
+ * U+2028, U+2029, the byte order mark, U+FFFE and U+FFFF. 0: there is none. */
+static size_t emit_unprintable(const unsigned char *p, size_t n, unsigned *ret)
+{
+        if (n >= 2 && p[0] == 0xc2 && p[1] < 0xa0) {
+                *ret = p[1];
+                return 2;
+        }
+        if (n < 3 || (p[0] != 0xe2 && p[0] != 0xef))
+                return 0;
+        *ret = (unsigned)(p[0] & 0x0f) << 12 | (unsigned)(p[1] & 0x3f) << 6 | (unsigned)(p[2] & 0x3f);
+        return *ret == 0x2028 || *ret == 0x2029 || *ret == 0xfeff || *ret == 0xfffe || *ret == 0xffff ? 3 : 0;
+}
+
 void sw_emit_text(struct sw_buf *out, struct sw_str s)
 {
-        size_t i;
+        const unsigned char *p = (const unsigned char *)s.p;
+        size_t i, taken;
+        unsigned c;
 
         if (emit_is_plain(s)) {
                 sw_buf_put_str(out, s);
                 return;
         }
         sw_buf_putc(out, '"');
-        for (i = 0; i < s.n; i++) {
-                unsigned char c = (unsigned char)s.p[i];
-
-                if (c == '"' || c == '\\')
+        for (i = 0; i < s.n; i += taken ? taken : 1) {
+                taken = emit_unprintable(p + i, s.n - i, &c);
+                if (taken) {
+                        sw_buf_printf(out, "\\u%04x", c);
+                        continue;
+                }
+                if (p[i] == '"' || p[i] == '\\')
                         sw_buf_putc(out, '\\');
-                if (c < 0x20 || c == 0x7f)
-                        sw_buf_printf(out, "\\x%02x", c);
+                if (p[i] < 0x20 || p[i] == 0x7f)
+                        sw_buf_printf(out, "\\x%02x", p[i]);
                 else
-                        sw_buf_putc(out, (char)c);
+                        sw_buf_putc(out, s.p[i]);
         }
         sw_buf_putc(out, '"');
 }
@@ -299,7 +318,8 @@ static void emit_sample_value(struct sw_buf *out, const struct sw_opt *row, unsi
                                 sw_buf_puts(out, row->def);
                         sw_buf_putc(out, '\n');
                 } else {
-                        sw_buf_printf(out, "#%s:%s%s\n", row->key, row->example ? " " : "", row->example ? row->example : "");
+                        sw_buf_printf(
+                                out, "#%s:%s%s\n", row->key, row->example ? " " : "", row->example ? row->example : "");
                 }
         }
 }

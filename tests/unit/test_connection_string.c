@@ -92,6 +92,28 @@ Test(connection_string, refuses_with_the_reason_and_without_the_key)
         }
 }
 
+/* That a message does not contain the key cannot be asked of every key: this one is a part of a word of the message. */
+Test(connection_string, what_is_said_does_not_depend_on_the_key)
+{
+        static const char *const texts[][2] = {
+                { "Endpoint=sb://x.servicebus.windows.net;SharedAccessKey=edAccessKEy",
+                        "Endpoint=sb://x.servicebus.windows.net;SharedAccessKey=c2VjcmV0LWt" },
+                { "SharedAccessKey=a;SharedAccessKey=edAccessKEy", "SharedAccessKey=b;SharedAccessKey=c2VjcmV0LWt" },
+                { "SharedAccessKey", "c2VjcmV0LWtleQ" },
+                { "SharedAccessKeyName==", "c2VjcmV0LWtleQ==" },
+        };
+        struct sw_connection_string c;
+        size_t i;
+
+        for (i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+                struct sw_err one = SW_ERR_NULL, two = SW_ERR_NULL;
+
+                cr_assert_eq(sw_connection_string_parse(sw_str_of(texts[i][0]), false, &c, &one), -SW_ERR_CONFIG);
+                cr_assert_eq(sw_connection_string_parse(sw_str_of(texts[i][1]), false, &c, &two), -SW_ERR_CONFIG);
+                cr_assert_str_eq(one.msg, two.msg);
+        }
+}
+
 Test(connection_string, bounds_its_parts)
 {
         static char text[9000], name[300];

@@ -94,6 +94,7 @@ Test(emit, values_survive_the_round_trip)
                 "text: \"yes\"\nsecret: {file: /etc/x}\nlist: [{name: \"1\"}, {name: a b, flag: true, more: {k: "
                 "\"\"}}]\n",
                 "secret: {credential: hub}\nsection: {inner: 9, map: {a.b: \"50\", \"x: y\": \"#\"}}\n",
+                "text: \"\\N \\L \\P \\_ \\x80\\x9b \\uFEFF\\uFFFE\\uFFFF\\uFFFD \\U0001F600\"\n",
                 "text: \"\xc3\xa4 'single' \\\"double\\\" \\\\ -\"\nlist:\n- {name: \"- x\", more: {a: b}}\n" };
         size_t i;
 
@@ -106,6 +107,17 @@ Test(emit, values_survive_the_round_trip)
                 sw_buf_deinit(&one);
                 sw_buf_deinit(&two);
         }
+}
+
+Test(emit, characters_that_yaml_would_read_as_a_line_break_or_refuse_are_escaped)
+{
+        struct sw_buf out = SW_BUF_NULL;
+
+        sw_emit_text(&out, SW_STR("/a\xc2\x85\xc2\xa0\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9\xef\xbb\xbf\xef\xbf\xbd\xef"
+                                  "\xbf\xbf\x1f"));
+        sw_buf_putc(&out, '\0');
+        cr_assert_str_eq(out.p, "\"/a\\u0085\xc2\xa0\xe2\x80\xa7\\u2028\\u2029\\ufeff\xef\xbf\xbd\\uffff\\x1f\"");
+        sw_buf_deinit(&out);
 }
 
 Test(emit, values_are_written_in_their_units)
