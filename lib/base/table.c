@@ -83,17 +83,17 @@ uint64_t sw_table_hash(const struct sw_table *t, const void *key)
         /* A constant length unrolls to half the instructions: the sizes of the busiest tables. */
         switch (t->spec.key_size) {
         case 8:
-                return sw_siphash(&t->key, key, 8);
+                return sw_keyhash(&t->key, key, 8);
         case 9:
-                return sw_siphash(&t->key, key, 9);
+                return sw_keyhash(&t->key, key, 9);
         case 16:
-                return sw_siphash(&t->key, key, 16);
+                return sw_keyhash(&t->key, key, 16);
         case 24:
-                return sw_siphash(&t->key, key, 24);
+                return sw_keyhash(&t->key, key, 24);
         case 40:
-                return sw_siphash(&t->key, key, 40);
+                return sw_keyhash(&t->key, key, 40);
         default:
-                return sw_siphash(&t->key, key, t->spec.key_size);
+                return sw_keyhash(&t->key, key, t->spec.key_size);
         }
 }
 

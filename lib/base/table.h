@@ -6,7 +6,7 @@
  *           insertion, so walking the pool does not depend on the hash seed. What the clock needs to know of an
  *           entry is a byte in an array of its own, which stays in the cache.
  *   index   open addressing with linear probing, one 64-bit slot = 32 hash bits | entry id + 1; growing it
- *           touches no entry. Keys are hashed with SipHash under the caller's secret.
+ *           touches no entry. Keys are hashed under the caller's secret.
  *   limit   pool and index together never pass limit_bytes. At the limit an insert evicts by second chance
  *           (a clock hand over the pool; entries used since its last pass and pinned ones are spared), so the
  *           victim does not depend on the seed either.
