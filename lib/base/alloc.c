@@ -4,8 +4,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
+#define HUGE_PAGE ((uintptr_t)2 << 20)
 
 struct sw_arena_block {
         struct sw_arena_block *next;
@@ -41,6 +43,29 @@ char *sw_strdup(const char *s)
         char *p = sw_alloc(n);
 
         return p ? memcpy(p, s, n) : NULL;
+}
+
+void *sw_reserve(size_t n_bytes)
+{
+        void *p = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+        return p == MAP_FAILED ? NULL : p;
+}
+
+void sw_unreserve(void *p, size_t n_bytes)
+{
+        if (p)
+                (void)munmap(p, n_bytes);
+}
+
+void sw_reserve_huge(void *p, size_t from, size_t to)
+{
+        uintptr_t base = (uintptr_t)p, a = (base + from + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1),
+                  b = (base + to) & ~(HUGE_PAGE - 1);
+
+        /* Only a hint: without huge pages everything works, slower. */
+        if (b > a)
+                (void)madvise((char *)p + (a - base), b - a, MADV_HUGEPAGE);
 }
 
 void *sw_arena_alloc(struct sw_arena *a, size_t n_bytes)

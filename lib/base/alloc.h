@@ -10,6 +10,12 @@ void *sw_realloc_array(void *p, size_t n, size_t size); /* p stays valid when NU
 void sw_free(void *p);                                  /* NULL is fine */
 char *sw_strdup(const char *s);
 
+/* Address space for a pool that grows in place: zeroed, page aligned, backed by memory only where it is touched. */
+void *sw_reserve(size_t n_bytes); /* NULL: refused */
+void sw_unreserve(void *p, size_t n_bytes);
+/* Says that [p + from, p + to) of a reservation will be used at random: huge pages spare most TLB misses. */
+void sw_reserve_huge(void *p, size_t from, size_t to);
+
 /* Bump allocator: freed as a whole; never shrinks until deinit, so steady state allocates nothing.
  * Threads: one owner. */
 struct sw_arena_block;

@@ -7,6 +7,7 @@
 #include <assert.h>
 
 #define CHUNK_BYTES ((size_t)64 * 1024)
+#define HUGE_BYTES ((size_t)2 << 20) /* pools and indexes from here on ask for huge pages */
 #define MIN_SLOTS 64u
 
 enum { META_USED = 1, META_RECENT = 2, META_PINNED = 4 };
@@ -23,7 +24,7 @@ static size_t chunk_bytes(const struct sw_table *t)
 
 static void *entry_ptr(const struct sw_table *t, uint32_t id)
 {
-        return t->chunks[id >> t->chunk_shift] + (size_t)(id & (chunk_entries(t) - 1)) * t->spec.entry_size;
+        return t->pool + (size_t)id * t->spec.entry_size;
 }
 
 static unsigned char *meta_ptr(const struct sw_table *t, uint32_t id)
@@ -42,23 +43,46 @@ int sw_table_init(struct sw_table *t, const struct sw_table_spec *spec, size_t l
         /* A small limit gets small chunks, so that it can be used up. */
         while (t->chunk_shift > 4 && chunk_bytes(t) > limit_bytes / 4)
                 t->chunk_shift--;
-        if (chunk_bytes(t) + chunk_entries(t) + MIN_SLOTS * sizeof(uint64_t) + sizeof(void *) > limit_bytes)
+        if (chunk_bytes(t) + chunk_entries(t) + MIN_SLOTS * sizeof(uint64_t) > limit_bytes)
                 return -SW_ERR_INVAL;
         return 0;
 }
 
+/* Large indexes are reservations, so that they can have huge pages. */
+static bool slots_reserved(uint32_t n)
+{
+        return (size_t)n * sizeof(uint64_t) >= HUGE_BYTES;
+}
+
+static uint64_t *new_slots(uint32_t n)
+{
+        size_t bytes = (size_t)n * sizeof(uint64_t);
+        uint64_t *slots;
+
+        if (!slots_reserved(n))
+                return sw_calloc(n, sizeof(uint64_t));
+        slots = sw_reserve(bytes);
+        if (slots)
+                sw_reserve_huge(slots, 0, bytes);
+        return slots;
+}
+
+static void free_slots(uint64_t *slots, uint32_t mask)
+{
+        if (slots && slots_reserved(mask + 1))
+                sw_unreserve(slots, ((size_t)mask + 1) * sizeof(uint64_t));
+        else
+                sw_free(slots);
+}
+
 void sw_table_deinit(struct sw_table *t)
 {
-        uint32_t i;
-
         if (!t)
                 return;
-        for (i = 0; i < t->n_chunks; i++)
-                sw_free(t->chunks[i]);
-        sw_free(t->chunks);
+        sw_unreserve(t->pool, t->pool_bytes);
+        free_slots(t->slots, t->slot_mask);
         sw_free(t->meta);
-        sw_free(t->slots);
-        t->chunks = NULL;
+        t->pool = NULL;
         t->meta = NULL;
         t->slots = NULL;
         t->n_chunks = t->n_used = t->n_high = t->free_head = t->hand = t->slot_mask = 0;
@@ -67,10 +91,8 @@ void sw_table_deinit(struct sw_table *t)
 
 void sw_table_clear(struct sw_table *t)
 {
-        uint32_t i;
-
-        for (i = 0; i < t->n_chunks; i++)
-                memset(t->chunks[i], 0, chunk_bytes(t));
+        if (t->pool)
+                memset(t->pool, 0, chunk_bytes(t) * t->n_chunks);
         if (t->meta)
                 memset(t->meta, 0, (size_t)t->n_chunks << t->chunk_shift);
         if (t->slots)
@@ -140,6 +162,22 @@ void sw_table_prefetch_id(const struct sw_table *t, uint32_t id)
                 prefetch_bytes(t, entry_ptr(t, id));
 }
 
+/* By words: keys are a few of them, and a call to memcmp costs more than it compares. */
+static bool same_key(const struct sw_table *t, const void *entry, const void *key)
+{
+        const unsigned char *a = entry, *b = key;
+        size_t n = t->spec.key_size;
+        uint64_t x, y;
+
+        for (; n >= 8; a += 8, b += 8, n -= 8) {
+                memcpy(&x, a, 8);
+                memcpy(&y, b, 8);
+                if (x != y)
+                        return false;
+        }
+        return n == 0 || memcmp(a, b, n) == 0;
+}
+
 /* Slot of a key, or of the empty slot that ends its probe. */
 static uint32_t probe(const struct sw_table *t, const void *key, uint64_t hash)
 {
@@ -148,7 +186,7 @@ static uint32_t probe(const struct sw_table *t, const void *key, uint64_t hash)
         for (i = tag & t->slot_mask; t->slots[i]; i = (i + 1) & t->slot_mask) {
                 if ((uint32_t)(t->slots[i] >> 32) != tag)
                         continue;
-                if (memcmp(entry_ptr(t, (uint32_t)t->slots[i] - 1), key, t->spec.key_size) == 0)
+                if (same_key(t, entry_ptr(t, (uint32_t)t->slots[i] - 1), key))
                         break;
         }
         return i;
@@ -199,7 +237,7 @@ static bool grow_index(struct sw_table *t)
 
         if (n < n_old || t->bytes + (size_t)n * sizeof(*slots) > t->limit_bytes)
                 return false;
-        slots = sw_calloc(n, sizeof(*slots));
+        slots = new_slots(n);
         if (!slots)
                 return false;
         for (i = 0; i < n_old; i++) {
@@ -209,38 +247,41 @@ static bool grow_index(struct sw_table *t)
                         ;
                 slots[j] = t->slots[i];
         }
-        sw_free(t->slots);
+        free_slots(t->slots, t->slot_mask);
         t->slots = slots;
         t->slot_mask = n - 1;
         t->bytes += (size_t)(n - n_old) * sizeof(*slots);
         return true;
 }
 
+/* Takes one more chunk of the reservation into use. */
 static bool grow_pool(struct sw_table *t)
 {
-        size_t more = chunk_bytes(t) + chunk_entries(t) + sizeof(unsigned char *);
-        unsigned char **chunks, *chunk, *meta;
+        size_t more = chunk_bytes(t) + chunk_entries(t), used = chunk_bytes(t) * t->n_chunks;
+        unsigned char *meta;
 
         if (t->bytes + more > t->limit_bytes || (uint64_t)(t->n_chunks + 1) << t->chunk_shift > UINT32_MAX - 1)
                 return false;
-        /* The pointer array grows in powers of two. */
-        if ((t->n_chunks & (t->n_chunks - 1)) == 0) {
+        if (!t->pool) {
+                t->pool_bytes = t->limit_bytes;
+                t->pool = sw_reserve(t->pool_bytes);
+                if (!t->pool)
+                        return false;
+        }
+        if ((t->n_chunks & (t->n_chunks - 1)) == 0) { /* the meta bytes grow in powers of two */
                 size_t n = t->n_chunks ? (size_t)t->n_chunks * 2 : 1;
 
-                chunks = sw_realloc_array(t->chunks, n, sizeof(*chunks));
-                if (!chunks)
-                        return false;
-                t->chunks = chunks;
                 meta = sw_realloc_array(t->meta, n << t->chunk_shift, 1);
                 if (!meta)
                         return false;
                 t->meta = meta;
         }
-        chunk = sw_calloc(1, chunk_bytes(t));
-        if (!chunk)
-                return false;
         memset(t->meta + ((size_t)t->n_chunks << t->chunk_shift), 0, chunk_entries(t));
-        t->chunks[t->n_chunks++] = chunk;
+        /* A small table must not cost a huge page: the hint runs one ahead of what is used. */
+        if (used >= HUGE_BYTES && used / HUGE_BYTES != (used + chunk_bytes(t)) / HUGE_BYTES)
+                sw_reserve_huge(
+                        t->pool, used, used + 2 * HUGE_BYTES < t->pool_bytes ? used + 2 * HUGE_BYTES : t->pool_bytes);
+        t->n_chunks++;
         t->bytes += more;
         return true;
 }
@@ -291,12 +332,10 @@ void sw_table_remove_id(struct sw_table *t, uint32_t id)
 uint32_t sw_table_id(const struct sw_table *t, const void *entry)
 {
         const unsigned char *e = entry;
-        uint32_t i;
 
-        for (i = 0; i < t->n_chunks; i++)
-                if (e >= t->chunks[i] && e < t->chunks[i] + chunk_bytes(t))
-                        return (i << t->chunk_shift) + (uint32_t)((size_t)(e - t->chunks[i]) / t->spec.entry_size);
-        return SW_TABLE_NO_ID;
+        if (!t->pool || e < t->pool || e >= t->pool + (size_t)t->n_high * t->spec.entry_size)
+                return SW_TABLE_NO_ID;
+        return (uint32_t)((size_t)(e - t->pool) / t->spec.entry_size);
 }
 
 void sw_table_remove(struct sw_table *t, void *entry)

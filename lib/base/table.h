@@ -2,7 +2,7 @@
 #pragma once
 /* The one hash table of the hot path: fixed-size entries in a dense pool, found through a flat index.
  *
- *   pool    chunks of at most 64 KiB; an entry keeps its address and its id (0, 1, 2 ...) for life. Ids follow
+ *   pool    grows in place, 64 KiB at a time; an entry keeps its address and its id (0, 1, 2 ...) for life. Ids follow
  *           insertion, so walking the pool does not depend on the hash seed. What the clock needs to know of an
  *           entry is a byte in an array of its own, which stays in the cache.
  *   index   open addressing with linear probing, one 64-bit slot = 32 hash bits | entry id + 1; growing it
@@ -33,9 +33,10 @@ struct sw_table {
         struct sw_table_spec spec;
         struct sw_hash_key key;
         void *ctx;
-        unsigned char **chunks;
+        unsigned char *pool; /* reservation of pool_bytes; n_chunks of it are in use */
         unsigned char *meta; /* a byte per entry of all chunks */
         uint64_t *slots;
+        size_t pool_bytes;
         uint32_t n_chunks, chunk_shift; /* 1 << chunk_shift entries per chunk */
         uint32_t slot_mask;             /* slots - 1; 0 slots before the first insert */
         uint32_t n_used, n_high;        /* live entries; ids handed out so far */
@@ -68,8 +69,8 @@ void *sw_table_insert_hashed(struct sw_table *t, const void *key, uint64_t hash,
 void sw_table_remove(struct sw_table *t, void *entry);
 void sw_table_clear(struct sw_table *t); /* keeps memory */
 
-uint32_t sw_table_id(const struct sw_table *t, const void *entry); /* O(chunks): not for the hot path; see _at */
-void *sw_table_at(const struct sw_table *t, uint32_t id);          /* NULL if free or out of range */
+uint32_t sw_table_id(const struct sw_table *t, const void *entry);
+void *sw_table_at(const struct sw_table *t, uint32_t id); /* NULL if free or out of range */
 void *sw_table_insert_id(struct sw_table *t, const void *key, bool *ret_created, uint32_t *ret_id);
 void *sw_table_find_id(struct sw_table *t, const void *key, uint32_t *ret_id);
 /* The same with a hash that is known already. */

@@ -104,7 +104,7 @@ static bool habit_office(int64_t now)
         return h >= 8 && h < 18 && day != 0 && day != 6;
 }
 
-static int habit_add(struct sw_scenario *s, unsigned row, uint32_t src)
+static int habit_add(struct sw_scenario *s, unsigned row, uint32_t src, uint32_t pooled)
 {
         const struct habit_row *r = habit_row_of(row);
         struct scn_habit *h;
@@ -120,7 +120,11 @@ static int habit_add(struct sw_scenario *s, unsigned row, uint32_t src)
         }
         h = &s->habits[s->n_habits];
         *h = (struct scn_habit){
-                .rng = sw__scn_mix(s->conf.seed ^ (uint64_t)src << 16 ^ (row + 1)), .src = src, .row = (uint16_t)row
+
+                .rng = sw__scn_mix(s->conf.seed ^ (uint64_t)src << 16 ^ (row + 1) ^ (uint64_t)pooled << 48),
+                .src = src,
+                .row = (uint16_t)row,
+                .pooled = pooled > 0,
         };
         h->port = (uint16_t)sw__scn_below(&h->rng, 16384);
         /* all begin within their first interval, long ones within the first hour, so that a day's life is seen early */
@@ -141,6 +145,18 @@ static bool habit_has(const struct habit_row *r, uint32_t i)
                (r->who == HABIT_FEW && i % 8 == 5);
 }
 
+/* What a host pools connections for: the first plain habit of its segment towards another one, else updates. */
+static unsigned habit_pooled_row(uint32_t segment)
+{
+        unsigned row;
+
+        for (row = 0; row < N_HABIT_ROWS; row++)
+                if (habit_rows[row].kind == HABIT_PLAIN && habit_rows[row].from == segment && habit_rows[row].n_peers &&
+                        habit_rows[row].duration_s && habit_rows[row].to < SCN_N_SEGMENTS)
+                        return row;
+        return N_HABIT_ROWS + N_MEMBER_ROWS - 1;
+}
+
 int sw__scn_benign_init(struct sw_scenario *s)
 {
         uint32_t row, i, segment;
@@ -151,7 +167,7 @@ int sw__scn_benign_init(struct sw_scenario *s)
 
                 for (i = 0; i < g->n && r == 0; i++)
                         if (habit_has(&habit_rows[row], i))
-                                r = habit_add(s, row, g->first + i);
+                                r = habit_add(s, row, g->first + i, 0);
         }
         for (segment = 0; segment < SCN_N_SEGMENTS; segment++) {
                 const struct scn_group *g = &s->net.segments[segment];
@@ -159,8 +175,11 @@ int sw__scn_benign_init(struct sw_scenario *s)
                 if (segment == SCN_IDENTITY || segment == SCN_PAAS || segment == SCN_ONPREM)
                         continue;
                 for (i = 0; i < g->n; i++)
+                        for (row = 1; row <= s->conf.pooled && r == 0; row++)
+                                r = habit_add(s, habit_pooled_row(segment), g->first + i, row);
+                for (i = 0; i < g->n; i++)
                         for (row = 0; row < N_MEMBER_ROWS && r == 0; row++)
-                                r = habit_add(s, N_HABIT_ROWS + row, g->first + i);
+                                r = habit_add(s, N_HABIT_ROWS + row, g->first + i, 0);
         }
         return r;
 }
@@ -394,6 +413,21 @@ static int habit_do(struct sw_scenario *s, struct scn_habit *h, const struct hab
         return 0;
 }
 
+/* Opens one that lasts two to six hours, and the next one when it ends. */
+static int habit_pool(
+        struct sw_scenario *s, struct scn_habit *h, const struct habit_row *r, uint32_t index, int64_t now)
+{
+        uint32_t peer = habit_peer(s, h, r);
+        struct scn_flow f = habit_flow(h, r, now, peer);
+        int e;
+
+        f.duration = (int64_t)(7200 + sw__scn_below(&h->rng, 14400)) * 1000;
+        f.shape = 0;
+        f.result = SCN_OK;
+        e = peer == h->src ? 0 : sw__scn_open(s, &f);
+        return e < 0 ? e : sw__scn_timer(s, now + f.duration + 5000, SCN_TIMER_HABIT, index);
+}
+
 int sw__scn_habit_fire(struct sw_scenario *s, uint32_t index, int64_t now)
 {
         struct scn_habit *h = &s->habits[index];
@@ -401,6 +435,8 @@ int sw__scn_habit_fire(struct sw_scenario *s, uint32_t index, int64_t now)
         uint64_t interval = (uint64_t)r->interval_s * 1000;
         int e = 0;
 
+        if (h->pooled)
+                return habit_pool(s, h, r, index, now);
         if (r->kind != HABIT_PLAIN && r->kind != HABIT_NOISE && r->kind != HABIT_RPC) { /* by the clock, not by load */
                 e = habit_do(s, h, r, now);
                 return e < 0 ? e : sw__scn_timer(s, now + (int64_t)interval, SCN_TIMER_HABIT, index);

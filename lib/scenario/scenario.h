@@ -21,6 +21,7 @@ struct sw_scenario_conf {
         uint32_t minutes;       /* of event time, at least 10 */
         uint32_t attack_minute; /* after start; 0 = chosen from `minutes` */
         uint32_t load_pct;      /* 100 = about 0.6 connections per host and minute */
+        uint32_t pooled;        /* connections that each host keeps open for hours (pools, agents); default 0 */
         uint32_t n_partitions;  /* 1..256; a NIC always writes to the same one */
         uint32_t message_min;   /* a message is closed at a size drawn from [min, max] bytes, ... */
         uint32_t message_max;   /* ... by its next record at the latest, or after 20 s of event time */

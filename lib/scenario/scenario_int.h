@@ -137,6 +137,7 @@ struct scn_habit {
         uint64_t rng;
         uint32_t src;
         uint16_t row, port;
+        bool pooled; /* one connection after the other, each open for hours */
 };
 
 struct scn_step {

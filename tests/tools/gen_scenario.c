@@ -31,6 +31,7 @@ static int tool_usage(FILE *f)
                 "  --attack-minute M   after the start; default: 140 min before the end\n"
                 "  --hosts N           60..100000, default 300\n"
                 "  --load PCT          of ordinary traffic, default 100\n"
+                "  --pooled N          connections that each host keeps open for hours, default 0\n"
                 "  --attack NAME,...   %s, or none (default)\n"
                 "  --scan-hosts N, --scan-gap MS, --fanout-hosts N\n"
                 "  --sides one|both    which NICs log, default both\n"
@@ -295,6 +296,7 @@ enum {
         O_ATTACK_MINUTE,
         O_HOSTS,
         O_LOAD,
+        O_POOLED,
         O_ATTACK,
         O_SCAN_HOSTS,
         O_SCAN_GAP,
@@ -318,6 +320,7 @@ static const struct option tool_options[] = {
         { "attack-minute", required_argument, NULL, O_ATTACK_MINUTE },
         { "hosts", required_argument, NULL, O_HOSTS },
         { "load", required_argument, NULL, O_LOAD },
+        { "pooled", required_argument, NULL, O_POOLED },
         { "attack", required_argument, NULL, O_ATTACK },
         { "scan-hosts", required_argument, NULL, O_SCAN_HOSTS },
         { "scan-gap", required_argument, NULL, O_SCAN_GAP },
@@ -377,6 +380,9 @@ static bool tool_option(struct tool *t, int o, const char *arg)
                 return true;
         case O_LOAD:
                 t->conf.load_pct = (uint32_t)v;
+                return true;
+        case O_POOLED:
+                t->conf.pooled = (uint32_t)v;
                 return true;
         case O_ATTACK:
                 t->conf.attacks = arg;
