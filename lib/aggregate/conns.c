@@ -628,6 +628,14 @@ void sw_conns_follow(const struct sw_conns *c, const struct sw_conns_ahead *a)
                 sw_table_prefetch(&w->edges.edges, x->edge_hash);
 }
 
+void sw_conns_edge(const struct sw_conns *c, const struct sw_conns_ahead *a)
+{
+        const struct sw_conn *x = a->begins ? NULL : sw_table_guess(&c->table, a->hash);
+
+        if (x && !(x->flags & FLAG_SUCCEEDED))
+                sw_table_prefetch_entry(&c->view->world->edges.edges, x->edge_hash);
+}
+
 int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, const struct sw_conns_ahead *a, bool late)
 {
         struct sw_conn *x = sw_table_find_hashed(&c->table, &t->key, a->hash);

@@ -83,7 +83,8 @@ int sw_conns_new(struct sw_view *view, const struct sw_conns_conf *conf, const s
 struct sw_conns *sw_conns_free(struct sw_conns *c);
 
 /* What is known of a tuple before its turn. Some tuples ahead of folding it, in this order and a few tuples apart:
- * _ahead computes hashes and asks for slots, _fetch asks for entries, _follow for what the entries point to. */
+ * _ahead computes hashes and asks for slots, _fetch asks for entries, _follow for what the entries point to, _edge for the
+ * edge of a connection that may succeed. */
 struct sw_conns_ahead {
         uint64_t hash;
         bool begins;                   /* it seems to begin a life: its hosts are looked up */
@@ -92,6 +93,7 @@ struct sw_conns_ahead {
 void sw_conns_ahead(const struct sw_conns *c, const struct sw_otuple *t, struct sw_conns_ahead *ret);
 void sw_conns_fetch(const struct sw_conns *c, const struct sw_conns_ahead *a);
 void sw_conns_follow(const struct sw_conns *c, const struct sw_conns_ahead *a);
+void sw_conns_edge(const struct sw_conns *c, const struct sw_conns_ahead *a);
 
 /* view->now is the tuple's time, or later for a late one. */
 int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, const struct sw_conns_ahead *a, bool late);

@@ -54,6 +54,11 @@ void sw_dedupe_deinit(struct sw_dedupe *d)
         d->heads = NULL;
 }
 
+void sw_dedupe_prefetch(const struct sw_dedupe *d, const struct sw_u128 *fingerprint)
+{
+        sw_table_prefetch(&d->table, sw_table_hash(&d->table, fingerprint));
+}
+
 int sw_dedupe_check(struct sw_dedupe *d, struct sw_u128 fingerprint, struct sw_etime time, struct sw_etime watermark)
 {
         int64_t minute = time.ms / SW_MINUTE;

@@ -19,6 +19,7 @@ void sw_dedupe_deinit(struct sw_dedupe *d);
 
 enum { SW_DEDUPE_NEW, SW_DEDUPE_DUPLICATE, SW_DEDUPE_OLD /* before the window: not remembered */ };
 /* time: of the record; watermark: last released, NONE before the first. */
+void sw_dedupe_prefetch(const struct sw_dedupe *d, const struct sw_u128 *fingerprint); /* some records ahead */
 int sw_dedupe_check(struct sw_dedupe *d, struct sw_u128 fingerprint, struct sw_etime time, struct sw_etime watermark);
 /* Forgets what is older than watermark - keep_ms. */
 void sw_dedupe_expire(struct sw_dedupe *d, struct sw_etime watermark);

@@ -323,8 +323,7 @@ void sw_table_remove_id(struct sw_table *t, uint32_t id)
         assert(*meta_ptr(t, id) & META_USED);
         unlink_slot(t, slot_of_id(t, id));
         *meta_ptr(t, id) = 0;
-        memset(e, 0, t->spec.entry_size);
-        memcpy(e, &t->free_head, sizeof(t->free_head));
+        memcpy(e, &t->free_head, sizeof(t->free_head)); /* the rest is zeroed when it is used again, warm then */
         t->free_head = id + 1;
         t->n_used--;
 }
@@ -383,7 +382,7 @@ static bool take_id(struct sw_table *t, uint32_t *ret_id)
         if (t->free_head) {
                 *ret_id = t->free_head - 1;
                 memcpy(&t->free_head, entry_ptr(t, *ret_id), sizeof(t->free_head));
-                memset(entry_ptr(t, *ret_id), 0, sizeof(t->free_head));
+                memset(entry_ptr(t, *ret_id), 0, t->spec.entry_size);
                 return true;
         }
         *ret_id = t->n_high++;

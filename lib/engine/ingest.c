@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/engine_int.h"
 
+#define PRINTS_AHEAD 4u /* records whose fingerprint slot is asked for before their turn */
+
 /* One record on its way in. */
 struct intake {
         struct sw_engine *e;
@@ -262,7 +264,10 @@ int sw__engine_ingest(struct sw_engine *e, const struct sw_batch *b, uint32_t pa
                 e->rule_ids[i] = UINT32_MAX;
         e->partition = partition;
         add_decode_stats(e, b);
-        for (i = 0; i < b->n_records && r == 0; i++)
+        for (i = 0; i < b->n_records && r == 0; i++) {
+                if (i + PRINTS_AHEAD < b->n_records)
+                        sw_dedupe_prefetch(&e->dedupe, &b->records[i + PRINTS_AHEAD].fingerprint);
                 r = ingest_record(e, b, &b->records[i], carrier);
+        }
         return r;
 }

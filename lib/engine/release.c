@@ -6,6 +6,7 @@
 #define AHEAD_SLOT 16u
 #define AHEAD_ENTRY 6u
 #define AHEAD_FOLLOW 11u
+#define AHEAD_EDGE 13u
 #define AHEAD_RING SW_ENGINE_AHEAD
 _Static_assert(AHEAD_SLOT < AHEAD_RING && (AHEAD_RING & (AHEAD_RING - 1)) == 0, "a ring that holds what is ahead");
 
@@ -110,6 +111,8 @@ static int fold_run(struct sw_engine *e, const struct sw_reorder_run *run, bool 
                         sw_conns_fetch(e->conns, &ring[(i - AHEAD_ENTRY) % AHEAD_RING]);
                 if (i >= AHEAD_FOLLOW && i - AHEAD_FOLLOW < run->n)
                         sw_conns_follow(e->conns, &ring[(i - AHEAD_FOLLOW) % AHEAD_RING]);
+                if (i >= AHEAD_EDGE && i - AHEAD_EDGE < run->n)
+                        sw_conns_edge(e->conns, &ring[(i - AHEAD_EDGE) % AHEAD_RING]);
                 if (i < AHEAD_SLOT)
                         continue;
                 t = run->items[at].tuple;
