@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define HEALTH_FORCED_AGAIN_MS (10 * SW_MINUTE)
+
 /* ---- health findings ---- */
 
 struct health_line {
@@ -211,6 +213,36 @@ static void health_watch_learning(struct sw_daemon *d)
         sw_buf_deinit(&who);
 }
 
+/* ---- memory ---- */
+
+/* Tuples that wait for the watermark need more than their share: they go in the order they came, which can hide what
+ * depends on order. */
+static void health_watch_forced(struct sw_daemon *d)
+{
+        int64_t now = sw_clock_mono().ms;
+        struct sw_pipeline_progress p;
+        struct sw_buf text = SW_BUF_NULL;
+
+        sw_pipeline_progress(d->pipeline, &p);
+        if (p.engine.reorder_forced == d->forced_told ||
+                (d->forced_told_ms != 0 && now - d->forced_told_ms < HEALTH_FORCED_AGAIN_MS))
+                return;
+        sw_buf_printf(&text,
+                "The memory for flow tuples that wait for their order was full: %llu seconds of event time were "
+                "released early, and what came for them afterwards counts as late (%llu tuples so far). Raise "
+                "memory.limit.",
+                (unsigned long long)(p.engine.reorder_forced - d->forced_told),
+                (unsigned long long)p.engine.tuples_late);
+        sw_buf_putc(&text, '\0');
+        d->forced_told = p.engine.reorder_forced;
+        d->forced_told_ms = now;
+        if (!text.failed) {
+                sw_log(d->log, SW_LOG_WARNING, "reorder_forced", NULL, "%s", text.p);
+                sw__daemon_health(d, "reorder_forced", "engine", sw_clock_wall(), "Flows were released early", text.p);
+        }
+        sw_buf_deinit(&text);
+}
+
 /* ---- systemd ---- */
 
 /* The loop lives, since it runs this; the engine lives if it has nothing to do, waits for the disk, or takes items. */
@@ -240,6 +272,7 @@ void sw__daemon_watch(void *ctx)
                 if (d->sources[i].kafka)
                         health_watch_source(&d->sources[i]);
         health_watch_learning(d);
+        health_watch_forced(d);
         health_watchdog(d);
         sw_log_flush(d->log);
 }
@@ -320,13 +353,14 @@ void sw__daemon_stats(void *ctx)
         sw_pipeline_progress(d->pipeline, &p);
         health_time(p.watermark, watermark);
         sw_log(d->log, SW_LOG_INFO, "stats", NULL,
-                "watermark %s, %llu tuples (%.0f/s), %llu late, %llu too late, %llu waiting, %llu duplicate records, "
-                "%llu "
-                "connections, %llu hosts, %llu evicted, %llu signals, %llu findings, %llu quarantined, %llu MiB",
+                "watermark %s, %llu tuples (%.0f/s), %llu late, %llu too late, %llu waiting, %llu seconds released "
+                "early, %llu held, %llu duplicate records, %llu connections, %llu hosts, %llu evicted, %llu signals, "
+                "%llu findings, %llu quarantined, %llu MiB",
                 watermark, (unsigned long long)p.engine.tuples,
                 (double)(p.engine.tuples - d->last_tuples) * 1000 / (double)elapsed,
                 (unsigned long long)p.engine.tuples_late, (unsigned long long)p.engine.tuples_too_late,
-                (unsigned long long)p.engine.reorder_tuples, (unsigned long long)p.engine.records_duplicate,
+                (unsigned long long)p.engine.reorder_tuples, (unsigned long long)p.engine.reorder_forced,
+                (unsigned long long)p.engine.tuples_held, (unsigned long long)p.engine.records_duplicate,
                 (unsigned long long)p.engine.connections, (unsigned long long)p.engine.hosts,
                 (unsigned long long)p.engine.evicted, (unsigned long long)p.engine.signals,
                 (unsigned long long)atomic_load(&d->n_findings), (unsigned long long)atomic_load(&d->n_quarantined),

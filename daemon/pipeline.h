@@ -6,8 +6,9 @@
  *
  * Items are numbered in the order of submission and the engine takes them in that order, whichever worker ends first.
  * The engine thread asks sw_watermark() after each item and releases: in replay after each whole second of watermark
- * advance, in run at most every release_ms. Hooks are called on the engine thread and may wait for a disk.
- * Threads: submit, fact and finish from one thread (the reader or the loop); resume and stats from any. */
+ * advance, in run at most every release_ms, more often while much is caught up on. Hooks are called on the engine
+ * thread and may wait for a disk. Threads: submit, fact and finish from one thread (the reader or the loop); resume and
+ * stats from any. */
 #include "decode/decoder.h"
 #include "engine/engine.h"
 

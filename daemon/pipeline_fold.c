@@ -5,6 +5,9 @@
 #include <time.h>
 
 #define PROGRESS_NS INT64_C(50000000)
+/* Event time that one release covers when much is read at once: far less than what counts as a wrong clock (1 h ahead
+ * of the last release). */
+#define LEAP_MS (5 * SW_MINUTE)
 
 static int64_t monotonic_ns(void)
 {
@@ -25,6 +28,7 @@ static struct sw_etime wall_time(void)
 /* Facts as sw_watermark() wants them. A file brings nothing older than its head, so the head counts as seen. */
 static struct sw_etime watermark(struct sw_pipeline *p, bool final)
 {
+        struct sw_etime w;
         uint32_t i;
 
         pthread_mutex_lock(&p->lock);
@@ -39,7 +43,10 @@ static struct sw_etime watermark(struct sw_pipeline *p, bool final)
                 };
         }
         pthread_mutex_unlock(&p->lock);
-        return sw_watermark(p->facts, i, p->conf.core->reorder_ms, final);
+        w = sw_watermark(p->facts, i, p->conf.core->reorder_ms, final);
+        /* One that was not heard yet holds at the beginning of time: to release that would make all others' clocks look
+         * wrong. */
+        return w.ms <= SW_ETIME_MIN_MS ? SW_ETIME_NONE : w;
 }
 
 static void drop_marks(struct sw_pipeline *p, struct sw_etime released)
@@ -106,14 +113,23 @@ static int release_to(struct sw_pipeline *p, struct sw_etime w)
         return 0;
 }
 
-/* Replay: after each whole second of advance. Run: at most every release_ms. */
+/* Replay: after each whole second of advance. Run: at most every release_ms, but a catch-up takes hours of event time
+ * within that: then also where the buffer would fill up although the watermark allows to empty it, and before what is
+ * read next looks like a wrong clock. */
 static bool release_is_due(const struct sw_pipeline *p, struct sw_etime w)
 {
+        bool whole_second;
+
         if (sw_etime_is_none(w) || (!sw_etime_is_none(p->released) && w.ms <= p->released.ms))
                 return false;
-        if (p->conf.release_ms > 0)
-                return monotonic_ns() - p->released_ns >= p->conf.release_ms * 1000000;
-        return sw_etime_is_none(p->released) || w.ms / SW_SECOND > p->released.ms / SW_SECOND;
+        whole_second = sw_etime_is_none(p->released) || w.ms / SW_SECOND > p->released.ms / SW_SECOND;
+        if (p->conf.release_ms == 0)
+                return whole_second;
+        if (whole_second && sw_engine_is_pressed(p->engine))
+                return true;
+        if (!sw_etime_is_none(p->released) && w.ms - p->released.ms >= LEAP_MS)
+                return true;
+        return monotonic_ns() - p->released_ns >= p->conf.release_ms * 1000000;
 }
 
 static int release_if_due(struct sw_pipeline *p)

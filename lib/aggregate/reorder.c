@@ -62,6 +62,7 @@ static struct sw_reorder_chunk *reorder_chunk(struct sw_reorder *r, unsigned siz
 
         if (c) {
                 r->free[size_class] = c->next;
+                r->free_bytes -= reorder_chunk_bytes(size_class);
         } else {
                 if (r->bytes + r->buckets.bytes + reorder_chunk_bytes(size_class) > r->limit_bytes)
                         return NULL;
@@ -138,6 +139,24 @@ static void heap_pop(struct sw_reorder *r)
                 r->heap[i] = last;
 }
 
+/* Room for one more second and its first tuple. Chunks that came back count: bytes never go down, so that a buffer
+ * which was full once would otherwise stay full for ever. */
+static bool reorder_has_room(const struct sw_reorder *r)
+{
+        size_t more = sw_table_growth(&r->buckets);
+
+        if (r->n_heap == r->cap_heap)
+                more += (r->cap_heap ? r->cap_heap : 256) * sizeof(*r->heap);
+        if (!r->free[0] && !r->free[1])
+                more += reorder_chunk_bytes(0);
+        return r->bytes + r->buckets.bytes + more <= r->limit_bytes;
+}
+
+bool sw_reorder_is_pressed(const struct sw_reorder *r)
+{
+        return r->bytes + r->buckets.bytes - r->free_bytes > r->limit_bytes / 2;
+}
+
 int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t)
 {
         int64_t second = t->time.ms / SW_SECOND;
@@ -148,7 +167,7 @@ int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t)
 
         if (!b) {
                 /* Never evict a bucket: room for one more is checked before. */
-                if (r->bytes + r->buckets.bytes * 2 + reorder_chunk_bytes(0) * 2 > r->limit_bytes && r->n_heap)
+                if (!reorder_has_room(r) && (r->n_heap || r->late.n))
                         return SW_REORDER_E_FULL;
                 b = sw_table_insert_id(&r->buckets, &second, &created, &id);
                 if (!b)
@@ -184,6 +203,7 @@ void sw_reorder_recycle(struct sw_reorder *r)
                 r->taken = c->next;
                 c->next = r->free[c->size_class];
                 r->free[c->size_class] = c;
+                r->free_bytes += reorder_chunk_bytes(c->size_class);
         }
 }
 

@@ -27,7 +27,7 @@ struct sw_reorder {
         struct sw_reorder_chunk *free[2], *taken; /* by size; taken: behind the last run */
         struct sw_order_item *items, *scratch;
         uint32_t cap_items;
-        size_t bytes, limit_bytes;
+        size_t bytes, limit_bytes, free_bytes; /* free: of bytes, those in free chunks */
         uint64_t n_tuples;
 };
 
@@ -38,6 +38,7 @@ void sw_reorder_deinit(struct sw_reorder *r);
 enum { SW_REORDER_OK, SW_REORDER_E_FULL /* release the oldest second, then try again */ };
 int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t); /* copied */
 int sw_reorder_add_late(struct sw_reorder *r, const struct sw_otuple *t);
+bool sw_reorder_is_pressed(const struct sw_reorder *r); /* more than half of the limit is in use */
 
 /* Oldest waiting second (late ones not counted); false: none. */
 bool sw_reorder_next(const struct sw_reorder *r, int64_t *ret_second);

@@ -254,10 +254,36 @@ static bool grow_index(struct sw_table *t)
         return true;
 }
 
+static size_t table_pool_step(const struct sw_table *t)
+{
+        return chunk_bytes(t) + chunk_entries(t);
+}
+
+static bool table_index_is_full(const struct sw_table *t)
+{
+        return t->n_used + 1 > (t->slots ? t->slot_mask + 1 : 0) / 4 * 3; /* load at most 3/4 */
+}
+
+static bool table_pool_is_full(const struct sw_table *t)
+{
+        return !t->free_head && t->n_high == t->n_chunks << t->chunk_shift;
+}
+
+size_t sw_table_growth(const struct sw_table *t)
+{
+        size_t n = 0;
+
+        if (table_index_is_full(t))
+                n += (t->slots ? ((size_t)t->slot_mask + 1) * 2 : MIN_SLOTS) * sizeof(*t->slots);
+        if (table_pool_is_full(t))
+                n += table_pool_step(t);
+        return n;
+}
+
 /* Takes one more chunk of the reservation into use. */
 static bool grow_pool(struct sw_table *t)
 {
-        size_t more = chunk_bytes(t) + chunk_entries(t), used = chunk_bytes(t) * t->n_chunks;
+        size_t more = table_pool_step(t), used = chunk_bytes(t) * t->n_chunks;
         unsigned char *meta;
 
         if (t->bytes + more > t->limit_bytes || (uint64_t)(t->n_chunks + 1) << t->chunk_shift > UINT32_MAX - 1)
@@ -374,7 +400,7 @@ static bool evict_one(struct sw_table *t)
 
 static bool take_id(struct sw_table *t, uint32_t *ret_id)
 {
-        if (!t->free_head && t->n_high == t->n_chunks << t->chunk_shift && !grow_pool(t)) {
+        if (table_pool_is_full(t) && !grow_pool(t)) {
                 t->n_evicted++;
                 if (!t->n_high || !evict_one(t))
                         return false;
@@ -400,8 +426,8 @@ static void *insert(struct sw_table *t, const void *key, uint64_t hash, bool *re
                         return hit(t, slot, ret_id);
                 }
         }
-        /* Load at most 3/4; where the index cannot grow, an old entry makes room instead. */
-        if (t->n_used + 1 > n_slots / 4 * 3 && !grow_index(t)) {
+        /* Where the index cannot grow, an old entry makes room instead. */
+        if (table_index_is_full(t) && !grow_index(t)) {
                 t->n_evicted++;
                 if (!n_slots || !evict_one(t))
                         return NULL;

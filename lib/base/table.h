@@ -68,6 +68,8 @@ void *sw_table_insert(struct sw_table *t, const void *key, bool *ret_created);
 void *sw_table_insert_hashed(struct sw_table *t, const void *key, uint64_t hash, bool *ret_created);
 void sw_table_remove(struct sw_table *t, void *entry);
 void sw_table_clear(struct sw_table *t); /* keeps memory */
+/* Bytes that inserting one new key would take beyond t->bytes, for a moment at least; 0: there is room already. */
+size_t sw_table_growth(const struct sw_table *t);
 
 uint32_t sw_table_id(const struct sw_table *t, const void *entry);
 void *sw_table_at(const struct sw_table *t, uint32_t id); /* NULL if free or out of range */

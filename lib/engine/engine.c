@@ -170,6 +170,11 @@ struct sw_etime sw_engine_newest(const struct sw_engine *e, uint32_t partition)
         return partition < e->n_newest ? e->newest[partition] : SW_ETIME_NONE;
 }
 
+bool sw_engine_is_pressed(const struct sw_engine *e)
+{
+        return sw_reorder_is_pressed(&e->reorder);
+}
+
 struct sw_etime sw_engine_watermark(const struct sw_engine *e)
 {
         return e->released;

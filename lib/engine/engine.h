@@ -91,6 +91,8 @@ void sw_engine_set_tap(struct sw_engine *e, const struct sw_engine_tap *tap);
 /* Newest believed event time of a partition (held times do not count); NONE if it never had a record. */
 struct sw_etime sw_engine_newest(const struct sw_engine *e, uint32_t partition);
 struct sw_etime sw_engine_watermark(const struct sw_engine *e); /* last released; NONE before the first */
+/* What waits for a release takes more than half of its memory: release soon, if the watermark allows. */
+bool sw_engine_is_pressed(const struct sw_engine *e);
 
 /* What the daemon knows of a partition (design.md 4.2). */
 struct sw_partition_fact {

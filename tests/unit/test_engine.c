@@ -296,6 +296,32 @@ Test(engine, a_full_reorder_buffer_releases_its_oldest_seconds_and_drops_nothing
         sw_fixture_deinit(&f);
 }
 
+Test(engine, a_buffer_that_was_full_once_still_holds_what_is_out_of_order)
+{
+        struct sw_engine_stats before, after;
+        struct sw_fixture f;
+        int i;
+
+        sw_fixture_init(&f);
+        f.conf.memory_limit_bytes = UINT64_C(12) << 20;
+        for (i = 0; i < 40000; i++)
+                sw_fixture_line(&f, "%d O D tcp 10.0.%d.1:50000 10.1.0.1:%d", i / 10, i % 50, i);
+        sw_fixture_run(&f, "release 4000\n");
+        before = sw_fixture_stats(&f);
+        cr_assert_gt(before.reorder_forced, 0);
+        /* two partitions side by side, the second a minute behind */
+        for (i = 0; i < 1000; i++) {
+                sw_fixture_line(&f, "%d O D tcp 10.0.1.1:50000 10.2.0.1:%d", 4100 + i, i);
+                sw_fixture_line(&f, "%d O D tcp 10.0.1.1:50000 10.2.0.2:%d", 4040 + i, i);
+                if (i % 50 == 0)
+                        sw_fixture_line(&f, "release %d", 4000 + i);
+        }
+        after = sw_fixture_stats(&f);
+        cr_assert_eq(after.reorder_forced, before.reorder_forced);
+        cr_assert_eq(after.tuples_late, before.tuples_late);
+        sw_fixture_deinit(&f);
+}
+
 Test(engine, the_memory_plan_gives_away_no_more_than_there_is)
 {
         cr_assert_leq(sw_plan_sum(), 1000);

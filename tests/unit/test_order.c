@@ -206,3 +206,87 @@ Test(order, the_buffer_gives_out_a_second_in_parts)
         sw_reorder_deinit(&r);
         sw_directory_deinit(&d);
 }
+
+/* Adds seconds [from, ...) of one tuple each until the buffer is full; how many it took. */
+static uint32_t fill(struct sw_reorder *r, uint32_t from)
+{
+        uint32_t n;
+
+        for (n = 0; n < 1000000; n++) {
+                struct sw_otuple t = { .time = { T0 + (int64_t)(from + n) * 1000 } };
+
+                if (sw_reorder_add(r, &t) == SW_REORDER_E_FULL)
+                        return n;
+        }
+        return n;
+}
+
+static void empty(struct sw_reorder *r)
+{
+        struct sw_reorder_run run;
+        int64_t second;
+
+        while (sw_reorder_next(r, &second))
+                cr_assert_eq(sw_reorder_take(r, (struct sw_etime){ second * 1000 + 999 }, &run), 0);
+        sw_reorder_recycle(r);
+}
+
+Test(order, a_buffer_that_was_full_once_takes_as_much_again)
+{
+        struct sw_directory d = directory();
+        struct sw_reorder r;
+        uint32_t n, turn;
+
+        cr_assert_eq(sw_reorder_init(&r, &d, 1 << 20, &seed), 0);
+        n = fill(&r, 0);
+        cr_assert_gt(n, 1000);
+        cr_assert(sw_reorder_is_pressed(&r));
+        for (turn = 1; turn < 4; turn++) {
+                empty(&r);
+                cr_assert_not(sw_reorder_is_pressed(&r));
+                cr_assert_geq(fill(&r, turn * 1000000), n);
+                cr_assert_leq(r.bytes + r.buckets.bytes, r.limit_bytes);
+        }
+        sw_reorder_deinit(&r);
+        sw_directory_deinit(&d);
+}
+
+Test(order, a_full_buffer_gives_way_one_second_at_a_time)
+{
+        struct sw_directory d = directory();
+        struct sw_reorder r;
+        struct sw_reorder_run run;
+        uint32_t n, i;
+
+        cr_assert_eq(sw_reorder_init(&r, &d, 1 << 20, &seed), 0);
+        n = fill(&r, 0);
+        for (i = 0; i < 5000; i++) {
+                cr_assert_eq(sw_reorder_take(&r, (struct sw_etime){ INT64_MAX - 1000 }, &run), 0);
+                sw_reorder_recycle(&r);
+                add(&r, (int64_t)(n + i) * 1000, 1);
+                cr_assert_eq(r.n_tuples, n);
+        }
+        cr_assert_leq(r.bytes + r.buckets.bytes, r.limit_bytes);
+        sw_reorder_deinit(&r);
+        sw_directory_deinit(&d);
+}
+
+Test(order, late_tuples_that_fill_the_buffer_give_way_to_a_second)
+{
+        struct sw_directory d = directory();
+        struct sw_reorder r;
+        struct sw_reorder_run run;
+        struct sw_otuple t = { .time = { T0 } };
+
+        cr_assert_eq(sw_reorder_init(&r, &d, 1 << 20, &seed), 0);
+        while (sw_reorder_add_late(&r, &t) == SW_REORDER_OK)
+                ;
+        t.time.ms += 1000;
+        cr_assert_eq(sw_reorder_add(&r, &t), SW_REORDER_E_FULL);
+        cr_assert_eq(sw_reorder_take_late(&r, &run), 0);
+        cr_assert_gt(run.n, 1000);
+        sw_reorder_recycle(&r);
+        cr_assert_eq(sw_reorder_add(&r, &t), SW_REORDER_OK);
+        sw_reorder_deinit(&r);
+        sw_directory_deinit(&d);
+}

@@ -231,6 +231,76 @@ Test(pipeline, facts_without_input_may_go_round_the_ring)
         sw_buf_deinit(&s.lines);
 }
 
+/* Hours of event time within one release_ms: what is read faster than it is released must neither fill the buffer nor
+ * look like clocks that run ahead. */
+Test(pipeline, a_catch_up_is_released_by_event_time)
+{
+        struct sink s = { .fail_after = -1 };
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline *p = open_pipeline(&s, &core, 1, SW_HOUR);
+        struct sw_pipeline_progress progress;
+        int i, n = 6 * 3600;
+
+        for (i = 0; i < n; i++)
+                cr_assert_eq(submit(p, make(&s, i), i, true), 0);
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        sw_pipeline_progress(p, &progress);
+        cr_assert_eq(progress.engine.tuples, n);
+        cr_assert_eq(progress.engine.reorder_forced, 0);
+        cr_assert_eq(progress.engine.tuples_held, 0);
+        cr_assert_eq(progress.engine.tuples_late, 0);
+        cr_assert_geq(progress.releases, 70);
+        cr_assert_lt(progress.releases, 80, "every 5 minutes of event time");
+        cr_assert_leq(progress.engine.reorder_tuples, 120 + 300);
+        sw_pipeline_free(p);
+        sw_buf_deinit(&s.lines);
+}
+
+Test(pipeline, a_buffer_that_is_half_full_is_released_without_waiting)
+{
+        struct sink s = { .fail_after = -1 };
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline_progress progress;
+        struct sw_pipeline *p;
+        int i, n = 6000;
+
+        core.memory_limit_bytes = 12 << 20;
+        core.reorder_ms = 45 * SW_MINUTE; /* takes more than half of what 12 MiB leave to what waits */
+        p = open_pipeline(&s, &core, 1, SW_HOUR);
+        for (i = 0; i < n; i++)
+                cr_assert_eq(submit(p, make(&s, i), i, true), 0);
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        sw_pipeline_progress(p, &progress);
+        cr_assert_eq(progress.engine.reorder_forced, 0);
+        cr_assert_eq(progress.engine.tuples_late, 0);
+        cr_assert_geq(progress.releases, 3000);
+        cr_assert_leq(progress.engine.reorder_tuples, 2702);
+        sw_pipeline_free(p);
+        sw_buf_deinit(&s.lines);
+}
+
+Test(pipeline, nothing_is_released_before_every_partition_was_heard)
+{
+        struct sink s = { .fail_after = -1 };
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline *p = open_pipeline(&s, &core, 1, 1);
+        struct sw_fact unheard = { .head = { SW_ETIME_MIN_MS } };
+        struct sw_pipeline_progress progress;
+        uint32_t other;
+        int i;
+
+        cr_assert_eq(sw_pipeline_add_partition(p, &other), 0);
+        cr_assert_eq(sw_pipeline_fact(p, other, &unheard), 0);
+        for (i = 0; i < 240; i++)
+                cr_assert_eq(submit(p, make(&s, i), i, true), 0);
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        sw_pipeline_progress(p, &progress);
+        cr_assert_eq(progress.releases, 0);
+        cr_assert_eq(progress.engine.tuples_held, 0);
+        sw_pipeline_free(p);
+        sw_buf_deinit(&s.lines);
+}
+
 Test(pipeline, bad_messages_reach_the_quarantine_hook)
 {
         struct sink s = { .fail_after = -1 };

@@ -131,6 +131,28 @@ Test(table, victims_do_not_depend_on_the_seed)
         sw_table_deinit(&b);
 }
 
+Test(table, says_what_the_next_insert_will_take)
+{
+        struct sw_table t = make(256 << 10);
+        size_t before, growth;
+        uint64_t k;
+        bool created;
+
+        for (k = 0; t.n_evicted == 0 && k < 100000; k++) {
+                before = t.bytes;
+                growth = sw_table_growth(&t);
+                sw_table_insert(&t, &k, &created);
+                if (growth == 0)
+                        cr_assert_eq(t.bytes, before);
+                else if (before + growth <= t.limit_bytes)
+                        cr_assert(t.bytes > before && t.bytes <= before + growth && t.n_evicted == 0);
+        }
+        cr_assert_gt(t.n_evicted, 0);
+        sw_table_remove_id(&t, 0);
+        cr_assert_eq(sw_table_growth(&t), 0, "a free entry is room");
+        sw_table_deinit(&t);
+}
+
 Test(table, refuses_a_limit_too_small_to_be_of_use)
 {
         struct sw_table t;
