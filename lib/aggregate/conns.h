@@ -83,8 +83,8 @@ int sw_conns_new(struct sw_view *view, const struct sw_conns_conf *conf, const s
 struct sw_conns *sw_conns_free(struct sw_conns *c);
 
 /* What is known of a tuple before its turn. Some tuples ahead of folding it, in this order and a few tuples apart:
- * _ahead computes hashes and asks for slots, _fetch asks for entries, _follow for what the entries point to, _edge for the
- * edge of a connection that may succeed. */
+ * _ahead computes hashes and asks for slots, _fetch asks for entries, _follow for what the entries point to, _edge for
+ * the edge of a connection that may succeed. */
 struct sw_conns_ahead {
         uint64_t hash;
         bool begins;                   /* it seems to begin a life: its hosts are looked up */
