@@ -208,11 +208,11 @@ struct folded {
         bool known; /* its counters say something: those of a B or D only if they are not 0 */
 };
 
-static struct folded orient(const struct sw_conns *c, const struct sw_otuple *t, bool turned)
+static struct folded orient(const struct sw_otuple *t, bool turned)
 {
         struct folded f = { .t = t, .direction = t->direction };
 
-        f.fold = sw_directory_sensor_at(&c->view->world->directory, t->sensor)->fold;
+        f.fold = t->fold;
         memcpy(f.counters, t->counters, sizeof(f.counters));
         if (turned) {
                 f.counters[SW_PACKETS_FWD] = t->counters[SW_PACKETS_REV];
@@ -582,7 +582,7 @@ int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, const struct sw
         struct sw_conn *x = sw_table_find_hashed(&c->table, &t->key, a->hash);
         bool turned = x ? x->flags & FLAG_REVERSED : is_turned(c, t), fresh = !x;
         uint64_t delta[SW_N_COUNTERS];
-        struct folded f = orient(c, t, turned);
+        struct folded f = orient(t, turned);
         int r = 0;
 
         c->at = late ? t->time : c->view->now;
@@ -603,7 +603,7 @@ int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, const struct sw
                         x->src = x->dst;
                         x->dst = src;
                         turned = false;
-                        f = orient(c, t, false);
+                        f = orient(t, false);
                 }
                 fresh = true;
         }

@@ -127,7 +127,8 @@ static struct sw_otuple ordered(const struct intake *in, const struct sw_tuple *
                 .direction = t->direction,
                 .encryption = t->encryption,
                 .counters_present = t->counters_present,
-                .stateless = t->flags & SW_TUPLE_STATELESS,
+                .fold = in->fold & INT32_MAX,
+                .stateless = (t->flags & SW_TUPLE_STATELESS) != 0,
         };
 
         memcpy(o.counters, t->counters, sizeof(o.counters));

@@ -28,7 +28,7 @@ MIB = 1 << 20
 RESIDENT_LIMIT = 576 * MIB
 KAFKA_PER_PARTITION = 3  # MiB; the mock broker keeps 5 of each partition
 # Thousands of hosts, 20 to 60 tuples a record, well below 300,000 connections open at a time.
-CORPUS = ["--seed", "1", "--hosts", "8000", "--load", "2600", "--minutes", "60"]
+CORPUS = ["--seed", "1", "--hosts", "8000", "--load", "1000", "--pooled", "24", "--minutes", "240"]
 MESSAGES = ["--message-kb", "100:900"]
 # Smaller ones, so that partitions that hold so little run side by side in event time, as real ones do.
 KAFKA_MESSAGES = ["--message-kb", "64:128"]
