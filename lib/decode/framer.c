@@ -34,6 +34,7 @@ struct sw_framer {
         bool in_piece; /* piece and message are set */
         bool whole;    /* the piece begins with a message */
         bool filled;   /* the last message of the piece has an item */
+        bool flushed;  /* the piece begins where a flush ended: until it is filled it is separators only */
         bool skipping; /* over a record that is too long */
         size_t piece, message;
         uint64_t n_messages; /* that begin in the piece */
@@ -159,7 +160,7 @@ static void framer_begin_piece(struct sw_framer *f, size_t at, bool whole)
 {
         f->in_piece = true;
         f->whole = whole;
-        f->filled = false;
+        f->filled = f->flushed = false;
         f->piece = f->message = at;
         f->n_messages = whole;
 }
@@ -167,6 +168,8 @@ static void framer_begin_piece(struct sw_framer *f, size_t at, bool whole)
 /* A message begins at `at`. OK: *ret is what came before it; it has to be said again. */
 static int framer_begin_message(struct sw_framer *f, size_t at, struct sw_piece *ret)
 {
+        if (f->flushed && !f->filled)
+                f->in_piece = false;
         if (f->in_piece && (!f->whole || at - f->piece >= f->conf.piece_bytes)) {
                 (void)framer_emit(f, at, true, ret);
                 f->in_piece = false;
@@ -284,7 +287,7 @@ static int framer_starve(struct sw_framer *f, struct sw_piece *ret)
 
 static int framer_end(struct sw_framer *f, struct sw_piece *ret)
 {
-        if (f->done || !f->in_piece || f->piece >= f->n) {
+        if (f->done || !f->in_piece || f->piece >= f->n || (f->flushed && !f->filled)) {
                 f->done = true;
                 return SW_FRAMER_END;
         }
@@ -312,4 +315,29 @@ int sw_framer_next(struct sw_framer *f, struct sw_piece *ret)
                 if (r == SW_FRAMER_OK)
                         return r;
         }
+}
+
+/* Between two values everything before w.at is whole; inside one, everything before it is. */
+int sw_framer_flush(struct sw_framer *f, struct sw_piece *ret)
+{
+        bool scanning = sw_items_is_scanning(&f->w);
+        size_t end;
+
+        framer_drop(f);
+        end = scanning ? f->w.start : f->w.at;
+        if (f->done || !f->in_piece)
+                return SW_FRAMER_MORE;
+        if (!f->filled) { /* the last message has only begun */
+                if (f->message == f->piece)
+                        return SW_FRAMER_MORE;
+                end = f->message;
+                f->n_messages--;
+                (void)framer_emit(f, end, true, ret);
+                framer_begin_piece(f, end, true);
+                return SW_FRAMER_OK;
+        }
+        (void)framer_emit(f, end, f->w.depth == 0 && !scanning, ret);
+        framer_begin_piece(f, end, false);
+        f->flushed = true;
+        return SW_FRAMER_OK;
 }

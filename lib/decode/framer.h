@@ -34,6 +34,9 @@ struct sw_framer *sw_framer_free(struct sw_framer *f);
 int sw_framer_feed(struct sw_framer *f, const void *p, size_t n); /* copies; 0 | -SW_ERR_NOMEM */
 void sw_framer_finish(struct sw_framer *f);                       /* no more bytes will come */
 int sw_framer_next(struct sw_framer *f, struct sw_piece *ret);    /* SW_FRAMER_* */
+/* After MORE, when no more bytes are there for now (a file that grows): hands out what is whole so far. A value that is
+ * not complete yet stays and waits for its rest. SW_FRAMER_OK, or SW_FRAMER_MORE: there is nothing. */
+int sw_framer_flush(struct sw_framer *f, struct sw_piece *ret);
 
 /* The first "time": "..." in the bytes, NONE if there is none: a search, because the decoder will look properly. */
 struct sw_etime sw_framer_peek_time(struct sw_str bytes);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file in pieces means what it means whole, however it is fed. First byte: size of pieces; second: where the feeding
- * is split; third: limit of records; the rest: the file. */
+/* A file in pieces means what it means whole, however it is fed, and when it is read as it grows. First byte: size of
+ * pieces; second: where the feeding is split; third: limit of records; the rest: the file. */
 #include "decode/decoder.h"
 #include "decode/framer.h"
 #include "fuzz.h"
@@ -38,7 +38,8 @@ static void add(struct framed *f, struct sw_decoder *d, const struct sw_piece *p
                 f->meaning = mix(mix(f->meaning, f->b.records[i].fingerprint.lo), f->b.records[i].offset);
 }
 
-static struct framed frame(struct sw_decoder *d, struct sw_str s, const struct sw_framer_conf *conf, uint64_t split)
+static struct framed frame(
+        struct sw_decoder *d, struct sw_str s, const struct sw_framer_conf *conf, uint64_t split, bool flush)
 {
         struct framed total = { .b = SW_BATCH_NULL };
         struct sw_framer *f = NULL;
@@ -52,6 +53,8 @@ static struct framed frame(struct sw_decoder *d, struct sw_str s, const struct s
 
                 split = split ? split * UINT64_C(6364136223846793005) + 1442695040888963407 : 0;
                 n = n < s.n - at ? n : s.n - at;
+                if (r == SW_FRAMER_MORE && flush)
+                        r = sw_framer_flush(f, &p);
                 if (r == SW_FRAMER_OK) {
                         FUZZ_CHECK(p.offset + p.bytes.n <= s.n && memcmp(s.p + p.offset, p.bytes.p, p.bytes.n) == 0,
                                 "offset");
@@ -73,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         struct sw_decoder_conf conf = { .seed = 3 };
         struct sw_framer_conf frames;
-        struct framed whole, split, once = { .b = SW_BATCH_NULL };
+        struct framed whole, split, grown, once = { .b = SW_BATCH_NULL };
         struct sw_decoder *d = NULL;
         struct sw_piece all = { .flags = SW_DECODE_MESSAGE | SW_DECODE_LINES };
 
@@ -85,12 +88,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (all.bytes.p[0] == 0x1f)
                 return 0; /* the decoder would inflate it, the framer would not */
         FUZZ_CHECK(sw_decoder_new(&conf, &d) == 0, "memory");
-        whole = frame(d, all.bytes, &frames, 0);
-        split = frame(d, all.bytes, &frames, (uint64_t)(data[1] + 1) << 33 | 1);
+        whole = frame(d, all.bytes, &frames, 0, false);
+        split = frame(d, all.bytes, &frames, (uint64_t)(data[1] + 1) << 33 | 1, false);
         FUZZ_CHECK(whole.hash == split.hash && whole.pieces == split.pieces, "feeding changes the pieces: %d, %d",
                 (int)whole.pieces, (int)split.pieces);
         FUZZ_CHECK(whole.meaning == split.meaning, "feeding changes the records");
         if (frames.record_max == 0 && whole.pieces) {
+                grown = frame(d, all.bytes, &frames, (uint64_t)(data[1] + 1) << 33 | 1, true);
+                FUZZ_CHECK(
+                        grown.meaning == whole.meaning && grown.tuples == whole.tuples, "flushing changes the records");
                 add(&once, d, &all);
                 FUZZ_CHECK(once.meaning == whole.meaning && once.tuples == whole.tuples, "records: %d whole, %d framed",
                         (int)once.records, (int)whole.records);

@@ -23,8 +23,8 @@ static void add(struct total *t, const struct sw_batch *b)
                 t->hash = (t->hash ^ b->records[i].fingerprint.lo ^ b->records[i].offset) * 1099511628211u;
 }
 
-/* Feeds `step` bytes at a time and decodes every piece. */
-static struct total run(struct sw_str s, size_t step, const struct sw_framer_conf *conf)
+/* Feeds `step` bytes at a time and decodes every piece. flush: asks for what is whole after each. */
+static struct total run_flushed(struct sw_str s, size_t step, const struct sw_framer_conf *conf, bool flush)
 {
         struct sw_framer *f = NULL;
         struct total t = { 0 };
@@ -38,6 +38,8 @@ static struct total run(struct sw_str s, size_t step, const struct sw_framer_con
         while ((r = sw_framer_next(f, &p)) != SW_FRAMER_END) {
                 size_t n = s.n - at < step ? s.n - at : step;
 
+                if (r == SW_FRAMER_MORE && flush)
+                        r = sw_framer_flush(f, &p);
                 if (r == SW_FRAMER_OK) {
                         cr_assert_leq(p.offset + p.bytes.n, s.n);
                         cr_assert(memcmp(p.bytes.p, s.p + p.offset, p.bytes.n) == 0, "offset is exact");
@@ -58,6 +60,11 @@ static struct total run(struct sw_str s, size_t step, const struct sw_framer_con
         f = sw_framer_free(f);
         kit_deinit(&k);
         return t;
+}
+
+static struct total run(struct sw_str s, size_t step, const struct sw_framer_conf *conf)
+{
+        return run_flushed(s, step, conf, false);
 }
 
 static const struct {
@@ -109,6 +116,56 @@ Test(framer, any_feeding_gives_the_same_tuples)
                         }
                 }
         }
+}
+
+Test(framer, what_is_flushed_as_it_grows_is_the_same)
+{
+        static const size_t steps[] = { 1, 3, 7, 64, 700, 100000 };
+        size_t i, s;
+
+        for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                char buf[16384];
+                struct sw_str text = kit_json(rows[i].text, buf, sizeof(buf));
+                struct total first = run(text, 100000, NULL);
+
+                for (s = 0; s < sizeof(steps) / sizeof(*steps); s++) {
+                        struct total t = run_flushed(text, steps[s], NULL, true);
+
+                        cr_assert_eq(t.records, rows[i].records, "row %zu step %zu: %d", i, steps[s], (int)t.records);
+                        cr_assert_eq(t.messages, rows[i].messages, "row %zu step %zu: %d messages", i, steps[s],
+                                (int)t.messages);
+                        cr_assert(t.hash == first.hash && t.tuples == first.tuples);
+                        cr_assert_eq(t.record_errors, first.record_errors, "row %zu step %zu", i, steps[s]);
+                }
+        }
+}
+
+Test(framer, a_flush_hands_out_whole_lines_and_keeps_the_one_that_is_not)
+{
+        char buf[16384];
+        struct sw_str s = kit_json(VNET(TUPLE) "\n" VNET(TUPLE) "\n{'time':'20", buf, sizeof(buf));
+        size_t whole = s.n - strlen("{'time':'20");
+        struct sw_framer *f = NULL;
+        struct sw_piece p;
+
+        cr_assert_eq(sw_framer_new(NULL, &f), 0);
+        cr_assert_eq(sw_framer_flush(f, &p), SW_FRAMER_MORE);
+        cr_assert_eq(sw_framer_feed(f, s.p, s.n), 0);
+        cr_assert_eq(sw_framer_next(f, &p), SW_FRAMER_MORE);
+        cr_assert_eq(sw_framer_flush(f, &p), SW_FRAMER_OK);
+        cr_assert_eq(p.offset, 0);
+        cr_assert_eq(p.bytes.n, whole);
+        cr_assert_eq(p.flags, SW_DECODE_MESSAGE | SW_DECODE_LINES);
+        cr_assert_eq(sw_framer_next(f, &p), SW_FRAMER_MORE);
+        cr_assert_eq(sw_framer_flush(f, &p), SW_FRAMER_MORE);
+        cr_assert_eq(sw_framer_feed(f, "24\"}\n", 5), 0);
+        cr_assert_eq(sw_framer_next(f, &p), SW_FRAMER_MORE);
+        cr_assert_eq(sw_framer_flush(f, &p), SW_FRAMER_OK);
+        cr_assert_eq(p.offset, whole);
+        cr_assert_eq(p.flags, SW_DECODE_MESSAGE);
+        sw_framer_finish(f);
+        cr_assert_eq(sw_framer_next(f, &p), SW_FRAMER_END);
+        sw_framer_free(f);
 }
 
 Test(framer, pieces_hold_whole_records_and_say_where_a_message_begins_and_ends)
