@@ -6,6 +6,7 @@
 #include "source/source_kafka_setting.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 /* A secret in `librdkafka:` would stand in the configuration and in the dump. */
 static const char *const secret_words[] = { "password", "secret", "ssl.key.pem", "jaas", "oauthbearer.config" };
@@ -88,6 +89,18 @@ static void sources_check_keys(const struct sw_conf_source *s, const char *kind,
         }
 }
 
+/* A file that is not there yet may come. */
+static void sources_check_path(const struct sw_conf_source *s, struct sw_conf_check *check)
+{
+        char shown[SW_CONF_SHOWN];
+        struct stat st;
+
+        if (s->kind == SW_SOURCE_FILE && s->path && stat(s->path, &st) == 0 && S_ISDIR(st.st_mode))
+                sw_conf_error(check, &s->place,
+                        "path '%s' is a folder: `run` reads one file; a folder is read by `segwatch replay`",
+                        sw_conf_show(sw_str_of(s->path), shown));
+}
+
 void sw_conf_check_sources(const struct sw_conf *conf, struct sw_conf_check *check)
 {
         static const char *const kinds[] = { "eventhubs", "kafka", "file" };
@@ -103,6 +116,7 @@ void sw_conf_check_sources(const struct sw_conf *conf, struct sw_conf_check *che
                 sources_check_keys(s, kinds[s->kind], check);
                 sources_check_topic(s, check);
                 sources_check_librdkafka(s, check);
+                sources_check_path(s, check);
         }
 }
 

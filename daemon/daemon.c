@@ -271,10 +271,14 @@ static void daemon_close(struct sw_daemon *d)
         for (i = 0; i < d->n_sources; i++)
                 if (d->sources[i].kafka)
                         sw_source_kafka_stop(d->sources[i].kafka);
+                else if (d->sources[i].tail)
+                        sw_source_tail_stop(d->sources[i].tail);
         d->loop = sw_loop_free(d->loop);
         d->pipeline = sw_pipeline_free(d->pipeline);
-        for (i = 0; i < d->n_sources; i++)
+        for (i = 0; i < d->n_sources; i++) {
                 d->sources[i].kafka = sw_source_kafka_free(d->sources[i].kafka);
+                d->sources[i].tail = sw_source_tail_free(d->sources[i].tail);
+        }
         d->alerts = sw_sink_file_close(d->alerts);
         d->signals = sw_sink_file_close(d->signals);
         d->quarantine = sw_sink_file_close(d->quarantine);

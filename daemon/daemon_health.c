@@ -105,8 +105,26 @@ static struct health_count health_count(const struct sw_daemon *d, uint32_t sour
         return c;
 }
 
+static void health_file_reason(
+        const struct sw_source_stats *k, const struct health_count *c, bool read, struct sw_buf *out)
+{
+        if (!read)
+                sw_buf_puts(out, "the file cannot be read; the log says why");
+        else if (c->records > 0)
+                sw_buf_printf(out, "%llu records came before: is what writes %s still running?",
+                        (unsigned long long)c->records, k->topic);
+        else if (k->messages == 0)
+                sw_buf_printf(out, "%s is empty: is this the file that flow logs are written to?", k->topic);
+        else
+                sw_buf_printf(out,
+                        "nothing in %s is a flow record (see quarantine.jsonl): is this the file that flow logs are "
+                        "written to?",
+                        k->topic);
+        sw_buf_putc(out, '\0');
+}
+
 /* The likely reason, as one sentence. */
-static void health_reason(const struct sw__daemon_source *s, const struct sw_source_kafka_stats *k,
+static void health_reason(const struct sw__daemon_source *s, const struct sw_source_stats *k,
         const struct health_count *c, struct sw_buf *out)
 {
         if (k->failing)
@@ -135,14 +153,17 @@ static void health_reason(const struct sw__daemon_source *s, const struct sw_sou
         sw_buf_putc(out, '\0');
 }
 
-static void health_tell_quiet(struct sw__daemon_source *s, const struct sw_source_kafka_stats *k,
-        const struct health_count *c, int64_t quiet_ms)
+static void health_tell_quiet(
+        struct sw__daemon_source *s, const struct sw_source_stats *k, const struct health_count *c, int64_t quiet_ms)
 {
         struct sw_daemon *d = s->daemon;
         struct sw_buf reason = SW_BUF_NULL, text = SW_BUF_NULL;
         struct sw_wall from = { sw_clock_wall().ms - quiet_ms };
 
-        health_reason(s, k, c, &reason);
+        if (s->tail)
+                health_file_reason(k, c, !k->failing, &reason);
+        else
+                health_reason(s, k, c, &reason);
         if (!reason.failed) {
                 sw_log(d->log, SW_LOG_WARNING, "no_records", s->conf->name, "no flow record for %lld s: %s",
                         (long long)(quiet_ms / 1000), reason.p);
@@ -160,7 +181,7 @@ static void health_watch_source(struct sw__daemon_source *s)
 {
         struct sw_daemon *d = s->daemon;
         int64_t now = sw_clock_mono().ms, limit = d->options.quiet_ms;
-        struct sw_source_kafka_stats k;
+        struct sw_source_stats k;
         struct health_count c = health_count(d, s->index);
 
         if (c.records != s->quiet_records) {
@@ -172,9 +193,9 @@ static void health_watch_source(struct sw__daemon_source *s)
                 s->last_record = sw_clock_wall();
                 return;
         }
-        sw_source_kafka_stats(s->kafka, &k);
+        sw__daemon_source_stats(s, &k);
         /* our own slowness is not the source's silence */
-        if (k.waiting_for_room || k.n_ahead > 0 || s->quiet_told || now - s->quiet_since_ms < limit)
+        if (k.waiting_for_room || k.n_ahead > 0 || k.ended || s->quiet_told || now - s->quiet_since_ms < limit)
                 return;
         s->quiet_told = true;
         health_tell_quiet(s, &k, &c, now - s->quiet_since_ms);
@@ -269,8 +290,7 @@ void sw__daemon_watch(void *ctx)
         uint32_t i;
 
         for (i = 0; i < d->n_sources; i++)
-                if (d->sources[i].kafka)
-                        health_watch_source(&d->sources[i]);
+                health_watch_source(&d->sources[i]);
         health_watch_learning(d);
         health_watch_forced(d);
         health_watchdog(d);
@@ -285,7 +305,7 @@ static void health_time(struct sw_etime t, char buf[SW_ETIME_TEXT])
                 sw_etime_format(t, buf);
 }
 
-static void health_lag(const struct sw_source_kafka_stats *k, char buf[32])
+static void health_lag(const struct sw_source_stats *k, char buf[32])
 {
         if (k->lag < 0)
                 strcpy(buf, "unknown");
@@ -296,15 +316,13 @@ static void health_lag(const struct sw_source_kafka_stats *k, char buf[32])
 void sw__daemon_status(void *ctx)
 {
         struct sw_daemon *d = ctx;
-        struct sw_source_kafka_stats k;
+        struct sw_source_stats k;
         struct sw_buf b = SW_BUF_NULL;
         char time[SW_ETIME_TEXT], lag[32];
         uint32_t i;
 
         for (i = 0; i < d->n_sources && b.n < 800; i++) {
-                if (!d->sources[i].kafka)
-                        continue;
-                sw_source_kafka_stats(d->sources[i].kafka, &k);
+                sw__daemon_source_stats(&d->sources[i], &k);
                 health_time(health_count(d, i).newest, time);
                 health_lag(&k, lag);
                 sw_buf_printf(&b, "%s: last record %s, lag %s%s; ", d->sources[i].conf->name, time, lag,
@@ -321,10 +339,10 @@ void sw__daemon_status(void *ctx)
 static void health_stats_source(struct sw__daemon_source *s, int64_t elapsed_ms)
 {
         struct health_count c = health_count(s->daemon, s->index);
-        struct sw_source_kafka_stats k;
+        struct sw_source_stats k;
         char time[SW_ETIME_TEXT], lag[32];
 
-        sw_source_kafka_stats(s->kafka, &k);
+        sw__daemon_source_stats(s, &k);
         health_time(c.newest, time);
         health_lag(&k, lag);
         sw_log(s->daemon->log, SW_LOG_INFO, "stats_source", s->conf->name,
@@ -348,7 +366,7 @@ void sw__daemon_stats(void *ctx)
         uint32_t i;
 
         for (i = 0; i < d->n_sources; i++)
-                if (d->sources[i].kafka)
+                if (d->sources[i].kafka || d->sources[i].tail) /* it could not be opened */
                         health_stats_source(&d->sources[i], elapsed);
         sw_pipeline_progress(d->pipeline, &p);
         health_time(p.watermark, watermark);

@@ -112,9 +112,11 @@ static int input_on_message(void *ctx, uint32_t id, const struct sw_source_messa
         struct sw__daemon_source *s = ctx;
         struct sw_daemon *d = s->daemon;
         struct sw_input in = { .partition = id,
-                .flags = SW_DECODE_MESSAGE,
+                .flags = m->flags,
                 .bytes = m->bytes,
                 .offset = m->offset,
+                .next = m->next,
+                .base = m->base,
                 .carrier = m->carrier,
                 .done = m->done,
                 .owner = m->owner };
@@ -172,6 +174,16 @@ void sw__daemon_room(void *ctx)
         for (i = 0; i < d->n_sources && !atomic_load(&d->stop); i++)
                 if (d->sources[i].kafka)
                         sw_source_kafka_room(d->sources[i].kafka);
+                else if (d->sources[i].tail)
+                        sw_source_tail_room(d->sources[i].tail);
+}
+
+void sw__daemon_source_stats(const struct sw__daemon_source *s, struct sw_source_stats *ret)
+{
+        if (s->kafka)
+                sw_source_kafka_stats(s->kafka, ret);
+        else
+                sw_source_tail_stats(s->tail, ret);
 }
 
 /* ---- alignment ---- */
@@ -218,16 +230,14 @@ static bool input_holds(const struct sw__daemon_part *p)
 
 static void input_idle(struct sw_daemon *d)
 {
-        struct sw_source_kafka_stats stats;
+        struct sw_source_stats stats;
         uint32_t i;
 
         if (d->idle_told || d->n_submitted == 0 || sw_clock_mono().ms - d->last_input_ms < d->conf->conf.time.idle_ms ||
                 sw_sink_file_is_blocked(d->alerts))
                 return;
         for (i = 0; i < d->n_sources; i++) {
-                if (!d->sources[i].kafka)
-                        continue;
-                sw_source_kafka_stats(d->sources[i].kafka, &stats);
+                sw__daemon_source_stats(&d->sources[i], &stats);
                 if (stats.waiting_for_room)
                         return;
         }
@@ -255,6 +265,8 @@ static void input_align(struct sw_daemon *d)
         for (i = 0; i < d->n_sources; i++)
                 if (d->sources[i].kafka)
                         sw_source_kafka_limit(d->sources[i].kafka, limit);
+                else if (d->sources[i].tail)
+                        sw_source_tail_limit(d->sources[i].tail, limit);
         /* one that waits must not hold the watermark at what it brought before a quiet time */
         for (i = 0; i < d->n_parts; i++) {
                 struct sw__daemon_part *p = d->parts[i];
@@ -323,6 +335,31 @@ static int input_open_kafka(struct sw__daemon_source *s, struct sw_err *reterr)
         return sw_source_kafka_new(&conf, s->daemon->loop, s->daemon->log, &hooks, &s->kafka, reterr);
 }
 
+static int input_open_file(struct sw__daemon_source *s, struct sw_err *reterr)
+{
+        const struct sw_conf_source *c = s->conf;
+        struct sw_daemon *d = s->daemon;
+        const struct sw_offset_key key = { c->name, c->path, 0 };
+        const struct sw_offset *o = sw_offsets_get(&d->offsets, &key);
+        struct sw_source_tail_conf conf = { .name = c->name,
+                .path = c->path,
+                .follow = c->follow,
+                .record_max = d->conf->conf.input.message_max,
+                .inode = o ? o->inode : 0,
+                .next = o ? o->next : 0 };
+        const struct sw_source_hooks hooks = { .ctx = s,
+                .on_start = input_on_start,
+                .on_message = input_on_message,
+                .on_at_end = input_on_at_end,
+                .on_front = input_on_front,
+                .on_round = input_on_round };
+        int r = input_add_part(s, c->path, 0, &conf.id);
+
+        if (r < 0)
+                return sw_err_set(reterr, r, "sources: %s: %s", c->name, sw_error_text(r));
+        return sw_source_tail_new(&conf, d->loop, d->log, &hooks, &s->tail, reterr);
+}
+
 int sw__daemon_open_sources(struct sw_daemon *d, struct sw_err *reterr)
 {
         const struct sw_list *list = &d->conf->conf.sources;
@@ -339,13 +376,7 @@ int sw__daemon_open_sources(struct sw_daemon *d, struct sw_err *reterr)
                 *s = (struct sw__daemon_source){ .daemon = d, .index = i, .conf = &confs[i] };
                 s->quiet_since_ms = sw_clock_mono().ms;
                 d->n_sources = i + 1;
-                if (s->conf->kind == SW_SOURCE_FILE)
-                        r = sw_err_set(reterr, -SW_ERR_CONFIG,
-                                "sources: %s: kind: file is read by `segwatch replay` only, in "
-                                "this version",
-                                s->conf->name);
-                else
-                        r = input_open_kafka(s, reterr);
+                r = s->conf->kind == SW_SOURCE_FILE ? input_open_file(s, reterr) : input_open_kafka(s, reterr);
                 if (r < 0)
                         return r;
         }
@@ -374,7 +405,26 @@ int sw__daemon_load_offsets(struct sw_daemon *d, struct sw_err *reterr)
         return r;
 }
 
-/* Every partition's row: the lowest offset that still has an unreleased tuple. */
+/* One partition's row: the lowest offset that still has an unreleased tuple. -1: nothing to keep. */
+static int64_t input_keep(struct sw_daemon *d, uint32_t id)
+{
+        const struct sw__daemon_part *p = d->parts[id];
+        const struct sw__daemon_source *s = &d->sources[p->source];
+        const struct sw_offset_key key = { s->conf->name, p->topic, p->number };
+        int64_t at = sw_pipeline_resume_offset(d->pipeline, id), next;
+        uint64_t inode = 0;
+
+        if (at < 0)
+                at = p->start;
+        if (at < 0)
+                return -1;
+        next = at;
+        if (s->tail && !sw_source_tail_place(s->tail, at, &inode, &next))
+                return -1;
+        (void)sw_offsets_set(&d->offsets, &key, inode, next);
+        return at;
+}
+
 static void input_collect(struct sw_daemon *d, bool commit)
 {
         uint32_t ids[1024], i, n;
@@ -384,19 +434,9 @@ static void input_collect(struct sw_daemon *d, bool commit)
         for (k = 0; k < d->n_sources; k++) {
                 n = 0;
                 for (i = 0; i < d->n_parts; i++) {
-                        const struct sw__daemon_part *p = d->parts[i];
-                        const struct sw_offset_key key = { d->sources[k].conf->name, p->topic, p->number };
-                        int64_t at;
+                        int64_t at = d->parts[i]->source == k ? input_keep(d, i) : -1;
 
-                        if (p->source != k)
-                                continue;
-                        at = sw_pipeline_resume_offset(d->pipeline, i);
-                        if (at < 0)
-                                at = p->start;
-                        if (at < 0)
-                                continue;
-                        (void)sw_offsets_set(&d->offsets, &key, 0, at);
-                        if (n < sizeof(ids) / sizeof(*ids)) {
+                        if (at >= 0 && n < sizeof(ids) / sizeof(*ids)) {
                                 ids[n] = i;
                                 next[n++] = at;
                         }

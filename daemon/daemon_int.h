@@ -13,6 +13,7 @@
 #include "pipeline.h"
 #include "sink/sink_file.h"
 #include "source/source_kafka.h"
+#include "source/source_tail.h"
 #include "state/offsets.h"
 #include "state/state_dir.h"
 
@@ -24,7 +25,8 @@ struct sw__daemon_source {
         struct sw_daemon *daemon;
         uint32_t index;
         const struct sw_conf_source *conf; /* of the configuration it was started with */
-        struct sw_source_kafka *kafka;
+        struct sw_source_kafka *kafka; /* one of the two */
+        struct sw_source_tail *tail;
         /* what the statistics saw last */
         uint64_t last_messages, last_records, quiet_records;
         int64_t quiet_since_ms; /* monotonic: no new flow record since */
@@ -91,6 +93,7 @@ struct sw_daemon {
 
 /* daemon_input.c */
 int sw__daemon_open_sources(struct sw_daemon *d, struct sw_err *reterr);
+void sw__daemon_source_stats(const struct sw__daemon_source *s, struct sw_source_stats *ret);
 void sw__daemon_room(void *daemon);
 void sw__daemon_align(void *daemon); /* often: who waits for whom, idle */
 int sw__daemon_load_offsets(struct sw_daemon *d, struct sw_err *reterr);

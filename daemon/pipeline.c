@@ -172,7 +172,7 @@ int sw_pipeline_add_partition(struct sw_pipeline *p, uint32_t *ret)
         if (r == 0) {
                 *ret = p->n_partitions++;
                 p->partitions[*ret] = (struct sw_pipeline_part){
-                        .fact = { .head = SW_ETIME_NONE }, .last_offset = -1, .newest = SW_ETIME_NONE
+                        .fact = { .head = SW_ETIME_NONE }, .next_offset = -1, .newest = SW_ETIME_NONE
                 };
         }
         pthread_mutex_unlock(&p->lock);
@@ -285,7 +285,7 @@ int64_t sw_pipeline_resume_offset(struct sw_pipeline *p, uint32_t partition)
 
         pthread_mutex_lock(&p->lock);
         part = &p->partitions[partition];
-        offset = part->n_marks ? part->marks[0].offset : part->last_offset < 0 ? -1 : part->last_offset + 1;
+        offset = part->n_marks ? part->marks[0].offset : part->next_offset;
         pthread_mutex_unlock(&p->lock);
         return offset;
 }

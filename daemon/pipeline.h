@@ -30,6 +30,7 @@ struct sw_input {
         unsigned flags;     /* SW_DECODE_* */
         struct sw_str bytes;
         int64_t offset;            /* Kafka offset, or byte offset in the file */
+        int64_t next;              /* the offset after it: where to resume once all of it is released; 0 = offset + 1 */
         uint64_t base;             /* offset of bytes[0] for error messages: 0 for Kafka, the byte offset for files */
         struct sw_etime carrier;   /* Kafka time stamp, else NONE */
         void (*done)(void *owner); /* frees the bytes once they are no longer needed; any thread */
@@ -77,7 +78,7 @@ int sw_pipeline_tick(struct sw_pipeline *p);
  * the first failure of the engine or of a hook, or 0. The pipeline can be used further. */
 int sw_pipeline_finish(struct sw_pipeline *p, bool final, struct sw_err *reterr);
 
-/* Where to resume a Kafka partition: the lowest offset with an unreleased tuple, else the one after the last taken;
+/* Where to resume a partition: the lowest offset with an unreleased tuple, else the one after the last taken;
  * -1 = nothing taken yet. */
 int64_t sw_pipeline_resume_offset(struct sw_pipeline *p, uint32_t partition);
 

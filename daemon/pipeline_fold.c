@@ -174,7 +174,7 @@ static int fold_input(struct sw_pipeline *p, struct sw_item *it)
         p->pending = true;
         pthread_mutex_lock(&p->lock);
         part = &p->partitions[it->partition];
-        part->last_offset = it->input.offset;
+        part->next_offset = it->input.next ? it->input.next : it->input.offset + 1;
         part->newest = sw_engine_newest(p->engine, it->partition); /* readers align the partitions by it */
         part->n_records += it->batch->n_records;
         p->progress.bytes_taken += it->input.bytes.n;

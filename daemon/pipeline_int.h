@@ -39,7 +39,7 @@ struct sw_pipeline_part {
         struct sw_fact fact;
         struct sw_offset_mark *marks; /* `until` strictly increasing: a later offset with an earlier time is covered */
         uint32_t n_marks, cap_marks;
-        int64_t last_offset; /* newest taken; -1 = none */
+        int64_t next_offset; /* after the newest taken; -1 = none */
         struct sw_etime newest;
         uint64_t n_records;
 };

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "clock.h"
+#include "decode/decoder.h"
 #include "decode/framer.h"
 #include "source/source_kafka_int.h"
 
@@ -323,7 +324,9 @@ static void kafka_done(void *owner)
 static bool kafka_deliver(struct sw_source_kafka *s, rd_kafka_message_t *m)
 {
         struct sw__kafka_partition *p = &s->partitions[m->partition];
-        struct sw_source_message msg = { .offset = m->offset, .done = kafka_done, .owner = m };
+        struct sw_source_message msg = {
+                .flags = SW_DECODE_MESSAGE, .offset = m->offset, .next = m->offset + 1, .done = kafka_done, .owner = m
+        };
         rd_kafka_timestamp_type_t type;
         int64_t stamp = rd_kafka_message_timestamp(m, &type), before = p->next;
         size_t n = m->len;
@@ -560,12 +563,12 @@ void sw_source_kafka_commit(struct sw_source_kafka *s, const uint32_t *ids, cons
         rd_kafka_topic_partition_list_destroy(l);
 }
 
-void sw_source_kafka_stats(const struct sw_source_kafka *s, struct sw_source_kafka_stats *ret)
+void sw_source_kafka_stats(const struct sw_source_kafka *s, struct sw_source_stats *ret)
 {
         int64_t low, high;
         int32_t i;
 
-        *ret = (struct sw_source_kafka_stats){ .topic = s->topic,
+        *ret = (struct sw_source_stats){ .topic = s->topic,
                 .messages = s->messages,
                 .bytes = s->bytes,
                 .lag = -1,

@@ -169,6 +169,32 @@ Test(pipeline, resumes_at_the_lowest_offset_with_an_unreleased_tuple)
         sw_buf_deinit(&s.lines);
 }
 
+Test(pipeline, what_spans_many_offsets_is_resumed_at_its_first_or_behind_it)
+{
+        struct sink s = { .fail_after = -1 };
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline *p = open_pipeline(&s, &core, 2, 1);
+        struct sw_input in = { .flags = SW_DECODE_MESSAGE, .carrier = SW_ETIME_NONE, .done = message_done };
+        int i;
+
+        for (i = 0; i < 2; i++) {
+                struct message *m = make(&s, i);
+
+                in.bytes = sw_str_of(m->text);
+                in.owner = m;
+                in.offset = 64 * i;
+                in.next = 64 * (i + 1);
+                cr_assert_eq(sw_pipeline_submit(p, &in, true), 0);
+        }
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        cr_assert_eq(sw_pipeline_resume_offset(p, 0), 0);
+        cr_assert_eq(sw_pipeline_idle(p), 0);
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        cr_assert_eq(sw_pipeline_resume_offset(p, 0), 128);
+        sw_pipeline_free(p);
+        sw_buf_deinit(&s.lines);
+}
+
 Test(pipeline, refuses_when_full_and_tells_when_there_is_room)
 {
         struct sink s = { .fail_after = -1 };
