@@ -84,8 +84,10 @@ struct sw_daemon {
         struct sw_buf bad_lines; /* engine thread */
         atomic_uint_fast64_t n_findings, n_quarantined;
         bool learning_told;
-        uint64_t forced_told;   /* seconds released early, as last told */
-        int64_t forced_told_ms; /* monotonic; 0: not yet */
+        uint64_t forced_told;        /* seconds released early, as last told */
+        int64_t forced_told_ms;      /* monotonic; 0: not yet */
+        uint64_t late_told, late_of; /* late tuples and all, when lateness was last told */
+        int64_t late_told_ms;
         int64_t stats_at_ms, watchdog_ms;
         uint64_t watchdog_taken, last_tuples;
         int64_t watchdog_moved_ms;

@@ -113,6 +113,8 @@ struct sw_engine_stats {
         uint64_t connections_reversed, signals, findings, evicted, reorder_forced, reorder_tuples;
         uint64_t bytes;                 /* of all tables */
         uint64_t reasons[SW_N_REASONS]; /* of kept decode errors */
+        int64_t late_by_ms;             /* how far behind the watermark the latest tuple was that is folded late */
+        char late_flow_log[128];        /* who wrote it; cut if longer */
 };
 struct sw_engine_stats sw_engine_stats(const struct sw_engine *e);
 

@@ -26,6 +26,7 @@ struct sw_engine {
         struct sw_conns_ahead ahead[SW_ENGINE_AHEAD];
         struct sw_signals signals;
         struct sw_engine_stats stats;
+        uint32_t late_sensor; /* of stats.late_by_ms */
         struct sw_engine_tap tap;
         struct sw_etime *newest; /* per partition */
         uint32_t n_newest;

@@ -82,6 +82,17 @@ static int make_room(struct sw_engine *e)
         return r;
 }
 
+static void count_late(struct sw_engine *e, const struct sw_otuple *t)
+{
+        int64_t by = e->released.ms - t->time.ms;
+
+        e->stats.tuples_late++;
+        if (by >= e->stats.late_by_ms) {
+                e->stats.late_by_ms = by;
+                e->late_sensor = t->sensor;
+        }
+}
+
 int sw__engine_add(struct sw_engine *e, const struct sw_otuple *t)
 {
         int r;
@@ -95,7 +106,8 @@ int sw__engine_add(struct sw_engine *e, const struct sw_otuple *t)
                         return 0;
                 } else {
                         r = sw_reorder_add_late(&e->reorder, t);
-                        e->stats.tuples_late += r == SW_REORDER_OK;
+                        if (r == SW_REORDER_OK)
+                                count_late(e, t);
                 }
                 if (r != SW_REORDER_E_FULL)
                         return r;

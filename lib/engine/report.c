@@ -82,6 +82,14 @@ struct sw_engine_stats sw_engine_stats(const struct sw_engine *e)
         s.reorder_tuples = e->reorder.n_tuples;
         s.evicted = e->conns->n_no_host;
         sw_engine_tables(e, add_row, &s);
+        if (s.tuples_late) {
+                const struct sw_directory_sensor *sensor = sw_directory_sensor_at(&e->world.directory, e->late_sensor);
+                size_t n =
+                        sensor->n_flow_log < sizeof(s.late_flow_log) ? sensor->n_flow_log : sizeof(s.late_flow_log) - 1;
+
+                memcpy(s.late_flow_log, sensor->flow_log, n);
+                s.late_flow_log[n] = '\0';
+        }
         return s;
 }
 

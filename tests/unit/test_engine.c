@@ -175,6 +175,8 @@ Test(engine, late_means_not_after_the_watermark_and_too_late_means_beyond_latene
                                                "2h0m0.001 OPENED 10.0.1.1:50001>10.0.2.1:22/tcp ssh open\n");
         cr_assert_eq(sw_fixture_stats(&f).tuples_late, 3);
         cr_assert_eq(sw_fixture_stats(&f).tuples_too_late, 1);
+        cr_assert_eq(sw_fixture_stats(&f).late_by_ms, SW_HOUR, "the latest that lateness still folds");
+        cr_assert_str_eq(sw_fixture_stats(&f).late_flow_log, "/flowlogs/test");
         sw_fixture_deinit(&f);
 }
 
