@@ -9,6 +9,12 @@ struct fold {
         uint64_t key[2];
 };
 
+struct text {
+        uint64_t key[2];
+        const char *p;
+        uint32_t n, pad;
+};
+
 static const struct sw_table_spec sensor_spec = {
         .name = "sensors", .version = 1, .entry_size = sizeof(struct sw_directory_sensor), .key_size = 16
 };
@@ -19,6 +25,10 @@ static const struct sw_table_spec rule_spec = {
         .name = "rules", .version = 1, .entry_size = sizeof(struct sw_directory_rule), .key_size = 16
 };
 
+static const struct sw_table_spec text_spec = {
+        .name = "texts", .version = 1, .entry_size = sizeof(struct text), .key_size = 16
+};
+
 int sw_directory_init(struct sw_directory *d, size_t limit_bytes, const struct sw_hash_key *key)
 {
         static const struct sw_record no_sensor;
@@ -26,11 +36,13 @@ int sw_directory_init(struct sw_directory *d, size_t limit_bytes, const struct s
         int r;
 
         *d = (struct sw_directory){ .keys = { *key, { ~key->k0, key->k1 } }, .text_limit_bytes = limit_bytes / 4 };
-        r = sw_table_init(&d->sensors, &sensor_spec, limit_bytes / 6, key, NULL);
+        r = sw_table_init(&d->sensors, &sensor_spec, limit_bytes / 4, key, NULL);
         if (r == 0)
-                r = sw_table_init(&d->folds, &fold_spec, limit_bytes / 6, key, NULL);
+                r = sw_table_init(&d->folds, &fold_spec, limit_bytes / 8, key, NULL);
         if (r == 0)
-                r = sw_table_init(&d->rules, &rule_spec, limit_bytes / 6, key, NULL);
+                r = sw_table_init(&d->rules, &rule_spec, limit_bytes / 8, key, NULL);
+        if (r == 0)
+                r = sw_table_init(&d->text_ids, &text_spec, limit_bytes / 8, key, NULL);
         if (r < 0)
                 return r;
         (void)sw_directory_sensor(d, &no_sensor, NULL);
@@ -47,6 +59,7 @@ void sw_directory_deinit(struct sw_directory *d)
         sw_table_deinit(&d->sensors);
         sw_table_deinit(&d->folds);
         sw_table_deinit(&d->rules);
+        sw_table_deinit(&d->text_ids);
         sw_arena_deinit(&d->texts);
         sw_buf_deinit(&d->scratch);
 }
@@ -100,14 +113,29 @@ static void *directory_entry(
         return e;
 }
 
+/* The text for good, shared by all that have it. */
 static const char *keep(struct sw_directory *d, struct sw_str s, uint32_t *ret_n)
 {
-        char *p = sw_arena_copy(&d->texts, s.p ? s.p : "", s.n);
+        uint64_t key[2];
+        struct text *t;
+        uint32_t id;
+        bool created;
 
-        if (!p)
-                d->full = true;
-        *ret_n = p ? (uint32_t)s.n : 0;
-        return p ? p : "";
+        *ret_n = 0;
+        if (s.n == 0)
+                return "";
+        key[0] = sw_siphash(&d->keys[0], s.p, s.n);
+        key[1] = sw_siphash(&d->keys[1], s.p, s.n);
+        t = directory_entry(d, &d->text_ids, key, &created, &id);
+        if (!t)
+                return "";
+        if (created) {
+                t->p = sw_arena_copy(&d->texts, s.p, s.n);
+                t->n = t->p ? (uint32_t)s.n : 0;
+                d->full = d->full || !t->p;
+        }
+        *ret_n = t->n;
+        return t->p ? t->p : "";
 }
 
 static uint32_t sensor_intern(struct sw_directory *d, const struct sw_record *r, const struct sw_segments *segments)
@@ -278,7 +306,7 @@ int sw_directory_rule_cmp(const struct sw_directory *d, uint32_t a, uint32_t b)
 
 size_t sw_directory_bytes(const struct sw_directory *d)
 {
-        return d->sensors.bytes + d->folds.bytes + d->rules.bytes + d->texts.used_bytes;
+        return d->sensors.bytes + d->folds.bytes + d->rules.bytes + d->text_ids.bytes + d->texts.used_bytes;
 }
 
 /* The path segment that follows `word` (with its slashes, compare case folded). */

@@ -28,6 +28,7 @@ struct sw_directory_rule {
 
 struct sw_directory {
         struct sw_table sensors, folds, rules;
+        struct sw_table text_ids; /* a text is kept once: thousands of NICs share a flow log and a target */
         struct sw_arena texts;
         struct sw_buf scratch;
         struct sw_hash_key keys[2];

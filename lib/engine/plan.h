@@ -9,10 +9,10 @@
 
 /* X(enum, permille) */
 #define SW_PLAN_MAP(X)                                                                                                 \
-        X(REORDER, 160)                                                                                                \
+        X(REORDER, 150)                                                                                                \
         X(HELD, 8)                                                                                                     \
         X(DEDUPE, 50)                                                                                                  \
-        X(DIRECTORY, 10)                                                                                               \
+        X(DIRECTORY, 20)                                                                                               \
         X(SEGMENTS, 6)                                                                                                 \
         X(HOSTS, 90)                                                                                                   \
         X(HOSTS_INTERNET, 105)                                                                                         \

@@ -290,3 +290,28 @@ Test(order, late_tuples_that_fill_the_buffer_give_way_to_a_second)
         sw_reorder_deinit(&r);
         sw_directory_deinit(&d);
 }
+
+Test(order, thousands_of_nics_share_the_texts_of_their_flow_log)
+{
+        static const char flow_log[] =
+                "/SUBSCRIPTIONS/00000000-0000-0000-0000-000000000001/RESOURCEGROUPS/NETWORKWATCHERRG/"
+                "PROVIDERS/MICROSOFT.NETWORK/NETWORKWATCHERS/NETWORKWATCHER_WESTEUROPE/FLOWLOGS/VNET";
+        struct sw_record r = { .kind = SW_KIND_VNET, .flow_log = SW_STR(flow_log), .target = SW_STR(flow_log) };
+        struct sw_directory d;
+        uint64_t mac;
+        uint32_t id, last = 0;
+
+        cr_assert_eq(sw_directory_init(&d, 2 << 20, &seed), 0);
+        for (mac = 1; mac <= 5000; mac++) {
+                r.mac = mac;
+                id = sw_directory_sensor(&d, &r, NULL);
+                cr_assert_gt(id, last);
+                last = id;
+        }
+        cr_assert_eq(d.n_refused, 0);
+        cr_assert_leq(sw_directory_bytes(&d), 2 << 20);
+        cr_assert(sw_str_eq((struct sw_str){ sw_directory_sensor_at(&d, last)->flow_log,
+                                    sw_directory_sensor_at(&d, last)->n_flow_log },
+                SW_STR(flow_log)));
+        sw_directory_deinit(&d);
+}
