@@ -4,6 +4,7 @@
 
 #include "cmd/cmd.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -74,7 +75,31 @@ static bool asks_help(int argc, char **argv)
         return false;
 }
 
-int sw_main(int argc, char **argv)
+/* A disk that is full must not look like success. A verb that failed has said why. */
+static int finish_stdout(int code)
+{
+        bool failed = ferror(stdout);
+        int error = 0;
+
+        if (fflush(stdout) != 0)
+                error = errno;
+        if (code != SW_EXIT_OK || (!failed && !error))
+                return code;
+        fprintf(stderr, "segwatch: standard output: %s\n", error ? strerror(error) : "it could not be written");
+        return SW_EXIT_FAILURE;
+}
+
+static int help(const char *name)
+{
+        const struct sw_cmd *cmd;
+
+        if (!name || strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+                return overview(stdout);
+        cmd = find_command(name);
+        return cmd ? sw_cmd_help(cmd) : unknown_verb(name);
+}
+
+static int dispatch(int argc, char **argv)
 {
         const struct sw_cmd *cmd;
 
@@ -82,16 +107,17 @@ int sw_main(int argc, char **argv)
                 return overview(stderr);
         if (strcmp(argv[1], "--version") == 0)
                 return sw_cmd_version.run(1, argv);
-        if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-                if (argc < 3)
-                        return overview(stdout);
-                cmd = find_command(argv[2]);
-                return cmd ? sw_cmd_help(cmd) : unknown_verb(argv[2]);
-        }
+        if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+                return help(argv[2]);
         cmd = find_command(argv[1]);
         if (!cmd)
                 return unknown_verb(argv[1]);
         if (asks_help(argc - 1, argv + 1))
                 return sw_cmd_help(cmd);
         return cmd->run(argc - 1, argv + 1);
+}
+
+int sw_main(int argc, char **argv)
+{
+        return finish_stdout(dispatch(argc, argv));
 }

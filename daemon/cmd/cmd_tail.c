@@ -38,8 +38,8 @@ struct tail {
         struct sw_finding_style style;
         struct tail_ring *ring; /* collect here; NULL: print */
         struct sw_buf out;
-        uint64_t n_bad;
-        bool header_done;
+        uint64_t n_bad, n_findings; /* lines that were read */
+        bool bad_told, header_done;
 };
 
 static int tail_ring_add(struct tail_ring *r, struct sw_str line)
@@ -79,13 +79,15 @@ static void tail_ring_deinit(struct tail_ring *r)
         *r = (struct tail_ring){ 0 };
 }
 
-/* stdout is flushed per batch of lines; a reader that went away ends us quietly. */
+/* stdout is flushed per batch of lines. -SW_ERR_UNAVAIL: it cannot be written, which was said. */
 static int tail_flush(struct tail *t)
 {
         if (t->out.failed)
                 return -SW_ERR_NOMEM;
-        if (t->out.n > 0 && (fwrite(t->out.p, 1, t->out.n, stdout) != t->out.n || fflush(stdout) != 0))
-                return -SW_ERR_IO;
+        if (t->out.n > 0 && (fwrite(t->out.p, 1, t->out.n, stdout) != t->out.n || fflush(stdout) != 0)) {
+                fprintf(stderr, "segwatch tail: standard output: %s\n", strerror(errno));
+                return -SW_ERR_UNAVAIL;
+        }
         sw_buf_reset(&t->out);
         return 0;
 }
@@ -99,6 +101,13 @@ static int tail_print(struct tail *t, struct sw_str line)
         return t->out.n > 65536 ? tail_flush(t) : 0;
 }
 
+static void tail_tell_bad(struct tail *t)
+{
+        if (!t->bad_told)
+                fprintf(stderr, "segwatch tail: skipping lines that are not findings\n");
+        t->bad_told = true;
+}
+
 static int tail_each(void *ctx, struct sw_str line)
 {
         struct tail *t = ctx;
@@ -107,12 +116,15 @@ static int tail_each(void *ctx, struct sw_str line)
                 return 0;
         switch (sw_finding_match(line, &t->filter)) {
         case SW_FINDING_MATCHES:
+                t->n_findings++;
                 return t->ring ? tail_ring_add(t->ring, line) : tail_print(t, line);
         case SW_FINDING_INVALID:
-                if (!t->ring && t->n_bad++ == 0)
-                        fprintf(stderr, "segwatch tail: skipping lines that are not findings\n");
+                t->n_bad++;
+                if (!t->ring)
+                        tail_tell_bad(t);
                 return 0;
         default:
+                t->n_findings++;
                 return 0;
         }
 }
@@ -227,6 +239,8 @@ static int tail_stdin(struct tail *t)
 
                 if (n < 0 && errno == EINTR)
                         continue;
+                if (n < 0)
+                        fprintf(stderr, "segwatch tail: standard input: %s\n", strerror(errno));
                 r = n < 0 ? -SW_ERR_IO
                           : sw_tail_file_feed(&in, (struct sw_str){ chunk, (size_t)n }, n == 0, tail_each, t);
                 if (r == 0)
@@ -254,8 +268,6 @@ static int tail_file(struct tail *t)
         } else {
                 r = t->has_last || sw_etime_is_none(t->filter.since) ? tail_last(t, &in) : tail_since(t, &in);
         }
-        if (r == -SW_ERR_IO)
-                fprintf(stderr, "segwatch tail: %s: %s\n", t->file, strerror(errno));
         if (r == 0)
                 r = tail_flush(t);
         while (r == 0 && t->follow) {
@@ -264,6 +276,8 @@ static int tail_file(struct tail *t)
                 if (r == 0)
                         r = tail_flush(t);
         }
+        if (r == -SW_ERR_IO)
+                fprintf(stderr, "segwatch tail: %s: %s\n", t->file, strerror(errno));
         sw_tail_file_close(&in);
         return r;
 }
@@ -381,6 +395,23 @@ static int tail_find_file(const char *config, struct tail *t, struct sw_conf *co
         return r == 0 ? SW_EXIT_OK : SW_EXIT_CONFIG;
 }
 
+static int tail_exit_code(struct tail *t, int r)
+{
+        if (r == -SW_ERR_NOMEM)
+                fprintf(stderr, "segwatch tail: out of memory\n");
+        if (r < 0)
+                return SW_EXIT_FAILURE;
+        if (t->n_bad == 0)
+                return SW_EXIT_OK;
+        if (t->n_findings > 0) {
+                tail_tell_bad(t);
+                return SW_EXIT_OK;
+        }
+        fprintf(stderr, "segwatch tail: nothing in %s is a finding: is it an alert file of segwatch?\n",
+                strcmp(t->file, "-") == 0 ? "the input" : t->file);
+        return SW_EXIT_DATA;
+}
+
 static int tail_run(int argc, char **argv)
 {
         struct tail t = { .last = TAIL_DEFAULT_LAST, .filter.since = SW_ETIME_NONE };
@@ -401,10 +432,9 @@ static int tail_run(int argc, char **argv)
         if (r == 0)
                 r = tail_flush(&t);
         sw_buf_deinit(&t.out);
+        r = tail_exit_code(&t, r);
         sw_conf_deinit(&conf);
-        if (r == -SW_ERR_NOMEM)
-                fprintf(stderr, "segwatch tail: out of memory\n");
-        return r == 0 ? SW_EXIT_OK : SW_EXIT_FAILURE;
+        return r;
 }
 
 const struct sw_cmd sw_cmd_tail = {

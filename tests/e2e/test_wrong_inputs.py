@@ -298,7 +298,30 @@ class Configuration(Base):
 
 
 class Command(Base):
-    pass
+    def test_help_of_help_is_the_overview(self):
+        overview = run(["help"])
+        for args in (["--help"], ["help", "--help"], ["help", "help"], ["help", "-h"]):
+            self.assertEqual(run(args), overview)
+
+    def test_a_full_disk_is_said(self):
+        finding = self.dir / "in"
+        finding.write_text('{"class_uid":2004,"finding_info":{"uid":"1","title":"x"},"time":1}\n')
+        for args in (["--help"], ["help", "check"], ["version"], ["check", "--sample"], ["check", "--schema"],
+                     ["tail", "-o", "json", str(finding)]):
+            with open("/dev/full", "w") as full:
+                p = subprocess.run([os.path.abspath(PROGRAM)] + args, stdout=full, stderr=subprocess.PIPE, timeout=60)
+            self.assertEqual(p.returncode, 1, args)
+            self.assertRegex(p.stderr.decode(), "standard output: No space left", args)
+
+    def test_tail_of_something_else_says_so(self):
+        for content in (os.urandom(5000), GOOD.encode(), b"[1]\n"):
+            (self.dir / "in").write_bytes(content)
+            for args, stdin in ((["tail", "in"], b""), (["tail", "-"], content)):
+                code, out, err = run(args, cwd=self.dir, stdin=stdin)
+                self.sane(code, out, err)
+                self.assertEqual((code, out), (65, ""), err)
+                self.assertRegex(err, "nothing in (in|the input) is a finding")
+        self.assertEqual(run(["tail", "-"], stdin=b"")[0], 0, "nothing at all is no mistake")
 
 
 def has_replay():
