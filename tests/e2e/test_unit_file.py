@@ -3,9 +3,11 @@
 import os
 import pathlib
 import shutil
+import socket
 import stat
 import subprocess
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -49,7 +51,7 @@ class UnitFile(unittest.TestCase):
         unit = self.dir / "segwatch.service"
         text = UNIT.read_text()
         for line in text.splitlines():
-            if line.startswith("Exec"):
+            if line.startswith("Exec") and not line.startswith("ExecReload=/bin/kill "):
                 path = line.split("=", 1)[1].split()[0]
                 self.assertTrue(path.endswith("/segwatch") and path.startswith("/"), line)
                 text = text.replace(path + " ", str(PROGRAM.resolve()) + " ")
@@ -67,6 +69,41 @@ class UnitFile(unittest.TestCase):
         self.assertEqual(s["RestartPreventExitStatus"], ["64 78"])
         self.assertNotIn("LoadCredential", s, "only as an example")
         self.assertNotIn("@", s["ExecStart"][0])
+        self.assertEqual(s["ExecReload"], ["/bin/kill -HUP $MAINPID"])
+        self.assertEqual(s["WatchdogSec"], ["60"])
+
+    def notified(self, seconds, **env):
+        """What the daemon tells systemd in its first seconds, with an empty file as its source."""
+        (self.dir / "in").write_text("")
+        (self.dir / "c.yaml").write_text(
+            f"sources:\n- {{name: f, kind: file, path: {self.dir}/in, follow: true}}\n"
+            f"alerts: {{file: {self.dir}/alerts.jsonl}}\nstate: {{dir: {self.dir}/state}}\n")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.bind(str(self.dir / "notify"))
+            s.settimeout(0.2)
+            p = subprocess.Popen([PROGRAM, "run", "-c", self.dir / "c.yaml"], stderr=subprocess.DEVNULL,
+                                 env=dict(os.environ, NOTIFY_SOCKET=str(self.dir / "notify"), **env))
+            heard, until = [], time.monotonic() + seconds
+            try:
+                while time.monotonic() < until and "WATCHDOG=1" not in heard:
+                    try:
+                        heard.append(s.recv(4096).decode())
+                    except socket.timeout:
+                        pass
+            finally:
+                p.terminate()
+                p.wait(timeout=30)
+        return heard
+
+    def test_watchdog_is_pinged_when_it_is_on(self):
+        heard = self.notified(20, WATCHDOG_USEC="60000000")
+        self.assertIn("READY=1", heard)
+        self.assertIn("WATCHDOG=1", heard)
+
+    def test_watchdog_of_another_process_is_not_pinged(self):
+        heard = self.notified(3, WATCHDOG_USEC="60000000", WATCHDOG_PID="1")
+        self.assertIn("READY=1", heard)
+        self.assertNotIn("WATCHDOG=1", heard)
 
     def test_user_and_folders(self):
         for folder in ("etc", "var/lib", "var/log"):
