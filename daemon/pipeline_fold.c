@@ -42,8 +42,8 @@ static struct sw_etime watermark(struct sw_pipeline *p, bool final)
                         .newest = newest, .at_end = part->fact.at_end, .left_behind = part->fact.left_behind
                 };
         }
-        pthread_mutex_unlock(&p->lock);
         w = sw_watermark(p->facts, i, p->conf.core->reorder_ms, final);
+        pthread_mutex_unlock(&p->lock); /* a new partition may move the facts */
         /* One that was not heard yet holds at the beginning of time: to release that would make all others' clocks look
          * wrong. */
         return w.ms <= SW_ETIME_MIN_MS ? SW_ETIME_NONE : w;
@@ -83,6 +83,14 @@ static void publish_progress(struct sw_pipeline *p, int64_t now)
         p->progress_ns = now;
 }
 
+/* After every step: a full reorder buffer releases inside a batch as well. */
+static int deliver(struct sw_pipeline *p)
+{
+        if (!p->hooks.on_actions || (p->actions.findings.n == 0 && p->actions.signals.n == 0))
+                return 0;
+        return p->hooks.on_actions(p->hooks.ctx, &p->actions);
+}
+
 static int release_to(struct sw_pipeline *p, struct sw_etime w)
 {
         struct sw_event ev = { .type = SW_EVENT_RELEASE };
@@ -96,11 +104,9 @@ static int release_to(struct sw_pipeline *p, struct sw_etime w)
         r = sw_engine_step(p->engine, &ev, &p->actions);
         if (r < 0)
                 return r;
-        if (p->hooks.on_actions && (p->actions.findings.n || p->actions.signals.n)) {
-                r = p->hooks.on_actions(p->hooks.ctx, &p->actions);
-                if (r < 0)
-                        return r;
-        }
+        r = deliver(p);
+        if (r < 0)
+                return r;
         p->released = w;
         p->pending = false;
         now = p->released_ns = monotonic_ns();
@@ -156,6 +162,27 @@ static int add_mark(struct sw_pipeline_part *part, int64_t offset, struct sw_eti
         return 0;
 }
 
+/* Newest time that the batch can have in the engine: what lies beyond its carrier's stamp was set to the stamp. */
+static struct sw_etime newest_kept(const struct sw_pipeline *p, const struct sw_item *it)
+{
+        int64_t future_ms = p->conf.core->future_ms;
+        struct sw_etime newest = SW_ETIME_NONE;
+        uint32_t i;
+
+        if (!sw_etime_is_none(it->input.carrier))
+                return sw_etime_min(it->batch->newest, sw_etime_add(it->input.carrier, future_ms));
+        for (i = 0; i < it->batch->n_records; i++) {
+                const struct sw_record *r = &it->batch->records[i];
+                struct sw_etime limit =
+                        sw_etime_is_none(r->time) ? it->batch->newest : sw_etime_add(r->time, future_ms);
+                uint32_t j;
+
+                for (j = 0; j < r->n_tuples; j++)
+                        newest = sw_etime_max(newest, sw_etime_min(it->batch->tuples[r->first_tuple + j].time, limit));
+        }
+        return sw_etime_is_none(newest) ? it->batch->newest : newest;
+}
+
 static int fold_input(struct sw_pipeline *p, struct sw_item *it)
 {
         struct sw_event ev = { .type = SW_EVENT_BATCH };
@@ -169,6 +196,8 @@ static int fold_input(struct sw_pipeline *p, struct sw_item *it)
         ev.batch.carrier = it->input.carrier;
         sw_actions_reset(&p->actions);
         r = sw_engine_step(p->engine, &ev, &p->actions);
+        if (r == 0)
+                r = deliver(p);
         if (r < 0)
                 return r;
         p->pending = true;
@@ -181,7 +210,7 @@ static int fold_input(struct sw_pipeline *p, struct sw_item *it)
         p->progress.items_taken++;
         if (p->conf.release_ms > 0 && it->batch->n_tuples) { /* a replay resumes nowhere */
                 /* Whole seconds keep the list short; a late tuple waits for the next release as well. */
-                struct sw_etime until = sw_etime_add(it->batch->newest, SW_SECOND - 1);
+                struct sw_etime until = sw_etime_add(newest_kept(p, it), SW_SECOND - 1);
 
                 until.ms -= until.ms % SW_SECOND;
                 if (!sw_etime_is_none(p->released))
@@ -196,9 +225,12 @@ static int fold_config(struct sw_pipeline *p, const struct sw_core_conf *core)
 {
         struct sw_event ev = { .type = SW_EVENT_CONFIG, .conf = core };
 
+        int r;
+
         p->conf.core = core;
         sw_actions_reset(&p->actions);
-        return sw_engine_step(p->engine, &ev, &p->actions);
+        r = sw_engine_step(p->engine, &ev, &p->actions);
+        return r < 0 ? r : deliver(p);
 }
 
 /* Idle, or the end of a replay: up to the newest event time, never beyond. */

@@ -143,6 +143,13 @@ static int submit_piece(struct replay *r, const struct sw_file_piece *piece)
         return send_head(r, piece->file);
 }
 
+static void tell_unreadable(struct replay *r, const struct sw_err *err)
+{
+        fprintf(stderr, "segwatch replay: %s\n", err->msg);
+        r->damaged = r->damaged || err->code == -SW_ERR_DATA;
+        r->unreadable = r->unreadable || err->code != -SW_ERR_DATA;
+}
+
 /* Feeds everything; a file that cannot be read is told and left out. 0 or the pipeline's failure. */
 static int feed(struct replay *r)
 {
@@ -151,6 +158,8 @@ static int feed(struct replay *r)
         uint32_t i;
         int code = 0;
 
+        while (sw_files_peek(r->files, &i, &err) < 0)
+                tell_unreadable(r, &err);
         for (i = 0; i < sw_files_count(r->files) && code == 0; i++)
                 code = send_head(r, i);
         while (code == 0) {
@@ -159,9 +168,7 @@ static int feed(struct replay *r)
                 if (what == SW_FILES_END)
                         return 0;
                 if (what < 0) {
-                        fprintf(stderr, "segwatch replay: %s\n", err.msg);
-                        r->damaged = r->damaged || what == -SW_ERR_DATA;
-                        r->unreadable = r->unreadable || what != -SW_ERR_DATA;
+                        tell_unreadable(r, &err);
                         what = SW_FILES_HEAD;
                 }
                 code = what == SW_FILES_PIECE ? submit_piece(r, &piece) : send_head(r, piece.file);
@@ -248,8 +255,8 @@ static void say_evicted(void *ctx, const struct sw_table_info *t)
 {
         (void)ctx;
         if (t->evicted)
-                fprintf(stderr, "segwatch replay: warning: table %s was full and lost %llu entries (memory.limit)\n", t->name,
-                        (unsigned long long)t->evicted);
+                fprintf(stderr, "segwatch replay: warning: table %s was full and lost %llu entries (memory.limit)\n",
+                        t->name, (unsigned long long)t->evicted);
 }
 
 static void say_end(struct replay *r, const struct sw_engine_stats *s)
@@ -259,7 +266,7 @@ static void say_end(struct replay *r, const struct sw_engine_stats *s)
         if (r->n_errors > r->n_errors_shown && !r->o.quiet)
                 fprintf(stderr, "... and %llu more errors in the data (see --summary)\n",
                         (unsigned long long)(r->n_errors - r->n_errors_shown));
-        if (s->decode.messages == 0 && !r->damaged)
+        if (s->decode.messages == 0 && !r->damaged && !r->unreadable)
                 fprintf(stderr, "segwatch replay: warning: the input is empty\n");
         if (r->o.quiet)
                 return;
@@ -295,7 +302,8 @@ static int finish(struct replay *r, int code)
         code = write_summary(r, &s);
         if (code != SW_EXIT_OK || r->unreadable)
                 return SW_EXIT_FAILURE;
-        if ((s.decode.messages || r->damaged) && s.records == 0 && s.decode.records_skipped == 0) {
+        if ((s.decode.message_errors || s.decode.record_errors || r->damaged) && s.records == 0 &&
+                s.decode.records_skipped == 0) {
                 fprintf(stderr, "segwatch replay: nothing in the input could be decoded as a flow log\n");
                 return SW_EXIT_DATA;
         }
@@ -323,14 +331,14 @@ static int parse_options(int argc, char **argv, struct replay_options *o)
                 { "save-state", required_argument, NULL, OPTION_SAVE },
                 { "load-state", required_argument, NULL, OPTION_LOAD }, { NULL, 0, NULL, 0 } };
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        int c;
+        int c, at = 0;
 
         *o = (struct replay_options){ .n_workers = cores > 2 ? (unsigned)cores - 1 : 1 };
         if (o->n_workers > MAX_WORKERS)
                 o->n_workers = MAX_WORKERS;
         optind = 1;
         opterr = 0;
-        while ((c = getopt_long(argc, argv, ":c:j:q", longs, NULL)) != -1) {
+        while ((c = getopt_long(argc, argv, ":c:j:q", longs, &at)) != -1) {
                 switch (c) {
                 case 'c':
                         o->config = optarg;
@@ -353,7 +361,7 @@ static int parse_options(int argc, char **argv, struct replay_options *o)
                         break;
                 case OPTION_SAVE:
                 case OPTION_LOAD:
-                        return sw_cmd_usage(&sw_cmd_replay, "%s is not available in this version", argv[optind - 1]);
+                        return sw_cmd_usage(&sw_cmd_replay, "--%s is not available in this version", longs[at].name);
                 case ':':
                         return sw_cmd_usage(&sw_cmd_replay, "option '%s' needs a value", argv[optind - 1]);
                 default:

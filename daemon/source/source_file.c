@@ -489,9 +489,12 @@ struct sw_etime sw_files_head(const struct sw_files *f, uint32_t file, bool *ret
 }
 
 /* Heads of files that must be peeked at; a single file needs none, and stdin cannot be read twice. */
-static int start(struct sw_files *f, uint32_t *ret_file, struct sw_err *reterr)
+int sw_files_peek(struct sw_files *f, uint32_t *ret_file, struct sw_err *reterr)
 {
         uint32_t i;
+
+        if (f->started)
+                return 0;
 
         if (!f->heap)
                 f->heap = sw_calloc(f->n_files, sizeof(*f->heap));
@@ -585,7 +588,7 @@ int sw_files_next(struct sw_files *f, struct sw_file_piece *ret, struct sw_err *
                 return reterr->code;
         }
         if (!f->started) {
-                r = start(f, &ret->file, reterr);
+                r = sw_files_peek(f, &ret->file, reterr);
                 if (r < 0)
                         return r;
         }

@@ -20,6 +20,10 @@ const char *sw_files_path(const struct sw_files *f, uint32_t file);
 uint64_t sw_files_bytes(const struct sw_files *f);      /* on disk, for progress; 0 for stdin */
 uint64_t sw_files_bytes_read(const struct sw_files *f); /* of these */
 
+/* Finds the heads of all files, so that each can hold the watermark from the start; sw_files_next does it otherwise.
+ * Negative: *ret_file could not be read; call again to go on with the others. */
+int sw_files_peek(struct sw_files *f, uint32_t *ret_file, struct sw_err *reterr);
+
 struct sw_file_piece {
         uint32_t file;
         struct sw_str bytes; /* until .done */

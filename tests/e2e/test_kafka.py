@@ -135,9 +135,8 @@ class Kafka(unittest.TestCase):
         self.tool("create", self.topic, N_PARTITIONS)
         self.produce(self.messages)
         d = Daemon(self, self.config())
-        d.wait_for(lambda: d.stats()[0] == len(self.messages) and len(self.alerts()) >= len(self.findings),
-                   "everything read and found")
-        self.assertEqual(d.stats()[1], self.summary["records"])
+        d.wait_for(lambda: d.stats()[:2] == (len(self.messages), self.summary["records"]) and
+                   len(self.alerts()) >= len(self.findings), "everything read, folded and found")
         code, seconds = d.stop()
         self.assertEqual(code, 0, d.log()[-2000:])
         self.assertLess(seconds, 5)

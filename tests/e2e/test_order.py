@@ -63,6 +63,27 @@ class Order(unittest.TestCase):
         self.generate("tree", "--pt1h")
         self.assertEqual(self.replay(self.dir / "tree/blobs"), self.sorted)
 
+    def test_names_that_tell_no_hour_do_not_matter(self):
+        self.generate("named", "--pt1h")
+        flat = self.dir / "flat"
+        flat.mkdir()
+        for n, blob in enumerate(sorted((self.dir / "named/blobs").rglob("PT1H.json"))):
+            shutil.copy(blob, flat / f"{n * 7919 % 10007:05}.json")
+        self.assertEqual(self.replay(flat), self.sorted)
+
+    def test_what_a_full_buffer_releases_early_is_written_too(self):
+        self.generate("crowd", "--hosts", "400")
+        config = self.dir / "crowded.yaml"
+        config.write_text((self.dir / "crowd/config.yaml").read_text() + "\nmemory: {limit: 64MiB}\n"
+                          "time: {reorder: 4h, idle: 13h, lateness: 6h, dedupe: 12h}\n")
+        signals, summary = self.dir / "signals.jsonl", self.dir / "summary.json"
+        out = self.replay(self.dir / "crowd/messages.ndjson", "-c", config, "--signals", signals, "--summary", summary)
+        counts = json.loads(summary.read_text())
+        self.assertGreater(counts["reorder_forced"], 0)
+        self.assertGreater(counts["findings"], 0)
+        self.assertEqual(len(out.splitlines()), counts["findings"])
+        self.assertEqual(len(signals.read_text().splitlines()), counts["signals"])
+
 
 if __name__ == "__main__":
     unittest.main()

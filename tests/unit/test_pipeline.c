@@ -195,6 +195,33 @@ Test(pipeline, what_spans_many_offsets_is_resumed_at_its_first_or_behind_it)
         sw_buf_deinit(&s.lines);
 }
 
+Test(pipeline, a_clock_that_is_set_back_does_not_hold_the_offset)
+{
+        struct sink s = { .fail_after = -1 };
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline *p = open_pipeline(&s, &core, 1, 1);
+        struct message *m;
+        int i;
+
+        for (i = 0; i < 10; i++) {
+                struct sw_input in = { .flags = SW_DECODE_MESSAGE, .offset = i };
+
+                m = make(&s, i == 4 ? 86400 * 300 : i); /* one is dated 300 days ahead: set to its carrier's stamp */
+                in.bytes = sw_str_of(m->text);
+                in.carrier.ms = (BASE_S + i) * 1000;
+                in.done = message_done;
+                in.owner = m;
+                cr_assert_eq(sw_pipeline_submit(p, &in, true), 0);
+        }
+        cr_assert_eq(sw_pipeline_idle(p), 0);
+        cr_assert_eq(sw_pipeline_finish(p, true, NULL), 0);
+        cr_assert_eq(sw_pipeline_idle(p), 0);
+        cr_assert_eq(sw_pipeline_finish(p, true, NULL), 0);
+        cr_assert_geq(sw_pipeline_resume_offset(p, 0), 4 + 1, "%lld", (long long)sw_pipeline_resume_offset(p, 0));
+        sw_pipeline_free(p);
+        sw_buf_deinit(&s.lines);
+}
+
 Test(pipeline, refuses_when_full_and_tells_when_there_is_room)
 {
         struct sink s = { .fail_after = -1 };
