@@ -72,10 +72,10 @@ class Order(unittest.TestCase):
         self.assertEqual(self.replay(flat), self.sorted)
 
     def test_what_a_full_buffer_releases_early_is_written_too(self):
-        self.generate("crowd", "--hosts", "400")
+        self.generate("crowd", "--hosts", "400", "--load", "600", "--minutes", "150", "--attack-minute", "60")
         config = self.dir / "crowded.yaml"
         config.write_text((self.dir / "crowd/config.yaml").read_text() + "\nmemory: {limit: 64MiB}\n"
-                          "time: {reorder: 4h, idle: 13h, lateness: 6h, dedupe: 12h}\n")
+                          "time: {reorder: 1h, idle: 2h}\n")
         signals, summary = self.dir / "signals.jsonl", self.dir / "summary.json"
         out = self.replay(self.dir / "crowd/messages.ndjson", "-c", config, "--signals", signals, "--summary", summary)
         counts = json.loads(summary.read_text())
