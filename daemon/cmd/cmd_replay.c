@@ -4,6 +4,7 @@
 #include "cmd/summary.h"
 #include "conf.h"
 #include "pipeline.h"
+#include "quarantine.h"
 #include "source/source_file.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@
 #define MAX_WORKERS 64u
 
 struct replay_options {
-        const char *config, *summary, *signals;
+        const char *config, *summary, *signals, *quarantine;
         unsigned n_workers;
         bool quiet, reference;
         char **paths;
@@ -33,7 +34,8 @@ struct replay {
         struct sw_core_conf core;
         struct sw_files *files;
         struct sw_pipeline *pipeline;
-        FILE *signals;
+        FILE *signals, *quarantine;
+        struct sw_buf quarantined; /* scratch */
         uint64_t n_errors_shown, n_errors;
         int write_errno;
         bool unreadable; /* some file could not be read (on) */
@@ -76,12 +78,25 @@ static void put_excerpt(struct sw_str s)
                 fputc(s.p[i] >= 0x20 && s.p[i] < 0x7f ? s.p[i] : '.', stderr);
 }
 
+static void put_aside(struct replay *r, uint32_t partition, const struct sw_batch *b)
+{
+        struct sw_quarantine_place place = { .file = sw_files_path(r->files, partition), .time = SW_ETIME_NONE };
+
+        if (!r->quarantine)
+                return;
+        sw_buf_reset(&r->quarantined);
+        sw_quarantine_lines(&r->quarantined, &place, b);
+        if (r->quarantined.failed || fwrite(r->quarantined.p, 1, r->quarantined.n, r->quarantine) != r->quarantined.n)
+                r->write_errno = r->write_errno ? r->write_errno : errno;
+}
+
 static void on_errors(void *ctx, uint32_t partition, int64_t offset, const struct sw_batch *b)
 {
         struct replay *r = ctx;
         uint32_t i;
 
         (void)offset;
+        put_aside(r, partition, b);
         for (i = 0; i < b->n_errors; i++) {
                 const struct sw_decode_error *e = &b->errors[i];
 
@@ -320,13 +335,14 @@ static int parse_workers(const char *text, unsigned *ret)
         return SW_EXIT_OK;
 }
 
-enum { OPTION_SUMMARY = 256, OPTION_SIGNALS, OPTION_REFERENCE, OPTION_SAVE, OPTION_LOAD };
+enum { OPTION_SUMMARY = 256, OPTION_SIGNALS, OPTION_QUARANTINE, OPTION_REFERENCE, OPTION_SAVE, OPTION_LOAD };
 
 static int parse_options(int argc, char **argv, struct replay_options *o)
 {
         static const struct option longs[] = { { "config", required_argument, NULL, 'c' },
                 { "summary", required_argument, NULL, OPTION_SUMMARY },
-                { "signals", required_argument, NULL, OPTION_SIGNALS }, { "jobs", required_argument, NULL, 'j' },
+                { "signals", required_argument, NULL, OPTION_SIGNALS },
+                { "quarantine", required_argument, NULL, OPTION_QUARANTINE }, { "jobs", required_argument, NULL, 'j' },
                 { "quiet", no_argument, NULL, 'q' }, { "reference", no_argument, NULL, OPTION_REFERENCE },
                 { "save-state", required_argument, NULL, OPTION_SAVE },
                 { "load-state", required_argument, NULL, OPTION_LOAD }, { NULL, 0, NULL, 0 } };
@@ -355,6 +371,9 @@ static int parse_options(int argc, char **argv, struct replay_options *o)
                         break;
                 case OPTION_SIGNALS:
                         o->signals = optarg;
+                        break;
+                case OPTION_QUARANTINE:
+                        o->quarantine = optarg;
                         break;
                 case OPTION_REFERENCE:
                         o->reference = true;
@@ -393,6 +412,25 @@ static int load_config(struct replay *r)
         return SW_EXIT_OK;
 }
 
+static int open_output(const char *path, FILE **ret)
+{
+        if (!path)
+                return SW_EXIT_OK;
+        *ret = fopen(path, "we");
+        if (*ret)
+                return SW_EXIT_OK;
+        fprintf(stderr, "segwatch replay: %s: %s\n", path, strerror(errno));
+        return SW_EXIT_FAILURE;
+}
+
+static int close_output(const char *path, FILE *f, int code)
+{
+        if (!f || fclose(f) == 0 || code != SW_EXIT_OK)
+                return code;
+        fprintf(stderr, "segwatch replay: %s: %s\n", path, strerror(errno));
+        return SW_EXIT_FAILURE;
+}
+
 static int replay_run(int argc, char **argv)
 {
         struct replay r = { .began_ms = now_ms() };
@@ -404,22 +442,18 @@ static int replay_run(int argc, char **argv)
         code = load_config(&r);
         if (code == SW_EXIT_OK)
                 code = open_input(&r);
-        if (code == SW_EXIT_OK && r.o.signals) {
-                r.signals = fopen(r.o.signals, "we");
-                if (!r.signals) {
-                        fprintf(stderr, "segwatch replay: %s: %s\n", r.o.signals, strerror(errno));
-                        code = SW_EXIT_FAILURE;
-                }
-        }
+        if (code == SW_EXIT_OK)
+                code = open_output(r.o.signals, &r.signals);
+        if (code == SW_EXIT_OK)
+                code = open_output(r.o.quarantine, &r.quarantine);
         if (code == SW_EXIT_OK)
                 code = open_pipeline(&r);
         if (code == SW_EXIT_OK)
                 code = finish(&r, feed(&r));
         sw_pipeline_free(r.pipeline);
-        if (r.signals && fclose(r.signals) != 0 && code == SW_EXIT_OK) {
-                fprintf(stderr, "segwatch replay: %s: %s\n", r.o.signals, strerror(errno));
-                code = SW_EXIT_FAILURE;
-        }
+        code = close_output(r.o.signals, r.signals, code);
+        code = close_output(r.o.quarantine, r.quarantine, code);
+        sw_buf_deinit(&r.quarantined);
         sw_files_free(r.files);
         sw_conf_deinit(&r.conf);
         return code;
@@ -427,7 +461,7 @@ static int replay_run(int argc, char **argv)
 
 const struct sw_cmd sw_cmd_replay = {
         .name = "replay",
-        .args = "[-c FILE] [--summary FILE] [--signals FILE] [-j N] [-q] PATH...",
+        .args = "[-c FILE] [--summary FILE] [--signals FILE] [--quarantine FILE] [-j N] [-q] PATH...",
         .summary = "run the engine over files, folders or stdin (-); findings go to stdout",
         .help = "Time comes from the records; the same input gives the same bytes. A folder of PT1H.json blobs of "
                 "many\n"
@@ -435,6 +469,7 @@ const struct sw_cmd sw_cmd_replay = {
                 "  -c, --config FILE    configuration (default: built-in defaults, 7 days of learning)\n"
                 "  --summary FILE       one JSON object of counters at the end; - is stderr\n"
                 "  --signals FILE       write every signal behind the incidents, one JSON line each\n"
+                "  --quarantine FILE    write what could not be decoded, with its place, one JSON line each\n"
                 "  -j, --jobs N         decode workers (default: cores - 1)\n"
                 "  --reference          use the slow reference decoder only\n"
                 "  -q, --quiet          no progress, no data errors, no closing line\n\n"

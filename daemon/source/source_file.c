@@ -414,14 +414,20 @@ static int add_file(struct sw_files *f, const char *path, uint64_t size, struct 
 
 static int add_folder(struct sw_files *f, const char *path, unsigned depth, struct sw_err *reterr);
 
+/* What cannot be looked at is listed all the same: reading it will tell why, and the others are read. Links to folders
+ * are not followed, since they may lead back. */
 static int add_entry(struct sw_files *f, const char *path, unsigned depth, struct sw_err *reterr)
 {
-        struct stat st;
+        struct stat st, link;
 
         if (stat(path, &st) < 0)
-                return sw_err_set(reterr, -SW_ERR_IO, "%s: %s", path, strerror(errno));
-        if (S_ISDIR(st.st_mode) && depth < MAX_FOLDER_DEPTH)
-                return add_folder(f, path, depth + 1, reterr);
+                return add_file(f, path, 0, reterr);
+        if (S_ISDIR(st.st_mode) && depth < MAX_FOLDER_DEPTH) {
+                if (lstat(path, &link) == 0 && S_ISLNK(link.st_mode))
+                        return 0;
+                return access(path, R_OK | X_OK) == 0 ? add_folder(f, path, depth + 1, reterr)
+                                                      : add_file(f, path, 0, reterr);
+        }
         return S_ISREG(st.st_mode) ? add_file(f, path, (uint64_t)st.st_size, reterr) : 0;
 }
 

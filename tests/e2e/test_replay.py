@@ -1,0 +1,57 @@
+"""The verb replay: what it puts aside, what it says when it cannot read or write."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SEGWATCH = os.environ.get("SEGWATCH", str(ROOT / "build/daemon/segwatch"))
+SAMPLE = ROOT / "tests/data/samples/sumo_vnet_v4_vnet_target.json"
+
+
+def replay(*args, **kw):
+    p = subprocess.run([SEGWATCH, "replay", *map(str, args)], stdout=kw.pop("stdout", subprocess.PIPE),
+                       stderr=subprocess.PIPE, timeout=60, **kw)
+    return p.returncode, (p.stdout or b"").decode(), p.stderr.decode()
+
+
+class Replay(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.dir = pathlib.Path(self.folder.name)
+        self.addCleanup(self.folder.cleanup)
+
+    def test_bad_tuples_are_put_aside_with_their_place(self):
+        good = SAMPLE.read_text()
+        bad = good.replace("1733975962447,10.1.0.4", "1733975962447,10.1.0.400", 1)
+        self.assertNotEqual(good, bad)
+        (self.dir / "bad.json").write_text(bad)
+        code, _, err = replay("--quarantine", self.dir / "aside.jsonl", self.dir / "bad.json")
+        self.assertEqual(code, 0, err)
+        rows = [json.loads(line) for line in (self.dir / "aside.jsonl").read_text().splitlines()]
+        self.assertEqual([(r["reason"], r["file"]) for r in rows], [("tuple_address", str(self.dir / "bad.json"))])
+        self.assertEqual(rows[0]["byte"], bad.index("1733975962447,10.1.0.400"))
+
+    def test_what_cannot_be_read_is_named_and_the_rest_is_read(self):
+        (self.dir / "in").mkdir()
+        (self.dir / "in/good.json").write_bytes(SAMPLE.read_bytes())
+        (self.dir / "in/gone.json").symlink_to("nowhere")
+        (self.dir / "in/loop").symlink_to(".")
+        code, _, err = replay("--summary", self.dir / "summary.json", self.dir / "in")
+        self.assertEqual(code, 1, err)
+        self.assertIn("gone.json", err)
+        alone = self.dir / "alone.json"
+        replay("--summary", alone, SAMPLE)
+        mixed = json.loads((self.dir / "summary.json").read_text()) if (self.dir / "summary.json").exists() else {}
+        self.assertEqual(mixed["tuples"], json.loads(alone.read_text())["tuples"])
+
+    def test_an_option_of_a_later_version_is_named(self):
+        code, _, err = replay("--save-state", self.dir, SAMPLE)
+        self.assertEqual(code, 64)
+        self.assertIn("--save-state", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
