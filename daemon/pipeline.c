@@ -192,11 +192,16 @@ static void push(struct sw_pipeline *p, const struct sw_item *it)
         }
 }
 
-static bool has_room(const struct sw_pipeline *p, size_t bytes)
+/* Inputs leave slots to facts, and facts to the rest: the loop must not wait for the disk when it says that something
+ * ended or that the configuration is new. */
+static bool has_room(const struct sw_pipeline *p, enum sw_item_type type, size_t bytes)
 {
-        if (p->tail - p->head >= p->n_slots)
-                return false;
-        return p->queued_bytes == 0 || p->queued_bytes + bytes <= p->conf.queue_max_bytes;
+        uint64_t used = p->tail - p->head;
+
+        if (type == ITEM_INPUT)
+                return used < p->n_slots - p->n_slots / 4 &&
+                       (p->queued_bytes == 0 || p->queued_bytes + bytes <= p->conf.queue_max_bytes);
+        return used < (type == ITEM_FACT ? p->n_slots - p->n_slots / 16 : p->n_slots);
 }
 
 static int enqueue(struct sw_pipeline *p, const struct sw_item *it, bool wait)
@@ -205,11 +210,11 @@ static int enqueue(struct sw_pipeline *p, const struct sw_item *it, bool wait)
         int r = 0;
 
         pthread_mutex_lock(&p->lock);
-        while (wait && !p->failed && !has_room(p, bytes))
+        while (wait && !p->failed && !has_room(p, it->type, bytes))
                 pthread_cond_wait(&p->room, &p->lock);
         if (p->failed) {
                 r = p->failed;
-        } else if (!has_room(p, bytes)) {
+        } else if (!has_room(p, it->type, bytes)) {
                 p->refused = true;
                 r = SW_PIPELINE_FULL;
         } else {

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BASE_S 1760000000LL
 #define N_MESSAGES 300
@@ -241,6 +242,42 @@ Test(pipeline, refuses_when_full_and_tells_when_there_is_room)
         cr_assert_geq(atomic_load(&s.n_room), 1);
         sw_pipeline_free(p);
         sw_buf_deinit(&s.lines);
+}
+
+static int wait_for_disk(void *ctx, const struct sw_actions *a)
+{
+        struct sink *s = ctx;
+
+        (void)a;
+        while (atomic_load(&s->n_room) >= 0) /* negative: there is room on the disk again */
+                usleep(1000);
+        return 0;
+}
+
+Test(pipeline, facts_and_configurations_do_not_wait_for_a_disk)
+{
+        struct sink s = { .fail_after = -1 };
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline_conf conf = { .core = &core, .n_workers = 1, .queue_max_items = 64 };
+        struct sw_pipeline_hooks hooks = { .ctx = &s, .on_actions = wait_for_disk };
+        struct sw_fact fact = { .head = SW_ETIME_NONE };
+        struct sw_pipeline *p;
+        uint32_t partition;
+        int i, r = SW_PIPELINE_OK;
+
+        cr_assert_eq(sw_pipeline_new(&conf, &hooks, &p, NULL), 0);
+        cr_assert_eq(sw_pipeline_add_partition(p, &partition), 0);
+        for (i = 0; i < 100000 && r != SW_PIPELINE_FULL; i++) {
+                r = submit(p, make(&s, i % 400 + i / 100), i, false);
+                usleep(r == SW_PIPELINE_OK && i < 400 ? 100 : 0);
+        }
+        cr_assert_eq(r, SW_PIPELINE_FULL);
+        for (i = 0; i < 8; i++)
+                cr_assert_eq(sw_pipeline_fact(p, partition, &fact), 0);
+        cr_assert_eq(sw_pipeline_reconfigure(p, &core), 0);
+        atomic_store(&s.n_room, -1000000);
+        cr_assert_eq(sw_pipeline_finish(p, true, NULL), 0);
+        sw_pipeline_free(p);
 }
 
 Test(pipeline, a_failing_hook_stops_it_with_its_code_and_frees_everything)
