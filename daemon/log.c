@@ -194,33 +194,61 @@ static struct log_cause *log_find(struct sw_log *log, const char *event, const c
         return c;
 }
 
-void sw_log(struct sw_log *log, enum sw_log_level level, const char *event, const char *subject, const char *fmt, ...)
+/* Called with the lock. */
+static void log_event(struct sw_log *log, struct log_cause *c, const char *fmt, va_list ap)
 {
-        struct log_cause once = { .level = level }, *c = &once;
         char text[LOG_TEXT];
         int64_t now = sw_clock_mono().ms;
+
+        if (c->since_ms != INT64_MIN && now - c->since_ms < log->interval_ms) {
+                c->n_held++;
+                return;
+        }
+        vsnprintf(text, sizeof(text), fmt, ap);
+        log_write(log, c, text);
+        c->n_held = 0;
+        c->since_ms = now;
+}
+
+/* A cause that is not remembered. */
+static struct log_cause *log_once(struct log_cause *c, const char *event, const char *subject)
+{
+        snprintf(c->event, sizeof(c->event), "%s", event);
+        snprintf(c->subject, sizeof(c->subject), "%s", subject ? subject : "");
+        c->since_ms = INT64_MIN;
+        return c;
+}
+
+void sw_log(struct sw_log *log, enum sw_log_level level, const char *event, const char *subject, const char *fmt, ...)
+{
+        struct log_cause once = { 0 }, *c;
         va_list ap;
 
         pthread_mutex_lock(&log->lock);
         if (level <= log->level) {
-                if (level <= SW_LOG_WARNING && log->interval_ms > 0) {
+                if (level <= SW_LOG_WARNING && log->interval_ms > 0)
                         c = log_find(log, event, subject ? subject : "");
-                        c->level = level;
-                } else {
-                        snprintf(once.event, sizeof(once.event), "%s", event);
-                        snprintf(once.subject, sizeof(once.subject), "%s", subject ? subject : "");
-                        once.since_ms = INT64_MIN;
-                }
-                if (c->since_ms != INT64_MIN && now - c->since_ms < log->interval_ms) {
-                        c->n_held++;
-                } else {
-                        va_start(ap, fmt);
-                        vsnprintf(text, sizeof(text), fmt, ap);
-                        va_end(ap);
-                        log_write(log, c, text);
-                        c->n_held = 0;
-                        c->since_ms = now;
-                }
+                else
+                        c = log_once(&once, event, subject);
+                c->level = level;
+                va_start(ap, fmt);
+                log_event(log, c, fmt, ap);
+                va_end(ap);
+        }
+        pthread_mutex_unlock(&log->lock);
+}
+
+void sw_log_each(
+        struct sw_log *log, enum sw_log_level level, const char *event, const char *subject, const char *fmt, ...)
+{
+        struct log_cause once = { .level = level };
+        va_list ap;
+
+        pthread_mutex_lock(&log->lock);
+        if (level <= log->level) {
+                va_start(ap, fmt);
+                log_event(log, log_once(&once, event, subject), fmt, ap);
+                va_end(ap);
         }
         pthread_mutex_unlock(&log->lock);
 }

@@ -24,5 +24,9 @@ void sw_log_set_interval(struct sw_log *log, int64_t interval_ms);
 /* subject: which source, file or sink it is about ("weu"), NULL = none; repeats are limited per (event, subject). */
 void sw_log(struct sw_log *log, enum sw_log_level level, const char *event, const char *subject, const char *fmt, ...)
         __attribute__((format(printf, 5, 6)));
+/* The same without a limit of repeats: for what is not a repeat though it looks like one (errors of one configuration).
+ */
+void sw_log_each(struct sw_log *log, enum sw_log_level level, const char *event, const char *subject, const char *fmt,
+        ...) __attribute__((format(printf, 5, 6)));
 /* Writes "repeated N times" for events whose interval is over; call it now and then. */
 void sw_log_flush(struct sw_log *log);

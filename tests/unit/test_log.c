@@ -98,6 +98,18 @@ Test(log, limits_repeats_per_event_and_subject_and_tells_how_many)
                                       "<3>level=error event=down subject=a msg=\"repeated 1 times\"\n");
 }
 
+Test(log, what_is_not_a_repeat_is_not_limited)
+{
+        struct sw_log *log = start(SW_LOG_LOGFMT, true);
+
+        sw_log_set_interval(log, 1000000);
+        sw_log_each(log, SW_LOG_ERROR, "config_error", NULL, "x:1:1: bad");
+        sw_log_each(log, SW_LOG_ERROR, "config_error", NULL, "x:1:1: bad");
+        sw_log_each(log, SW_LOG_DEBUG, "config_error", NULL, "below the level");
+        cr_assert_str_eq(finish(log), "<3>level=error event=config_error msg=\"x:1:1: bad\"\n"
+                                      "<3>level=error event=config_error msg=\"x:1:1: bad\"\n");
+}
+
 Test(log, survives_more_causes_than_it_has_room_for)
 {
         struct sw_log *log = start(SW_LOG_LOGFMT, true);
