@@ -49,7 +49,7 @@ static int input_add_part(struct sw__daemon_source *s, const char *topic, int32_
         p->number = number;
         p->topic = topic;
         p->start = -1;
-        p->front = p->head = p->stuck_at = SW_ETIME_NONE;
+        p->front = p->head = SW_ETIME_NONE;
         pthread_mutex_lock(&d->parts_lock);
         d->parts[id] = p;
         d->n_parts = id + 1;
@@ -188,25 +188,26 @@ void sw__daemon_source_stats(const struct sw__daemon_source *s, struct sw_source
 
 /* ---- alignment ---- */
 
-/* Nothing new of a partition that holds the others back, for long: they go on without it. */
+/* A partition that holds the others back, and does not catch up for long: they go on without it. */
 static void input_leave_behind(struct sw_daemon *d, uint32_t id, struct sw_etime fastest)
 {
         struct sw__daemon_part *p = d->parts[id];
-        bool behind = sw_etime_is_none(p->front) ? p->unheard && !sw_etime_is_none(fastest)
-                                                 : fastest.ms - p->front.ms > d->conf->conf.time.lateness_ms;
-        int64_t now = sw_clock_mono().ms;
+        bool heard = !sw_etime_is_none(p->front);
+        int64_t distance = heard ? fastest.ms - p->front.ms : INT64_MAX;
+        bool behind = heard ? distance > d->conf->conf.time.lateness_ms : p->unheard && !sw_etime_is_none(fastest);
         struct sw_buf scope = SW_BUF_NULL;
 
-        if (p->stuck_since_ms == 0 || p->at_end || sw_etime_cmp(p->stuck_at, p->front) != 0) {
-                p->stuck_at = p->front;
-                p->stuck_since_ms = now;
-                if (p->left_behind && !behind) {
-                        p->left_behind = false;
-                        input_fact(d, id);
-                }
+        if (p->left_behind && !behind) {
+                p->left_behind = false;
+                input_fact(d, id);
+        }
+        if (p->left_behind)
+                return;
+        if (!behind || p->at_end || sw_sink_file_is_blocked(d->alerts)) {
+                sw_behind_reset(&p->behind);
                 return;
         }
-        if (p->left_behind || !behind || now - p->stuck_since_ms < INPUT_BEHIND_AFTER_MS)
+        if (sw_behind_step(&p->behind, distance, sw_clock_mono().ms) < INPUT_BEHIND_AFTER_MS)
                 return;
         p->left_behind = true;
         input_fact(d, id);
@@ -216,9 +217,8 @@ static void input_leave_behind(struct sw_daemon *d, uint32_t id, struct sw_etime
                 sw_log(d->log, SW_LOG_ERROR, "left_behind", scope.p,
                         "more than time.lateness behind the others and no closer for 10 min: they go on without it");
                 sw__daemon_health(d, "left_behind", scope.p, sw_clock_wall(), "A partition was left behind",
-                        "A partition brought nothing for 10 minutes while the others went on; what it brings later "
-                        "counts "
-                        "as late.");
+                        "A partition is more than time.lateness behind the others and came no closer for 10 minutes: "
+                        "they go on without it, and what it brings counts as late.");
         }
         sw_buf_deinit(&scope);
 }
@@ -427,16 +427,18 @@ static int64_t input_keep(struct sw_daemon *d, uint32_t id)
 
 static void input_collect(struct sw_daemon *d, bool commit)
 {
-        uint32_t ids[1024], i, n;
-        int64_t next[1024];
-        uint32_t k;
+        uint32_t *ids = sw_calloc(d->n_parts + 1, sizeof(*ids)), i, k, n;
+        int64_t *next = sw_calloc(d->n_parts + 1, sizeof(*next));
+
+        /* what the group's offsets say is for others to see: without memory it is said the next time */
+        commit = commit && ids && next;
 
         for (k = 0; k < d->n_sources; k++) {
                 n = 0;
                 for (i = 0; i < d->n_parts; i++) {
                         int64_t at = d->parts[i]->source == k ? input_keep(d, i) : -1;
 
-                        if (at >= 0 && n < sizeof(ids) / sizeof(*ids)) {
+                        if (at >= 0 && commit) {
                                 ids[n] = i;
                                 next[n++] = at;
                         }
@@ -444,6 +446,8 @@ static void input_collect(struct sw_daemon *d, bool commit)
                 if (commit && n > 0 && d->sources[k].kafka)
                         sw_source_kafka_commit(d->sources[k].kafka, ids, next, n);
         }
+        sw_free(ids);
+        sw_free(next);
 }
 
 /* Pool thread. */

@@ -6,6 +6,7 @@
  *   daemon_output.c  pipeline to files: findings, signals, quarantine
  *   daemon_health.c  statistics, what is wrong, systemd
  * Threads: the loop's, unless a function says otherwise. */
+#include "behind.h"
 #include "conf.h"
 #include "daemon.h"
 #include "log.h"
@@ -25,7 +26,7 @@ struct sw__daemon_source {
         struct sw_daemon *daemon;
         uint32_t index;
         const struct sw_conf_source *conf; /* of the configuration it was started with */
-        struct sw_source_kafka *kafka; /* one of the two */
+        struct sw_source_kafka *kafka;     /* one of the two */
         struct sw_source_tail *tail;
         /* what the statistics saw last */
         uint64_t last_messages, last_records, quiet_records;
@@ -41,11 +42,10 @@ struct sw__daemon_part {
         const char *topic; /* lives as long as its source */
         int64_t start;     /* where reading started */
         bool at_end, left_behind;
-        bool unheard;             /* it has messages, but none of them came yet: it holds the watermark down */
-        struct sw_etime front;    /* what it brings next begins here; NONE: nothing came yet */
-        struct sw_etime head;     /* front as last told to the pipeline */
-        struct sw_etime stuck_at; /* front when it last moved */
-        int64_t stuck_since_ms;
+        bool unheard;               /* it has messages, but none of them came yet: it holds the watermark down */
+        struct sw_etime front;      /* what it brings next begins here; NONE: nothing came yet */
+        struct sw_etime head;       /* front as last told to the pipeline */
+        struct sw_behind behind;    /* the fastest */
         atomic_uint_fast64_t n_bad; /* messages of which nothing was used; engine thread */
 };
 
@@ -63,7 +63,10 @@ struct sw_daemon {
         struct sw_state_dir *state;
         struct sw_sink_file *alerts, *signals, *quarantine;
         struct sw_pipeline *pipeline;
-        atomic_bool stop;
+        atomic_bool stop; /* set by the thread that waits for SIGTERM, or when the loop has ended */
+        pthread_t stop_thread;
+        bool stop_thread_runs;
+        struct sw_watch *stop_asked;
         int exit_code;
 
         struct sw__daemon_source *sources;
