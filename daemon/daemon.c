@@ -29,8 +29,11 @@ static void daemon_log_report(struct sw_log *log, const struct sw_conf_report *r
 
                 if (e->line)
                         snprintf(place, sizeof(place), "%s:%u:%u: ", e->file, e->line, e->column);
-                /* not limited by cause: each is another fault */
-                sw_log(log, SW_LOG_INFO, e->code ? "config_error" : "config_warning", NULL, "%s%s", place, e->msg);
+                else if (*e->file)
+                        snprintf(place, sizeof(place), "%s: ", e->file);
+                /* each is another fault */
+                sw_log_each(log, e->code ? SW_LOG_ERROR : SW_LOG_WARNING, e->code ? "config_error" : "config_warning",
+                        NULL, "%s%s", place, e->msg);
         }
 }
 
@@ -79,7 +82,7 @@ static void daemon_reload(void *ctx)
                 r = sw_pipeline_reconfigure(d->pipeline, &c->core);
         daemon_log_report(d->log, report);
         if (r < 0) {
-                sw_log(d->log, SW_LOG_ERROR, "reload", NULL,
+                sw_log_each(d->log, SW_LOG_ERROR, "reload", NULL,
                         "the new configuration is not used (%u errors, see above); the old "
                         "one stays in force",
                         report->n_errors);
@@ -97,6 +100,40 @@ static void daemon_reload(void *ctx)
 }
 
 /* ---- signals ---- */
+
+/* Those that may come before there is a loop, or after it: they wait then, instead of ending the process. */
+static void daemon_hold_signals(int how)
+{
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGHUP);
+        sigaddset(&set, SIGUSR1);
+        (void)pthread_sigmask(how, &set, NULL);
+}
+
+static void daemon_stop_set(sigset_t *set)
+{
+        sigemptyset(set);
+        sigaddset(set, SIGTERM);
+        sigaddset(set, SIGINT);
+}
+
+/* A thread of its own: the loop may be waiting for room in the queue, which a full disk keeps full until `stop` makes
+ * the files give up. */
+static void *daemon_wait_stop(void *arg)
+{
+        struct sw_daemon *d = arg;
+        sigset_t set;
+        int signum;
+
+        daemon_stop_set(&set);
+        while (sigwait(&set, &signum) != 0)
+                ;
+        if (!atomic_exchange(&d->stop, true))
+                sw_watch_wake(d->stop_asked);
+        return NULL;
+}
 
 static void daemon_on_stop(void *ctx)
 {
@@ -157,6 +194,12 @@ static int daemon_watches(struct sw_daemon *d)
                 r = sw_loop_signal(d->loop, signals[i].signum, signals[i].fn, d, &w);
         if (r == 0)
                 r = sw_loop_wakeable(d->loop, sw__daemon_room, d, &d->room);
+        if (r == 0)
+                r = sw_loop_wakeable(d->loop, daemon_on_stop, d, &d->stop_asked);
+        if (r == 0 && pthread_create(&d->stop_thread, NULL, daemon_wait_stop, d) != 0)
+                r = -SW_ERR_NOMEM;
+        else if (r == 0)
+                d->stop_thread_runs = true;
         return r;
 }
 
@@ -266,6 +309,11 @@ static void daemon_close(struct sw_daemon *d)
 {
         uint32_t i;
 
+        daemon_hold_signals(SIG_BLOCK);
+        if (d->stop_thread_runs) { /* it may be waiting still */
+                (void)pthread_kill(d->stop_thread, SIGTERM);
+                (void)pthread_join(d->stop_thread, NULL);
+        }
         signal(SIGALRM, d->exit_code ? daemon_leave_failed : daemon_leave_ok);
         alarm(DAEMON_LEAVE_S);
         for (i = 0; i < d->n_sources; i++)
@@ -274,6 +322,8 @@ static void daemon_close(struct sw_daemon *d)
                 else if (d->sources[i].tail)
                         sw_source_tail_stop(d->sources[i].tail);
         d->loop = sw_loop_free(d->loop);
+        signal(SIGHUP, SIG_IGN); /* threads of the pool do not hold them */
+        signal(SIGUSR1, SIG_IGN);
         d->pipeline = sw_pipeline_free(d->pipeline);
         for (i = 0; i < d->n_sources; i++) {
                 d->sources[i].kafka = sw_source_kafka_free(d->sources[i].kafka);
@@ -300,15 +350,19 @@ static void daemon_close(struct sw_daemon *d)
 static int daemon_main(struct sw_daemon *d)
 {
         int r = sw_log_new(STDERR_FILENO, d->conf->conf.log.level, d->conf->conf.log.format, &d->log);
+        sigset_t stop;
 
         if (r < 0)
                 return SW_EXIT_FAILURE;
+        daemon_stop_set(&stop);
+        (void)pthread_sigmask(SIG_BLOCK, &stop, NULL); /* of all threads: one waits for them */
         d->exit_code = daemon_open(d);
         if (d->exit_code)
                 return d->exit_code;
         daemon_first_line(d);
         d->watchdog_ms = sw_service_watchdog_ms();
         d->watchdog_moved_ms = d->stats_at_ms = sw_clock_mono().ms;
+        daemon_hold_signals(SIG_UNBLOCK);
         sw_service_notify("READY=1");
         sw_loop_run(d->loop);
         sw_service_notify("STOPPING=1");
@@ -330,6 +384,7 @@ int sw_daemon_run(const struct sw_daemon_options *options)
 #ifndef __SANITIZE_ADDRESS__ /* its leak check has to look into the process */
         (void)prctl(PR_SET_DUMPABLE, 0);
 #endif
+        daemon_hold_signals(SIG_BLOCK);
         signal(SIGPIPE, SIG_IGN);
         d->options = *options;
         if (d->options.quiet_ms <= 0)

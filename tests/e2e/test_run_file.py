@@ -138,6 +138,40 @@ class RunFile(unittest.TestCase):
         self.assertIn(" lag 0, 1 of 1 partitions at their end", d.log())
         return d
 
+    @unittest.skipIf(os.geteuid() != 0, "mounting a small tmpfs needs root")
+    def test_stops_though_the_disk_and_the_queue_are_full_and_a_reload_waits(self):
+        disk = self.dir / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("no tmpfs can be mounted here")
+        self.addCleanup(subprocess.run, ["umount", "-l", str(disk)], check=True)
+        config = self.config(path=self.file)
+        config.write_text(config.read_text().replace(f"{self.dir}/alerts.jsonl", f"{disk}/alerts.jsonl"))
+        d = Daemon(self, config)
+        d.wait_log("nothing is read from the sources until there is room again")
+        time.sleep(1)  # the queue fills
+        d.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        code, seconds = d.stop()
+        self.assertEqual(code, 0, d.log()[-2000:])
+        self.assertLess(seconds, 5)
+
+    def test_a_reload_asked_for_too_early_does_not_end_it(self):
+        """From the first instruction of `run` on SIGHUP and SIGUSR1 wait until they can be answered."""
+        self.path.touch()
+        config = self.config()
+        for _ in range(5):
+            d = Daemon(self, config)
+            status = pathlib.Path(f"/proc/{d.process.pid}/status")
+            while d.process.poll() is None:
+                blocked = int(re.search(r"^SigBlk:\s*(\w+)", status.read_text(), re.M)[1], 16)
+                if blocked & 1 or "event=start " in d.log():
+                    break
+            d.process.send_signal(signal.SIGUSR1)
+            d.process.send_signal(signal.SIGHUP)
+            d.wait_log("the new configuration is in force")
+            self.assertEqual(d.stop()[0], 0)
+
     def test_findings_of_a_file_are_those_of_replay(self):
         d = self.check_as_replay(self.file, follow=False)
         self.assertIn(f"reading {self.file} from byte 0", d.log())
