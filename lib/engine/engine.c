@@ -52,7 +52,7 @@ static int engine_init(
 
         e->conf = *conf;
         e->view = (struct sw_view){ .now = SW_ETIME_NONE, .world = &e->world };
-        e->released = e->wall = e->correlate_next = e->signal_time = SW_ETIME_NONE;
+        e->believed = e->released = e->wall = e->correlate_next = e->signal_time = SW_ETIME_NONE;
         if (sw_plan_sum() > 1000)
                 return sw_err_set(reterr, -SW_ERR_INTERNAL, "memory plan: %u permille are given away", sw_plan_sum());
         if (!conf->segments) {
@@ -167,7 +167,12 @@ void sw_engine_set_tap(struct sw_engine *e, const struct sw_engine_tap *tap)
 
 struct sw_etime sw_engine_newest(const struct sw_engine *e, uint32_t partition)
 {
-        return partition < e->n_newest ? e->newest[partition] : SW_ETIME_NONE;
+        if (partition >= e->n_newest)
+                return SW_ETIME_NONE;
+        /* What one partition could not yet be believed must not hold the others back. */
+        if (e->newest[partition].ms == SW_ENGINE_UNSURE.ms)
+                return sw_etime_is_none(e->believed) ? sw_hold_start(&e->hold) : SW_ETIME_NONE;
+        return e->newest[partition];
 }
 
 bool sw_engine_is_pressed(const struct sw_engine *e)

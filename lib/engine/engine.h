@@ -88,7 +88,8 @@ struct sw_engine_tap {
 };
 void sw_engine_set_tap(struct sw_engine *e, const struct sw_engine_tap *tap);
 
-/* Newest believed event time of a partition (held times do not count); NONE if it never had a record. */
+/* Newest believed event time of a partition (held times do not count); NONE if it never had a record. Before anything
+ * is believed it is provisional and may be taken back: where time would start if nothing else came. */
 struct sw_etime sw_engine_newest(const struct sw_engine *e, uint32_t partition);
 struct sw_etime sw_engine_watermark(const struct sw_engine *e); /* last released; NONE before the first */
 /* What waits for a release takes more than half of its memory: release soon, if the watermark allows. */

@@ -10,6 +10,9 @@
 
 #define SW_ENGINE_AHEAD 32u /* tuples whose look-ups are under way */
 
+/* Stands for the newest time of a partition of which nothing is believed yet. */
+#define SW_ENGINE_UNSURE ((struct sw_etime){ INT64_MIN + 1 })
+
 struct sw_engine {
         struct sw_core_conf conf;
         struct sw_segments *none; /* stands in while no segments are configured */
@@ -28,9 +31,10 @@ struct sw_engine {
         struct sw_engine_stats stats;
         uint32_t late_sensor; /* of stats.late_by_ms */
         struct sw_engine_tap tap;
-        struct sw_etime *newest; /* per partition */
+        struct sw_etime *newest; /* believed, per partition; SW_ENGINE_UNSURE: heard, but nothing believed */
         uint32_t n_newest;
-        struct sw_etime released, wall;
+        struct sw_etime believed, released, wall; /* believed: newest of all partitions */
+        uint32_t only_fold, n_folds;              /* sensors that were believed: the first, and 0, 1 or 2 (more) */
         bool cold;
         struct sw_actions *out; /* of the current step */
         struct sw_finding finding;
@@ -55,4 +59,8 @@ void sw__engine_want(struct sw_engine *e);
 int sw__engine_signals(struct sw_engine *e);
 /* A tuple at its place: late list, or reorder buffer. */
 int sw__engine_add(struct sw_engine *e, const struct sw_otuple *t);
+/* A held tuple is believed; ctx is the engine. */
+int sw__engine_believe(void *ctx, const struct sw_held *held);
+/* Believes what is held no longer far ahead of believed time, nor of `reference`. */
+int sw__engine_settle(struct sw_engine *e, struct sw_etime reference);
 int sw__engine_finding(void *ctx, const struct sw_finding *f);

@@ -25,22 +25,27 @@ static bool is_near(const struct sw_hold *h, struct sw_etime a, struct sw_etime 
         return a.ms > b.ms ? a.ms - b.ms <= h->within_ms : b.ms - a.ms <= h->within_ms;
 }
 
-bool sw_hold_ask(struct sw_hold *h, uint32_t fold, struct sw_etime time)
+bool sw_hold_ask(struct sw_hold *h, uint32_t fold, struct sw_etime time, bool only)
 {
         uint32_t i;
 
-        for (i = 0; i < h->n; i++)
-                if (h->items[i].fold != fold && is_near(h, h->items[i].tuple.time, time)) {
+        for (i = 0; i < h->n; i++) {
+                if (h->items[i].fold == fold)
+                        continue;
+                if (is_near(h, h->items[i].tuple.time, time)) {
                         h->n_run = 0;
                         return true;
                 }
+                only = false;
+        }
         if (h->n_run && (h->run_fold != fold || !is_near(h, h->run_time, time)))
                 h->n_run = 0;
         if (h->n_run == 0) {
                 h->run_fold = fold;
-                h->run_time = time;
+                h->run_from = time;
         }
-        if (++h->n_run < RECORDS_IN_A_ROW)
+        h->run_time = time;
+        if (++h->n_run < RECORDS_IN_A_ROW || (!only && is_near(h, h->run_from, time)))
                 return false;
         h->n_run = 0;
         return true;
@@ -54,7 +59,7 @@ int sw_hold_add(struct sw_hold *h, const struct sw_otuple *t, uint32_t partition
 
                 if ((size_t)cap * sizeof(*p) > h->limit_bytes) {
                         h->n_dropped++;
-                        return 0;
+                        return SW_HOLD_E_FULL;
                 }
                 p = sw_realloc_array(h->items, cap, sizeof(*p));
                 if (!p)
@@ -62,8 +67,20 @@ int sw_hold_add(struct sw_hold *h, const struct sw_otuple *t, uint32_t partition
                 h->items = p;
                 h->cap = cap;
         }
+        h->oldest = h->n ? sw_etime_min(h->oldest, t->time) : t->time;
         h->items[h->n++] = (struct sw_held){ .tuple = *t, .partition = partition, .fold = fold };
-        return 0;
+        return SW_HOLD_OK;
+}
+
+struct sw_etime sw_hold_start(const struct sw_hold *h)
+{
+        struct sw_etime start = SW_ETIME_NONE;
+        uint32_t i;
+
+        for (i = 0; i < h->n; i++)
+                if (h->items[i].tuple.time.ms <= h->oldest.ms + h->within_ms)
+                        start = sw_etime_max(start, h->items[i].tuple.time);
+        return start;
 }
 
 int sw_hold_take(struct sw_hold *h, struct sw_etime from, struct sw_etime to,
@@ -75,10 +92,12 @@ int sw_hold_take(struct sw_hold *h, struct sw_etime from, struct sw_etime to,
         for (i = 0; i < h->n; i++) {
                 const struct sw_held *x = &h->items[i];
 
-                if (r == 0 && x->tuple.time.ms >= from.ms && x->tuple.time.ms <= to.ms)
+                if (r == 0 && x->tuple.time.ms >= from.ms && x->tuple.time.ms <= to.ms) {
                         r = each(ctx, x);
-                else
-                        h->items[n++] = *x;
+                        continue;
+                }
+                h->oldest = n ? sw_etime_min(h->oldest, x->tuple.time) : x->tuple.time;
+                h->items[n++] = *x;
         }
         h->n = n;
         return r;

@@ -121,6 +121,17 @@ static void ingest_newest(struct sw_engine *e, uint32_t partition, struct sw_eti
 {
         if (t.ms > e->newest[partition].ms)
                 e->newest[partition] = t;
+        e->believed = sw_etime_max(e->believed, t);
+}
+
+static void ingest_fold(struct sw_engine *e, uint32_t fold)
+{
+        if (e->n_folds == 0) {
+                e->only_fold = fold;
+                e->n_folds = 1;
+        } else if (e->only_fold != fold) {
+                e->n_folds = 2;
+        }
 }
 
 static struct sw_otuple ordered(const struct intake *in, const struct sw_tuple *t)
@@ -156,9 +167,62 @@ static uint32_t ingest_rule(struct sw_engine *e, const struct sw_batch *b, uint3
         return e->rule_ids[rule];
 }
 
+/* Nothing to compare with yet. */
+static bool is_unsure(const struct sw_engine *e)
+{
+        return sw_etime_is_none(e->believed) && sw_etime_is_none(e->released);
+}
+
+/* Where the watermark would be if it were released now, as far as this partition goes; one that was not heard yet
+ * starts where the slowest is. */
+static struct sw_etime ingest_reference(const struct sw_engine *e)
+{
+        struct sw_etime slowest = e->newest[e->partition];
+        uint32_t i;
+
+        if (slowest.ms <= SW_ENGINE_UNSURE.ms) {
+                slowest = e->believed;
+                for (i = 0; i < e->n_newest; i++)
+                        if (e->newest[i].ms > SW_ENGINE_UNSURE.ms)
+                                slowest = sw_etime_min(slowest, e->newest[i]);
+        }
+        return sw_etime_max(slowest, e->released);
+}
+
 static bool is_ahead(const struct sw_engine *e, struct sw_etime t)
 {
-        return !sw_etime_is_none(e->released) && t.ms > e->released.ms + e->conf.ahead_ms;
+        struct sw_etime newest = e->newest[e->partition];
+
+        if (is_unsure(e))
+                return true;
+        if (newest.ms > SW_ENGINE_UNSURE.ms && t.ms <= newest.ms + e->conf.ahead_ms)
+                return false;
+        return t.ms > ingest_reference(e).ms + e->conf.ahead_ms;
+}
+
+static int ingest_hold(struct intake *in, const struct sw_otuple *o)
+{
+        struct sw_engine *e = in->e;
+        bool unsure = is_unsure(e);
+        int r = sw_hold_add(&e->hold, o, e->partition, in->fold);
+
+        if (r < 0)
+                return r;
+        if (!unsure) {
+                e->stats.tuples_held++;
+                return 0;
+        }
+        if (r == SW_HOLD_OK) {
+                e->newest[e->partition] = SW_ENGINE_UNSURE;
+                return 0;
+        }
+        /* More came than can be doubted. */
+        e->hold.n_dropped--;
+        r = sw_hold_take(&e->hold, SW_ETIME_NONE, (struct sw_etime){ INT64_MAX }, sw__engine_believe, e);
+        if (r < 0)
+                return r;
+        in->hold = false;
+        return sw__engine_believe(e, &(struct sw_held){ *o, e->partition, in->fold });
 }
 
 static int ingest_tuple(struct intake *in, const struct sw_tuple *t)
@@ -171,20 +235,34 @@ static int ingest_tuple(struct intake *in, const struct sw_tuple *t)
                 o.time = in->stamp;
                 e->stats.tuples_clamped++;
         }
-        if (in->hold && is_ahead(e, o.time)) {
-                e->stats.tuples_held++;
-                return sw_hold_add(&e->hold, &o, e->partition, in->fold);
-        }
+        if (in->hold && is_ahead(e, o.time))
+                return ingest_hold(in, &o);
         ingest_newest(e, e->partition, o.time);
         return sw__engine_add(e, &o);
 }
 
-static int ingest_held(void *ctx, const struct sw_held *held)
+int sw__engine_believe(void *ctx, const struct sw_held *held)
 {
         struct sw_engine *e = ctx;
 
+        ingest_fold(e, held->fold);
         ingest_newest(e, held->partition, held->tuple.time);
         return sw__engine_add(e, &held->tuple);
+}
+
+int sw__engine_settle(struct sw_engine *e, struct sw_etime reference)
+{
+        int r = 0;
+
+        while (r == 0 && e->hold.n) {
+                struct sw_etime until = sw_etime_max(e->believed, reference);
+
+                if (sw_etime_is_none(until) || e->hold.oldest.ms > until.ms + e->conf.ahead_ms)
+                        break;
+                until = sw_etime_add(until, e->conf.ahead_ms);
+                r = sw_hold_take(&e->hold, SW_ETIME_NONE, until, sw__engine_believe, e);
+        }
+        return r;
 }
 
 /* Newest time of the record after clamping decides whether its time is believed. */
@@ -195,14 +273,17 @@ static int ingest_ahead(struct intake *in, struct sw_etime newest)
         if (!sw_etime_is_none(in->stamp) && newest.ms > in->stamp.ms + e->conf.future_ms)
                 newest = in->stamp;
         if (!is_ahead(e, newest)) {
+                ingest_fold(e, in->fold);
                 sw_hold_interrupt(&e->hold);
                 return 0;
         }
-        in->hold = !sw_hold_ask(&e->hold, in->fold, newest);
+        in->hold = !sw_hold_ask(
+                &e->hold, in->fold, newest, e->n_folds == 0 || (e->n_folds == 1 && e->only_fold == in->fold));
         if (in->hold)
                 return 0;
+        ingest_fold(e, in->fold);
         return sw_hold_take(&e->hold, sw_etime_add(newest, -e->hold.within_ms), sw_etime_add(newest, e->hold.within_ms),
-                ingest_held, e);
+                sw__engine_believe, e);
 }
 
 static int ingest_record(
@@ -235,7 +316,7 @@ static int ingest_record(
         result = ingest_ahead(&in, newest);
         for (i = 0; i < r->n_tuples && result == 0; i++)
                 result = ingest_tuple(&in, &b->tuples[r->first_tuple + i]);
-        return result;
+        return result < 0 || in.hold ? result : sw__engine_settle(e, e->released);
 }
 
 static int reserve_partition(struct sw_engine *e, uint32_t partition)

@@ -175,9 +175,12 @@ static int release_late(struct sw_engine *e)
         return fold_run(e, &run, true);
 }
 
-static int add_held(void *ctx, const struct sw_held *held)
+/* The end of a replay, or idle: the watermark is the newest time that is believed. */
+static bool is_final(const struct sw_engine *e, struct sw_etime watermark)
 {
-        return sw__engine_add(ctx, &held->tuple);
+        struct sw_etime newest = sw_etime_is_none(e->believed) ? sw_hold_start(&e->hold) : e->believed;
+
+        return watermark.ms == newest.ms;
 }
 
 int sw__engine_release(struct sw_engine *e, struct sw_etime watermark)
@@ -186,9 +189,16 @@ int sw__engine_release(struct sw_engine *e, struct sw_etime watermark)
 
         if (sw_etime_is_none(watermark) || (!sw_etime_is_none(e->released) && watermark.ms < e->released.ms))
                 return 0;
-        /* Time got there by itself: held tuples are no longer far ahead. */
-        if (e->hold.n && !sw_etime_is_none(e->released))
-                r = sw_hold_take(&e->hold, SW_ETIME_NONE, sw_etime_add(watermark, e->conf.ahead_ms), add_held, e);
+        if (e->hold.n && is_final(e, watermark)) {
+                struct sw_etime until = { INT64_MAX };
+
+                if (!sw_etime_is_none(e->wall))
+                        until = sw_etime_add(e->wall, e->conf.future_ms);
+                r = sw_hold_take(&e->hold, SW_ETIME_NONE, until, sw__engine_believe, e);
+                watermark = sw_etime_max(watermark, e->believed);
+        }
+        if (r == 0)
+                r = sw__engine_settle(e, watermark);
         return r < 0 ? r : sw__engine_fold(e, watermark);
 }
 

@@ -280,6 +280,191 @@ Test(engine, held_tuples_are_folded_when_time_gets_there_by_itself)
         sw_fixture_deinit(&f);
 }
 
+/* One record of each sensor of `story`, in one batch, in batches of `per`, or with a release behind each. */
+static char *cut(const char *const *story, unsigned per, bool release)
+{
+        struct sw_fixture f;
+        struct sw_batch whole = SW_BATCH_NULL;
+        char *text;
+        unsigned i, n = 0;
+
+        sw_fixture_init(&f);
+        f.conf.ahead_ms = SW_HOUR;
+        sw_fixture_run(&f, "release 0\n");
+        for (i = 0; story[i]; i++) {
+                struct sw_event ev = { .type = SW_EVENT_BATCH, .batch = { .batch = &whole, .carrier = SW_ETIME_NONE } };
+                struct sw_record *r = sw_batch_add_record(&whole);
+                struct sw_tuple *t = sw_batch_add_tuple(&whole);
+                unsigned nic, host = i % 200 + 1;
+                char time[32], src[32];
+
+                cr_assert_eq(sscanf(story[i], "%31s %u", time, &nic), 2);
+                (void)snprintf(src, sizeof(src), "10.0.1.%u", host);
+                t->time = r->time = sw_fixture_time(time);
+                cr_assert(sw_addr_parse(sw_str_of(src), &t->src));
+                cr_assert(sw_addr_parse(SW_STR("10.1.0.1"), &t->dst));
+                t->sport = (uint16_t)(40000 + i);
+                t->dport = 22;
+                t->proto = SW_PROTO_TCP;
+                t->direction = SW_OUTBOUND;
+                r->kind = SW_KIND_VNET;
+                r->flow_log = SW_STR("/flowlogs/test");
+                r->mac = nic;
+                r->first_tuple = n++;
+                r->n_tuples = 1;
+                r->fingerprint.lo = i + 1;
+                if (n < per && story[i + 1])
+                        continue;
+                cr_assert_eq(sw_engine_step(f.engine, &ev, &f.actions), 0);
+                sw_batch_reset(&whole);
+                n = 0;
+                if (release && sw_engine_newest(f.engine, 0).ms - f.conf.reorder_ms > SW_FIXTURE_BASE_MS) {
+                        ev = (struct sw_event){ .type = SW_EVENT_RELEASE, .release = { .wall = SW_ETIME_NONE } };
+                        ev.release.watermark = sw_etime_add(sw_engine_newest(f.engine, 0), -f.conf.reorder_ms);
+                        cr_assert_eq(sw_engine_step(f.engine, &ev, &f.actions), 0);
+                }
+        }
+        sw_fixture_run(&f, "final\n");
+        cr_assert_eq(sw_fixture_stats(&f).connections, i, "nothing is lost");
+        cr_assert_eq(sw_fixture_stats(&f).tuples_late, 0);
+        text = strdup(sw_fixture_trace(&f));
+        sw_batch_deinit(&whole);
+        sw_fixture_deinit(&f);
+        return text;
+}
+
+static void cut_changes_nothing(const char *const *story)
+{
+        char *want = cut(story, UINT32_MAX, false);
+        unsigned i;
+
+        for (i = 1; i <= 3; i++) {
+                char *got = cut(story, i, false), *released = cut(story, i, true);
+
+                cr_assert_str_eq(got, want);
+                cr_assert_str_eq(released, want);
+                free(got);
+                free(released);
+        }
+        free(want);
+}
+
+Test(engine, how_sparse_input_is_cut_into_batches_and_releases_changes_nothing)
+{
+        static const char *const every_40m[] = { "1m 1", "41m 1", "81m 1", "121m 1", "161m 1", "201m 1", "241m 1",
+                NULL };
+        static const char *const every_3h[] = { "1m 1", "3h 1", "6h 1", "9h 1", "12h 1", NULL };
+        static const char *const two_sensors[] = { "1m 1", "2m 2", "3h 1", "3h40m 1", "3h50m 2", "4h 1", "9h 1", NULL };
+        static const char *const wrong_clock[] = { "1m 1", "2m 2", "3d 3", "3m 1", "3d1m 3", "4m 2", "5m 1", NULL };
+
+        cut_changes_nothing(every_40m);
+        cut_changes_nothing(every_3h);
+        cut_changes_nothing(two_sensors);
+        cut_changes_nothing(wrong_clock);
+}
+
+Test(engine, records_in_a_row_are_each_within_an_hour_of_the_one_before)
+{
+        struct sw_fixture f;
+
+        sw_fixture_init(&f);
+        f.conf.ahead_ms = SW_HOUR;
+        sw_fixture_run(&f, "0 O B tcp 10.0.1.1:50000 10.0.2.1:22\n"
+                           "release 0\n"
+                           "5h O B tcp 10.0.1.1:50001 10.0.2.1:22\n"
+                           "5h40m O B tcp 10.0.1.1:50002 10.0.2.1:22\n");
+        cr_assert_eq(sw_engine_newest(f.engine, 0).ms, sw_fixture_time("0").ms);
+        sw_fixture_run(&f, "6h20m O B tcp 10.0.1.1:50003 10.0.2.1:22\n");
+        cr_assert_eq(sw_engine_newest(f.engine, 0).ms, sw_fixture_time("6h20m").ms);
+        sw_fixture_run(&f, "final\n");
+        cr_assert_eq(sw_fixture_count(&f, "OPENED"), 4);
+        cr_assert_eq(sw_fixture_stats(&f).tuples_late, 0);
+        sw_fixture_deinit(&f);
+}
+
+Test(engine, the_last_release_folds_what_is_held_after_everything_else)
+{
+        struct sw_fixture f;
+        struct sw_event ev = { .type = SW_EVENT_RELEASE };
+
+        sw_fixture_init(&f);
+        f.conf.ahead_ms = SW_HOUR;
+        sw_fixture_run(&f, "0 O B tcp 10.0.1.1:50000 10.0.2.1:22\n"
+                           "release 0\n"
+                           "3d O B tcp 10.0.1.2:50001 10.0.2.1:22\n"
+                           "5m O B tcp 10.0.1.1:50002 10.0.2.1:22\n");
+        /* in live service more may follow: what is later than the wall clock stays held */
+        ev.release.watermark = sw_fixture_time("5m");
+        ev.release.wall = sw_fixture_time("8m");
+        cr_assert_eq(sw_engine_step(f.engine, &ev, &f.actions), 0);
+        cr_assert_eq(sw_fixture_count(&f, "OPENED"), 2);
+        cr_assert_eq(sw_engine_watermark(f.engine).ms, sw_fixture_time("5m").ms);
+        sw_fixture_run(&f, "6m O B tcp 10.0.1.1:50003 10.0.2.1:22\n"
+                           "final\n");
+        cr_assert_eq(sw_fixture_count(&f, "OPENED"), 4);
+        cr_assert_eq(sw_fixture_count(&f, "3d0h0m0.000 OPENED"), 1);
+        cr_assert_eq(sw_fixture_stats(&f).tuples_late, 0);
+        sw_fixture_deinit(&f);
+}
+
+Test(engine, a_wrong_clock_that_speaks_first_does_not_start_time)
+{
+        struct sw_fixture f;
+
+        sw_fixture_init(&f);
+        f.conf.ahead_ms = SW_HOUR;
+        sw_fixture_run(&f, "300d O B tcp 10.0.1.9:50000 10.0.2.1:22\n"
+                           "0 O B tcp 10.0.1.1:50001 10.0.2.1:22\n");
+        cr_assert_eq(sw_engine_newest(f.engine, 0).ms, sw_fixture_time("0").ms, "the oldest is the start");
+        sw_fixture_run(&f, "1m O B tcp 10.0.1.2:50002 10.0.2.1:22\n"
+                           "2m O B tcp 10.0.1.1:50003 10.0.2.1:22\n");
+        cr_assert_eq(sw_engine_newest(f.engine, 0).ms, sw_fixture_time("2m").ms);
+        sw_fixture_run(&f, "release 1m\n");
+        cr_assert_eq(sw_fixture_count(&f, "OPENED"), 2);
+        sw_fixture_run(&f, "final\n");
+        cr_assert_eq(sw_fixture_count(&f, "OPENED"), 4);
+        cr_assert_eq(sw_fixture_stats(&f).tuples_late, 0);
+        sw_fixture_deinit(&f);
+}
+
+Test(engine, a_single_record_is_folded_by_the_last_release)
+{
+        struct sw_fixture f;
+
+        sw_fixture_init(&f);
+        f.conf.ahead_ms = SW_HOUR;
+        sw_fixture_run(&f, "1m O B tcp 10.0.1.1:50001 10.0.2.1:22\n"
+                           "final\n");
+        cr_assert_eq(sw_fixture_count(&f, "OPENED"), 1);
+        sw_fixture_deinit(&f);
+}
+
+Test(engine, three_records_in_a_row_are_not_enough_where_other_sensors_speak)
+{
+        struct sw_fixture f;
+        int i;
+
+        sw_fixture_init(&f);
+        f.conf.ahead_ms = SW_HOUR;
+        sw_fixture_run(&f, "0 O B tcp 10.0.1.1:50000 10.0.2.1:22\n"
+                           "1 O B tcp 10.0.1.2:50000 10.0.2.1:22\n"
+                           "release 1\n");
+        for (i = 0; i < 4; i++)
+                sw_fixture_line(&f, "3d%dm O B tcp 10.0.1.3:%d 10.0.2.1:22", i, 50000 + i);
+        cr_assert_eq(sw_engine_newest(f.engine, 0).ms, sw_fixture_time("1").ms);
+        sw_fixture_run(&f, "2m O B tcp 10.0.1.1:50001 10.0.2.1:22\n"
+                           "release 1m\n");
+        cr_assert_eq(sw_fixture_stats(&f).tuples_late, 0);
+        /* alone for more than an hour: the others are gone */
+        sw_fixture_run(&f, "5h O B tcp 10.0.1.1:50002 10.0.2.1:22\n"
+                           "5h30m O B tcp 10.0.1.1:50003 10.0.2.1:22\n"
+                           "6h O B tcp 10.0.1.1:50004 10.0.2.1:22\n");
+        cr_assert_eq(sw_engine_newest(f.engine, 0).ms, sw_fixture_time("2m").ms);
+        sw_fixture_run(&f, "6h0.001 O B tcp 10.0.1.1:50005 10.0.2.1:22\n");
+        cr_assert_eq(sw_engine_newest(f.engine, 0).ms, sw_fixture_time("6h0.001").ms);
+        sw_fixture_deinit(&f);
+}
+
 Test(engine, a_full_reorder_buffer_releases_its_oldest_seconds_and_drops_nothing)
 {
         struct sw_fixture f;
