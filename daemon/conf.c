@@ -55,14 +55,14 @@ void sw_conf_deinit(struct sw_conf *conf)
         *conf = (struct sw_conf){ 0 };
 }
 
-/* One file: the nodes are gone afterwards, what they said is in conf. */
-static void conf_read_one(struct sw_conf *conf, const char *file, bool included, struct sw_conf_check *check)
+/* One file: the nodes are gone afterwards, what they said is in conf. false: not all that it says is known. */
+static bool conf_read_one(struct sw_conf *conf, const char *file, bool included, struct sw_conf_check *check)
 {
         struct sw_schema_part parts[SW_CONF_N_TABLES];
         struct sw_arena arena = SW_ARENA_NULL;
         struct sw_conf_node *root = NULL;
         struct sw_buf text = SW_BUF_NULL;
-        int r;
+        int r = -SW_ERR_IO;
 
         conf_parts(conf, included, parts);
         if (sw_conf_read_file(file, check, &text)) {
@@ -80,24 +80,27 @@ static void conf_read_one(struct sw_conf *conf, const char *file, bool included,
         }
         sw_arena_deinit(&arena);
         sw_buf_deinit(&text);
+        return r == 0;
 }
 
-static void conf_read_files(struct sw_conf *conf, const char *path, struct sw_conf_check *check)
+static bool conf_read_files(struct sw_conf *conf, const char *path, struct sw_conf_check *check)
 {
         struct sw_conf_lists *lists = conf->lists;
+        bool ok;
         uint32_t i;
 
         lists->files[0] = sw_arena_copy(&lists->names, path, strlen(path));
         if (!lists->files[0]) {
                 check->no_memory = true;
-                return;
+                return false;
         }
         lists->n_files = 1;
-        conf_read_one(conf, lists->files[0], false, check);
+        ok = conf_read_one(conf, lists->files[0], false, check);
         if (!sw_conf_expand_includes(lists, path, check))
-                return;
+                return false;
         for (i = 1; i < lists->n_files; i++)
-                conf_read_one(conf, lists->files[i], true, check);
+                ok = conf_read_one(conf, lists->files[i], true, check) && ok;
+        return ok;
 }
 
 /* "NAME" in the folder of `beside`. */
@@ -162,6 +165,7 @@ static void conf_check_all(struct sw_conf *conf, bool need_sources, struct sw_co
 int sw_conf_load(const char *path, bool need_sources, struct sw_conf *ret, struct sw_conf_report *report)
 {
         struct sw_conf_check check = { .items = report->items, .max_items = SW_CONF_MAX_ERRORS };
+        bool complete = true;
         int r = 0;
 
         *ret = (struct sw_conf){ 0 };
@@ -169,14 +173,16 @@ int sw_conf_load(const char *path, bool need_sources, struct sw_conf *ret, struc
         if (conf_defaults(ret) < 0)
                 check.no_memory = true;
         if (path && !check.no_memory)
-                conf_read_files(ret, path, &check);
-        if (!check.no_memory)
+                complete = conf_read_files(ret, path, &check);
+        /* what could not be read would be missed everywhere */
+        if (complete && !check.no_memory)
                 conf_check_all(ret, need_sources, &check);
         if (ret->lists)
                 sw_conf_check_sort(&check, ret->lists->files);
         report->n_items = check.n_items;
         report->n_errors = check.n_errors;
         report->n_warnings = check.n_warnings;
+        report->cut = check.cut;
         if (check.n_errors)
                 r = -SW_ERR_CONFIG;
         if (check.no_memory)

@@ -68,6 +68,7 @@ struct sw_conf {
 struct sw_conf_report {
         struct sw_err items[SW_CONF_MAX_ERRORS];
         uint32_t n_items, n_errors, n_warnings; /* warnings have code 0 */
+        bool cut;                               /* reading stopped at a bound: there may be more errors */
 };
 
 /* path NULL: all defaults. 0 | -SW_ERR_CONFIG with the report filled | -SW_ERR_NOMEM; warnings are in the report in

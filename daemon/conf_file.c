@@ -5,12 +5,33 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define FILE_WRITER_MS 30000 /* a pipe's writer may come later, but not never */
+
+/* Opened without waiting, so that a device or a pipe cannot hold us for ever; read with waiting. */
+static const char *file_make_blocking(int fd, bool pipe)
+{
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        int r = 1;
+
+        do {
+                if (pipe)
+                        r = poll(&p, 1, FILE_WRITER_MS);
+        } while (r < 0 && errno == EINTR);
+        if (r == 0)
+                return "nobody writes into this pipe";
+        if (r < 0 || fcntl(fd, F_SETFL, O_RDONLY) < 0)
+                return strerror(errno);
+        return NULL;
+}
+
 static const char *file_open(const char *path, int *ret_fd)
 {
+        const char *problem;
         struct stat st;
         int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
@@ -19,6 +40,11 @@ static const char *file_open(const char *path, int *ret_fd)
         if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode)) {
                 (void)close(fd);
                 return "it is a directory";
+        }
+        problem = file_make_blocking(fd, S_ISFIFO(st.st_mode));
+        if (problem) {
+                (void)close(fd);
+                return problem;
         }
         *ret_fd = fd;
         return NULL;
@@ -68,11 +94,37 @@ static bool file_add(struct sw_conf_lists *lists, const char *path, struct sw_co
         return lists->files[lists->n_files++] != NULL;
 }
 
+static bool file_is_same(const char *a, const char *b)
+{
+        struct stat x, y;
+
+        return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* One that a pattern matched; named: it is the pattern. */
+static bool file_include(struct sw_conf_lists *lists, const char *path, bool named, struct sw_conf_check *check)
+{
+        char shown[SW_CONF_SHOWN];
+        struct stat st;
+
+        (void)sw_conf_show(sw_str_of(path), shown);
+        if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+                sw_conf_error(check, &lists->include_place, "include: '%s' is a folder; its files are '%s/*.yaml'",
+                        shown, shown);
+                return true;
+        }
+        if (!file_is_same(path, lists->files[0]))
+                return file_add(lists, path, check);
+        if (named)
+                sw_conf_error(check, &lists->include_place, "include: '%s' is this file itself", shown);
+        return true; /* *.yaml beside it means the others */
+}
+
 static bool file_expand(
         struct sw_conf_lists *lists, const char *pattern, const char *shown, struct sw_conf_check *check)
 {
         glob_t found = { 0 };
-        bool ok = true;
+        bool ok = true, named = !strpbrk(pattern, "*?[");
         size_t i;
         int r = glob(pattern, GLOB_ERR, NULL, &found); /* sorted */
 
@@ -80,10 +132,10 @@ static bool file_expand(
                 ok = false;
         else if (r == GLOB_ABORTED && errno != ENOENT) /* a folder that is not there holds no files */
                 sw_conf_error(check, &lists->include_place, "include: '%s' cannot be read", shown);
-        else if (r != 0 && !strpbrk(pattern, "*?["))
+        else if (r != 0 && named)
                 sw_conf_error(check, &lists->include_place, "include: there is no file '%s'", shown);
         for (i = 0; r == 0 && ok && i < found.gl_pathc; i++)
-                ok = file_add(lists, found.gl_pathv[i], check);
+                ok = file_include(lists, found.gl_pathv[i], named, check);
         globfree(&found);
         return ok;
 }

@@ -107,10 +107,17 @@ static int check_file(const struct check_args *args)
                 return SW_EXIT_FAILURE;
         }
         if (report.n_errors) {
-                fprintf(stderr, "%s: %u error%s\n", args->file, report.n_errors, check_plural(report.n_errors));
+                /* the bound is an error itself */
+                if (report.cut && report.n_errors > 1)
+                        fprintf(stderr, "%s: more than %u error%s\n", args->file, report.n_errors - 1,
+                                check_plural(report.n_errors - 1));
+                else
+                        fprintf(stderr, "%s: %u error%s\n", args->file, report.n_errors, check_plural(report.n_errors));
                 sw_conf_deinit(&conf);
                 return SW_EXIT_CONFIG;
         }
+        if (conf.sources.n == 0)
+                fprintf(stderr, "%s: warning: there are no sources: `segwatch run` needs one\n", args->file);
         check_tell(args->file, &conf);
         if (args->dump)
                 sw_conf_dump(&conf, &out);

@@ -10,6 +10,7 @@ struct sw_conf_check {
         uint32_t max_items;   /* further ones are only counted */
         uint32_t n_items;     /* kept */
         uint32_t n_errors, n_warnings;
+        bool cut;       /* reading stopped at a bound: there may be more errors */
         bool no_memory; /* what was read is incomplete: fail with -SW_ERR_NOMEM */
 };
 

@@ -266,6 +266,7 @@ static int parse_document(struct parse_state *s, yaml_parser_t *p, struct sw_str
                 if (r < 0)
                         return r;
         }
+        s->check->cut = s->check->cut || s->stop;
         return s->stop ? -SW_ERR_CONFIG : 0;
 }
 

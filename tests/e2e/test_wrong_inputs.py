@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -151,6 +152,11 @@ CONFIGURATIONS = [
     ("no_hub_named", (EVENTHUBS % "{dir}/good").replace("topic: hub, ", ""), [(2, 3, "needs 'topic'.*no EntityPath")]),
     # files
     ("include_missing", "include: [no.yaml]\n", [(1, 10, "include: there is no file 'no.yaml'")]),
+    ("include_itself", "learning: 7d\ninclude: [segwatch.yaml]\n", [(2, 10, "include: '.*segwatch.yaml' is this file itself")]),
+    ("include_itself_another_way", "include: [./segwatch.yaml]\n", [(1, 10, "is this file itself")]),
+    ("include_folder", "include: [/tmp]\n", [(1, 10, "include: '/tmp' is a folder; its files are '/tmp/\\*.yaml'")]),
+    ("include_not_yaml", "include: [bracket.yaml]\npolicy:\n- {from: any, to: db}\n",
+     [("bracket.yaml", 2, 1, "not YAML")]),
     ("include_broken", "include: [\"part-*.yaml\"]\n", [("part-a.yaml", 1, 1, "unknown key 'segmnts'")]),
     ("include_setting", "include: [setting.yaml]\n",
      [("setting.yaml", 1, 1, "'learning' belongs in the main file"), ("setting.yaml", 2, 1, "'include' belongs in the main file")]),
@@ -165,6 +171,7 @@ CONFIGURATIONS = [
 ]
 
 FILES = {
+    "bracket.yaml": "segments: [\n",
     "empty": "", "large": "x" * 70000, "key": SECRET + "\n", "good": STRING + "\n",
     "signature": f"Endpoint=sb://weu.servicebus.windows.net/;SharedAccessSignature=SharedAccessSignature sr=x&sig={SECRET}",
     "emulator": f"Endpoint=sb://localhost;SharedAccessKeyName=l;SharedAccessKey={SECRET};UseDevelopmentEmulator=true",
@@ -295,6 +302,58 @@ class Configuration(Base):
         self.assertEqual(code, 78)
         self.assertIn("200 more are not shown", err)
         self.assertIn("300 errors", err)
+
+
+    def test_what_was_not_counted_is_not_claimed(self):
+        file = self.dir / "segwatch.yaml"
+        file.write_text("k: 1\n" * 600)
+        code, out, err = run(["check", "-c", str(file)])
+        self.sane(code, out, err)
+        self.assertEqual(code, 78)
+        self.assertRegex(err.splitlines()[-1], "segwatch.yaml: more than 512 errors$")
+
+    def test_run_of_what_is_not_yaml_misses_nothing_else(self):
+        file = self.dir / "segwatch.yaml"
+        file.write_text("sources: [\n")
+        for path in (file, self.dir / "none.yaml"):
+            code, out, err = run(["run", "-c", str(path)])
+            self.sane(code, out, err)
+            self.assertEqual(code, 78)
+            self.assertNotIn("there are no sources", err)
+            self.assertEqual(len(err.splitlines()), 1, err)
+
+    def test_no_sources_is_a_warning_of_check(self):
+        file = self.dir / "segwatch.yaml"
+        file.write_text("learning: 7d\n")
+        code, out, err = run(["check", "-c", str(file)])
+        self.assertEqual(code, 0)
+        self.assertIn("warning: there are no sources", err)
+
+    def test_a_pattern_may_match_the_file_itself(self):
+        file = self.dir / "segwatch.yaml"
+        file.write_text("include: [\"*.yaml\"]\nlearning: 7d\n")
+        (self.dir / "more.yaml").write_text("segments: []\n")
+        code, out, err = run(["check", "-c", str(file)])
+        self.assertEqual(code, 0, err)
+        self.assertIn("2 files", err)
+
+    def test_a_pipe_is_read_to_its_end(self):
+        pipe = self.dir / "pipe"
+        os.mkfifo(pipe)
+        p = subprocess.Popen([os.path.abspath(PROGRAM), "check", "-c", str(pipe)], stderr=subprocess.PIPE)
+        time.sleep(0.3)
+        with open(pipe, "w") as f:
+            for line in ("segments:\n", "- {name: a, cidrs: [10.0.0.0/8]}\n"):
+                f.write(line)
+                f.flush()
+                time.sleep(0.2)
+        err = p.communicate(timeout=60)[1].decode()
+        self.assertEqual(p.returncode, 0, err)
+        self.assertIn("1 segment,", err)
+        p = subprocess.run(["bash", "-c", 'exec "$0" check -c <(sleep 0.3; echo "learnin: 7d")', os.path.abspath(PROGRAM)],
+                           stderr=subprocess.PIPE, timeout=60)
+        self.assertEqual(p.returncode, 78)
+        self.assertRegex(p.stderr.decode(), ":1:1: unknown key 'learnin'")
 
 
 class Command(Base):
