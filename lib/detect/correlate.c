@@ -205,7 +205,6 @@ static int correlate_write(struct sw_correlate *c, struct sw_view *v, struct sw_
         struct sw_etime now, const char *merged_into)
 {
         if (!in->is_written) {
-                sw__incident_uid(in, in->uid);
                 in->is_written = true;
                 in->created = now;
         }
@@ -325,9 +324,10 @@ static int correlate_evict(
         return 0;
 }
 
-static int correlate_open(struct sw_correlate *c, const struct sw_signal *s, const struct sw_host *h, uint32_t host,
+static int correlate_open(struct sw_correlate *c, const struct sw_view *v, const struct sw_signal *s, uint32_t host,
         struct sw_incident **ret)
 {
+        const struct sw_host *h = sw_view_host(v, host);
         struct sw_incident **list;
         uint32_t slot = 0;
 
@@ -344,7 +344,7 @@ static int correlate_open(struct sw_correlate *c, const struct sw_signal *s, con
                 c->list = list;
                 c->n_slots = n;
         }
-        *ret = sw__incident_new(s->time, h, host);
+        *ret = sw__incident_new(s->time, h, host, sw_segments_realm_name(sw_view_segments(v), h->realm));
         if (!*ret)
                 return -SW_ERR_NOMEM;
         c->list[slot] = *ret;
@@ -529,7 +529,7 @@ static int correlate_feed(
                         in = NULL;
         }
         if (!in)
-                r = correlate_open(c, s, h, subject, &in);
+                r = correlate_open(c, v, s, subject, &in);
         if (r == 0)
                 r = correlate_members(c, v, &in, s, subject);
         if (r < 0) {

@@ -5,7 +5,18 @@
 
 #include <stdio.h>
 
-struct sw_incident *sw__incident_new(struct sw_etime opened, const struct sw_host *actor, uint32_t host)
+/* By the realm's name: its number follows the order of the configuration. */
+static void incident_name(struct sw_incident *in, const char *realm)
+{
+        char text[512], addr[SW_ADDR_TEXT];
+        int n = snprintf(text, sizeof(text), "incident|%.300s|%s|%lld", realm, sw_addr_format(&in->opener, addr),
+                (long long)in->opened.ms);
+
+        sw_sha256_128(text, (size_t)n, in->uid);
+}
+
+struct sw_incident *sw__incident_new(
+        struct sw_etime opened, const struct sw_host *actor, uint32_t host, const char *realm)
 {
         struct sw_incident *in = sw_calloc(1, sizeof(*in));
 
@@ -14,7 +25,7 @@ struct sw_incident *sw__incident_new(struct sw_etime opened, const struct sw_hos
         in->opened = in->last_signal = opened;
         in->due = in->created = in->written = in->first_evidence = SW_ETIME_NONE;
         in->opener = actor->addr;
-        in->opener_realm = actor->realm;
+        incident_name(in, realm);
         in->bytes = sizeof(*in);
         if (sw__incident_add_member(in, actor, host, SW_MEMBER_ACTOR, opened) < 0)
                 return sw__incident_free(in);
@@ -37,16 +48,7 @@ struct sw_incident *sw__incident_free(struct sw_incident *in)
 
 void sw__incident_uid(const struct sw_incident *in, char ret[33])
 {
-        char text[128], addr[SW_ADDR_TEXT];
-        int n;
-
-        if (in->is_written) {
-                memcpy(ret, in->uid, sizeof(in->uid));
-                return;
-        }
-        n = snprintf(text, sizeof(text), "incident|%u|%s|%lld", (unsigned)in->opener_realm,
-                sw_addr_format(&in->opener, addr), (long long)in->opened.ms);
-        sw_sha256_128(text, (size_t)n, ret);
+        memcpy(ret, in->uid, sizeof(in->uid));
 }
 
 struct sw_member *sw__incident_member(struct sw_incident *in, const struct sw_addr *a, uint16_t realm)

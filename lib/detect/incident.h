@@ -37,7 +37,6 @@ struct sw_incident {
         struct sw_etime due;     /* held-back update; NONE */
         struct sw_etime written; /* last line */
         struct sw_addr opener;   /* actor when it was opened: part of the id */
-        uint16_t opener_realm;
         char uid[33];
         bool is_written; /* CREATE was emitted: the id is fixed */
         uint32_t sequence;
@@ -53,10 +52,11 @@ struct sw_incident {
 };
 
 /* incident.c: one incident's own data. `bytes` follows what it holds. */
+/* realm: name of the actor's. NULL: memory. */
 struct sw_incident *sw__incident_new(
-        struct sw_etime opened, const struct sw_host *actor, uint32_t host); /* NULL: memory */
+        struct sw_etime opened, const struct sw_host *actor, uint32_t host, const char *realm);
 struct sw_incident *sw__incident_free(struct sw_incident *in);
-/* The id it has or would have (design.md 4.8). */
+/* The id it has or would have, fixed when it is opened (design.md 4.8). */
 void sw__incident_uid(const struct sw_incident *in, char ret[33]);
 /* Finds or adds; a role only rises, but there is one actor: see sw__incident_set_actor. 0 | -SW_ERR_NOMEM. */
 int sw__incident_add_member(struct sw_incident *in, const struct sw_host *h, uint32_t host, enum sw_member_role role,

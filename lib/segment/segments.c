@@ -22,6 +22,7 @@ struct sw_segments {
         uint32_t *by_pair; /* policy rows in order of (to, from, line) */
         struct segments_realm *realms;
         uint32_t n_realm_prefixes;
+        const char **realm_names;   /* of realm i + 1; n_spaces - 1 of them */
         struct sw_lpm public_space; /* public addresses are in one space, whatever the realm */
         struct sw_lpm *spaces;      /* everything else, by realm */
         uint32_t n_spaces;
@@ -203,8 +204,16 @@ static int segments_add_realms(struct sw_segments *s, const struct sw_segments_s
         for (i = 0; i < spec->n_realms; i++)
                 n += spec->realms[i].n_flow_logs;
         s->realms = sw_calloc(n + 1u, sizeof(*s->realms));
-        if (!s->realms)
+        s->realm_names = sw_calloc(spec->n_realms + 1u, sizeof(*s->realm_names));
+        if (!s->realms || !s->realm_names)
                 return -SW_ERR_NOMEM;
+        for (i = 0; i < spec->n_realms; i++) {
+                const char *name = spec->realms[i].name ? spec->realms[i].name : "";
+
+                s->realm_names[i] = sw_arena_copy(&s->text, name, strlen(name) + 1);
+                if (!s->realm_names[i])
+                        return -SW_ERR_NOMEM;
+        }
         for (i = 0; i < spec->n_realms; i++)
                 for (k = 0; k < spec->realms[i].n_flow_logs; k++) {
                         const char *text = spec->realms[i].flow_logs[k];
@@ -354,6 +363,7 @@ struct sw_segments *sw_segments_free(struct sw_segments *s)
         sw_free(s->policy);
         sw_free(s->by_pair);
         sw_free(s->realms);
+        sw_free(s->realm_names);
         sw_arena_deinit(&s->text);
         sw_free(s);
         return NULL;
@@ -417,6 +427,11 @@ uint32_t sw_segments_by_name(const struct sw_segments *s, struct sw_str name)
 uint32_t sw_segments_host_roles(const struct sw_segments *s, const struct sw_addr *a)
 {
         return sw_lpm_lookup(&s->host_roles, a);
+}
+
+const char *sw_segments_realm_name(const struct sw_segments *s, uint16_t realm)
+{
+        return realm > 0 && realm < s->n_spaces ? s->realm_names[realm - 1] : "default";
 }
 
 uint16_t sw_segments_realm(const struct sw_segments *s, struct sw_str flow_log)

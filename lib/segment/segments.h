@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Segments, realms, host roles and policy of one configuration: built once, then read-only (a reload builds a new
- * one). Longest prefix wins, IPv4 and IPv6 alike, per realm. Cost of a look-up: a few cache lines (16-8-8 trie, segment/lpm.h).
- * Threads: any number of readers. */
+ * one). Longest prefix wins, IPv4 and IPv6 alike, per realm. Cost of a look-up: a few cache lines (16-8-8 trie,
+ * segment/lpm.h). Threads: any number of readers. */
 #include "base/err.h"
 #include "model/addr.h"
 #include "model/service.h"
@@ -131,6 +131,7 @@ uint32_t sw_segments_count(const struct sw_segments *s); /* configured ones */
 uint32_t sw_segments_by_name(const struct sw_segments *s, struct sw_str name);
 uint32_t sw_segments_host_roles(const struct sw_segments *s, const struct sw_addr *a); /* SW_HOST_ROLE bits */
 uint16_t sw_segments_realm(const struct sw_segments *s, struct sw_str flow_log);       /* longest prefix; 0 = default */
+const char *sw_segments_realm_name(const struct sw_segments *s, uint16_t realm);       /* "default" if there is none */
 
 enum sw_policy_verdict {
         SW_POLICY_ALLOWED, /* a row names it, or it stays inside a segment that is not isolated */

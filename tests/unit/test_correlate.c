@@ -397,7 +397,7 @@ Test(correlate, writes_a_broken_policy_row_as_a_finding_of_its_own)
 Test(correlate, gives_the_same_ids_every_time)
 {
         char expected[33];
-        const char *text = "incident|0|10.1.0.4|1767225600000";
+        const char *text = "incident|default|10.1.0.4|1767225600000";
 
         sw_sha256_128(text, strlen(text), expected);
         see(SW_DETECTOR_HORIZONTAL_SCAN, 0, A, B, 50);

@@ -274,3 +274,21 @@ Test(segments, most_specific_row_is_named)
         cr_assert_eq(line, 1);
         sw_segments_free(s);
 }
+
+Test(segments, a_realm_keeps_its_name_whatever_its_number)
+{
+        const struct sw_realm_spec realms[] = { { .name = "blue" }, { .name = "green" } };
+        const struct sw_realm_spec turned[] = { { .name = "green" }, { .name = "blue" } };
+        const struct sw_segments_spec a = { .realms = realms, .n_realms = 2 }, b = { .realms = turned, .n_realms = 2 };
+        struct sw_segments *s = NULL;
+
+        cr_assert_eq(sw_segments_new(&a, &s, NULL), 0);
+        cr_assert_str_eq(sw_segments_realm_name(s, 0), "default");
+        cr_assert_str_eq(sw_segments_realm_name(s, 1), "blue");
+        cr_assert_str_eq(sw_segments_realm_name(s, 3), "default");
+        sw_segments_free(s);
+        cr_assert_eq(sw_segments_new(&b, &s, NULL), 0);
+        cr_assert_str_eq(sw_segments_realm_name(s, 1), "green");
+        cr_assert_str_eq(sw_segments_realm_name(s, 2), "blue");
+        sw_segments_free(s);
+}
