@@ -27,11 +27,12 @@ CACHE = ROOT / "build-bench"
 MIB = 1 << 20
 RESIDENT_LIMIT = 576 * MIB
 KAFKA_PER_PARTITION = 3  # MiB; the mock broker keeps 5 of each partition
-# Thousands of hosts, 20 to 60 tuples a record, well below 300,000 connections open at a time.
-CORPUS = ["--seed", "1", "--hosts", "8000", "--load", "1000", "--pooled", "24", "--minutes", "240"]
-MESSAGES = ["--message-kb", "100:900"]
-# Smaller ones, so that partitions that hold so little run side by side in event time, as real ones do.
-KAFKA_MESSAGES = ["--message-kb", "64:128"]
+# Thousands of hosts, about 20 tuples a record, begin, continue and end in proportion, 200,000 connections open at a time.
+CORPUS = ["--seed", "1", "--hosts", "8000", "--load", "1000", "--pooled", "24", "--minutes", "240",
+          "--message-kb", "100:900"]
+# Denser in time and in smaller messages, so that partitions that hold so little run side by side in event time, as real
+# ones do.
+KAFKA_CORPUS = ["--seed", "1", "--hosts", "8000", "--load", "2600", "--minutes", "60", "--message-kb", "64:128"]
 
 
 def say(text):
@@ -53,16 +54,16 @@ def timed(args, cpus=None, stdout=subprocess.DEVNULL):
     return took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, out
 
 
-def corpus(build, mib, messages, name):
+def corpus(build, mib, options, name):
     """Path of the NDJSON file and of its configuration; made once per generator."""
     generator = build / "tests/gen_scenario"
-    key = hashlib.sha256(generator.read_bytes() + repr(CORPUS + messages).encode()).hexdigest()[:12]
+    key = hashlib.sha256(generator.read_bytes() + repr(options).encode()).hexdigest()[:12]
     where = CACHE / f"{name}-{mib}-{key}"
     if not (where / "complete").exists():
         for old in CACHE.glob(f"{name}-{mib}-*"):
             subprocess.run(["rm", "-rf", old], check=True)
         began = time.monotonic()
-        subprocess.run([generator, *CORPUS, *messages, "--max-mib", str(mib), "--out", where], check=True,
+        subprocess.run([generator, *options, "--max-mib", str(mib), "--out", where], check=True,
                        stderr=open(CACHE / "generator.log", "w"))
         took = time.monotonic() - began
         size = (where / "messages.ndjson").stat().st_size
@@ -153,7 +154,7 @@ def measure_job(table, build, path, config, rounds):
 
 def measure_kafka(table, build, mib, rounds):
     """(d): Kafka path against replay of the same bytes and against a discarding consumer."""
-    part, config = corpus(build, mib, KAFKA_MESSAGES, "kafka")
+    part, config = corpus(build, mib, KAFKA_CORPUS, "kafka")
     size = part.stat().st_size
     partitions = str(-(-size // int(KAFKA_PER_PARTITION * MIB)))
     segwatch, ends, pipe = build / "daemon/segwatch", build / "tests/bench/bench_kafka", build / "tests/bench/bench_pipeline"
@@ -201,7 +202,7 @@ def main():
     o = args.parse_args()
     CACHE.mkdir(exist_ok=True)
     mib = 64 if o.quick else 1024
-    path, config = corpus(o.build, mib, MESSAGES, "corpus")
+    path, config = corpus(o.build, mib, CORPUS, "corpus")
     rounds, table = o.rounds or (3 if o.quick else 5), Table()
     if o.only != "kafka":
         measure_job(table, o.build, path, config, rounds)
