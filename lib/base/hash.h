@@ -81,7 +81,7 @@ static inline __attribute__((always_inline)) uint64_t sw_keyhash(
         for (i = 0; i + 16 <= n; i += 16) {
                 memcpy(&a, p + i, 8);
                 memcpy(&b, p + i + 8, 8);
-                h = sw_hash_fold(h ^ a, key->k1 ^ b) + (h << 1 | 1);
+                h = sw_hash_fold(h ^ a, key->k1 ^ b ^ UINT64_C(0x8bb84b93962eacc9)) + (h << 1 | 1);
         }
         if (i + 8 <= n) {
                 memcpy(&a, p + i, 8);

@@ -159,3 +159,25 @@ Test(table, refuses_a_limit_too_small_to_be_of_use)
 
         cr_assert_lt(sw_table_init(&t, &spec, 100, &seed, NULL), 0);
 }
+
+/* A zero factor would swallow half of a key: also a secret of zeros must spread keys whose second half is zero. */
+Test(table, spreads_keys_under_any_secret)
+{
+        static const struct sw_hash_key secrets[] = { { 0, 0 }, { 1, 0 }, { 0, 1 }, { UINT64_MAX, UINT64_MAX } };
+        static unsigned char hit[1 << 16];
+        unsigned s, n;
+        uint64_t key[2];
+
+        for (s = 0; s < sizeof(secrets) / sizeof(*secrets); s++) {
+                memset(hit, 0, sizeof(hit));
+                for (key[0] = n = 0; key[0] < sizeof(hit); key[0]++) {
+                        unsigned char *h;
+
+                        key[1] = 0;
+                        h = &hit[sw_keyhash(&secrets[s], key, sizeof(key)) % sizeof(hit)];
+                        n += !*h;
+                        *h = 1;
+                }
+                cr_assert_gt(n, 40000, "secret %u: %u of 65536 slots, 41427 are expected of chance", s, n);
+        }
+}
