@@ -14,9 +14,8 @@ import unittest
 import zlib
 
 import kafka_broker
+from daemon import SEGWATCH, Daemon
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SEGWATCH = os.environ.get("SEGWATCH", str(ROOT / "build/daemon/segwatch"))
 BUILD = pathlib.Path(os.environ.get("SEGWATCH_BUILD", str(pathlib.Path(SEGWATCH).parents[1])))
 N_PARTITIONS = 4
 NOW_MS = int(time.time() * 1000)
@@ -27,51 +26,6 @@ def partition_of(message, n):
     """A NIC always writes to the same partition, as producers with a key do."""
     m = MAC.search(message)
     return zlib.crc32(m.group(1)) % n if m else 0
-
-
-class Daemon:
-    """`segwatch run` with its log in a file; always ended."""
-
-    def __init__(self, test, config, *options, env=None):
-        self.log_path = pathlib.Path(config).with_suffix(f".{time.monotonic_ns()}.log")
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(
-                [SEGWATCH, "run", "-c", str(config), "--stats-ms", "100", "--offsets-ms", "200", *options], stderr=log,
-                env=dict(os.environ, **(env or {})))
-        test.addCleanup(self.kill)
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-    def log(self):
-        return self.log_path.read_text(errors="replace")
-
-    def stats(self):
-        """Messages, records and lag of the newest line of statistics."""
-        rows = re.findall(r'event=stats_source .*?msg="(\d+) messages .*?, (\d+) records .*? lag (\w+), (\d+) of (\d+) part',
-                          self.log())
-        return tuple(int(v) if v.isdigit() else -1 for v in rows[-1]) if rows else (0, 0, -1, 0, 0)
-
-    def wait_for(self, condition, what, seconds=25):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if condition():
-                return
-            if self.process.poll() is not None:
-                raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log()[-3000:]}")
-            time.sleep(0.05)
-        raise AssertionError(f"not within {seconds} s: {what}\n{self.log()[-4000:]}")
-
-    def wait_log(self, text, seconds=25):
-        self.wait_for(lambda: text in self.log(), text, seconds)
-
-    def stop(self):
-        """Exit code and seconds it took."""
-        began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20), time.monotonic() - began
 
 
 @unittest.skipIf(kafka_broker.missing(), kafka_broker.missing() or "")

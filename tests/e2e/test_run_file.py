@@ -12,52 +12,9 @@ import time
 import unittest
 import zlib
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SEGWATCH = os.environ.get("SEGWATCH", str(ROOT / "build/daemon/segwatch"))
+from daemon import SEGWATCH, Daemon
+
 BUILD = pathlib.Path(os.environ.get("SEGWATCH_BUILD", str(pathlib.Path(SEGWATCH).parents[1])))
-
-
-class Daemon:
-    """`segwatch run` with its log in a file; always ended."""
-
-    def __init__(self, test, config, *options):
-        self.log_path = pathlib.Path(config).with_suffix(f".{time.monotonic_ns()}.log")
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([SEGWATCH, "run", "-c", str(config), "--stats-ms", "100", "--offsets-ms", "100",
-                                             *options], stderr=log)
-        test.addCleanup(self.kill)
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-    def log(self):
-        return self.log_path.read_text(errors="replace")
-
-    def records(self, source="f"):
-        rows = re.findall(rf"event=stats_source .*?source={source} .*?messages .*?, (\d+) records ", self.log())
-        rows = rows or re.findall(r"event=stats_source .*?messages .*?, (\d+) records ", self.log())
-        return int(rows[-1]) if rows else 0
-
-    def wait_for(self, condition, what, seconds=25):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if condition():
-                return
-            if self.process.poll() is not None:
-                raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log()[-3000:]}")
-            time.sleep(0.05)
-        raise AssertionError(f"not within {seconds} s: {what}\n{self.log()[-4000:]}")
-
-    def wait_log(self, text, seconds=25):
-        self.wait_for(lambda: text in self.log(), text, seconds)
-
-    def stop(self):
-        """Exit code and seconds it took."""
-        began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20), time.monotonic() - began
 
 
 def plain(lines):
