@@ -10,8 +10,8 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "engine/engine.h"
 #include "log.h"
+#include "model/lines.h"
 
 #include <stdatomic.h>
 

@@ -26,6 +26,7 @@ OUTSIDE = {
 BARRED_IN_LIB = {"uv.h", "time.h", "sys/time.h", "pthread.h", "threads.h", "unistd.h", "fcntl.h", "sys/socket.h",
                  "sys/stat.h", "signal.h", "poll.h", "dirent.h", "stdatomic.h", "syslog.h"}
 LEAVES = ["source", "sink", "state", "admin"]  # of daemon/: may use these rooms of lib/ and never one another
+OPEN = {"state/outbox.h"}  # the one door between them: sinks read what the release log keeps for them
 LEAF_ROOMS = {"base", "model", "config", "decode", "deliver", "metrics"}
 
 
@@ -70,7 +71,7 @@ def main():
             elif len(parts) > 2 and parts[1] in LEAVES and m.group(1) == '"':
                 if target in below and target not in LEAF_ROOMS:
                     bad.append(f"{where}: {parts[1]} may use {', '.join(sorted(LEAF_ROOMS))} of lib/")
-                if target in LEAVES and target != parts[1]:
+                if target in LEAVES and target != parts[1] and header not in OPEN:
                     bad.append(f"{where}: pipeline.c joins {parts[1]} and {target}, not they")
     print("\n".join(bad) if bad else "layers: the order of rooms holds")
     return 1 if bad else 0

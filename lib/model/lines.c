@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/engine.h"
+#include "model/lines.h"
+
+#include "base/alloc.h"
+
+#include <string.h>
 
 void sw_lines_reset(struct sw_lines *l)
 {
@@ -36,18 +40,4 @@ int sw_lines_add(struct sw_lines *l, size_t from, uint8_t severity, const char u
                 return -SW_ERR_NOMEM;
         l->n++;
         return 0;
-}
-
-void sw_actions_reset(struct sw_actions *a)
-{
-        sw_lines_reset(&a->findings);
-        sw_lines_reset(&a->signals);
-        a->forced = false;
-}
-
-void sw_actions_deinit(struct sw_actions *a)
-{
-        sw_lines_deinit(&a->findings);
-        sw_lines_deinit(&a->signals);
-        a->forced = false;
 }
