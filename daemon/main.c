@@ -29,13 +29,6 @@ int sw_cmd_usage(const struct sw_cmd *cmd, const char *fmt, ...)
         return SW_EXIT_USAGE;
 }
 
-int sw_cmd_help(const struct sw_cmd *cmd)
-{
-        printf("usage: segwatch %s%s%s\n\n%s.\n\n%s", cmd->name, *cmd->args ? " " : "", cmd->args, cmd->summary,
-                cmd->help);
-        return SW_EXIT_OK;
-}
-
 static const struct sw_cmd *find_command(const char *name)
 {
         size_t i;

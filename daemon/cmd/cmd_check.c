@@ -1,51 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cmd/cmd.h"
+#include "cmd/args.h"
 #include "conf_lists.h"
 
-#include <getopt.h>
 #include <stdio.h>
-
-#define DEFAULT_FILE "/etc/segwatch/segwatch.yaml"
 
 struct check_args {
         const char *file;
         bool dump, online, sample, schema;
 };
 
+enum { CHECK_DUMP = SW_CMD_LONG, CHECK_ONLINE, CHECK_SAMPLE, CHECK_SCHEMA };
+
+static const struct sw_cmd_opt check_options[] = {
+        { "config", 'c', "FILE", "configuration to check (" SW_CMD_CONFIG ")" },
+        { "dump", CHECK_DUMP, NULL, "print the effective configuration, defaults filled in, without secrets" },
+        { "sample", CHECK_SAMPLE, NULL, "print a commented configuration with all options and defaults" },
+        { "schema", CHECK_SCHEMA, NULL, "print the JSON schema of the configuration, for editors" },
+        { "online", CHECK_ONLINE, NULL, "not available in this version" },
+        { 0 },
+};
+
 static int check_parse_args(int argc, char **argv, struct check_args *ret)
 {
-        static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-                { "dump", no_argument, NULL, 'd' }, { "online", no_argument, NULL, 'o' },
-                { "sample", no_argument, NULL, 's' }, { "schema", no_argument, NULL, 'j' }, { 0 } };
+        struct sw_cmd_args a;
         int c;
 
-        opterr = 0;
-        optind = 0; /* getopt keeps state between calls: start anew */
-        while ((c = getopt_long(argc, argv, "+:c:", options, NULL)) != -1) {
+        sw_cmd_args_init(&a, &sw_cmd_check, argc, argv);
+        while ((c = sw_cmd_args_next(&a)) > 0) {
                 switch (c) {
                 case 'c':
-                        ret->file = optarg;
+                        ret->file = a.value;
                         break;
-                case 'd':
+                case CHECK_DUMP:
                         ret->dump = true;
                         break;
-                case 'o':
+                case CHECK_ONLINE:
                         ret->online = true;
                         break;
-                case 's':
+                case CHECK_SAMPLE:
                         ret->sample = true;
                         break;
-                case 'j':
+                case CHECK_SCHEMA:
                         ret->schema = true;
                         break;
-                case ':':
-                        return sw_cmd_usage(&sw_cmd_check, "option '%s' needs a value", argv[optind - 1]);
-                default:
-                        return sw_cmd_usage(&sw_cmd_check, "unknown option '%s'", argv[optind - 1]);
                 }
         }
-        if (optind < argc)
-                return sw_cmd_usage(&sw_cmd_check, "unexpected argument '%s'; the file is given with -c", argv[optind]);
+        if (c < 0)
+                return SW_EXIT_USAGE;
+        if (a.n_rest > 0)
+                return sw_cmd_usage(&sw_cmd_check, "unexpected argument '%s'; the file is given with -c", a.rest[0]);
         if (ret->online)
                 return sw_cmd_usage(&sw_cmd_check, "--online is not available in this version");
         if (ret->dump + ret->sample + ret->schema > 1)
@@ -127,7 +130,7 @@ static int check_file(const struct check_args *args)
 
 static int check_run(int argc, char **argv)
 {
-        struct check_args args = { .file = DEFAULT_FILE };
+        struct check_args args = { .file = SW_CMD_CONFIG };
         struct sw_buf out = SW_BUF_NULL;
         int r = check_parse_args(argc, argv, &args);
 
@@ -146,15 +149,10 @@ const struct sw_cmd sw_cmd_check = {
         .name = "check",
         .args = "[-c FILE] [--dump | --sample | --schema]",
         .summary = "check a configuration and name every error with its place",
-        .help = "  -c, --config FILE   configuration to check (" DEFAULT_FILE ")\n"
-                "      --dump          print the effective configuration, defaults filled in, without secrets\n"
-                "      --sample        print a commented configuration with all options and defaults\n"
-                "      --schema        print the JSON schema of the configuration, for editors\n"
-                "      --online        not available in this version\n\n"
-                "Exit: 0 the configuration is valid, 78 it is not, 64 usage.\n\n"
-                "Examples:\n"
-                "  segwatch check -c /etc/segwatch/segwatch.yaml\n"
-                "  segwatch check -c segwatch.yaml --dump | less\n"
-                "  segwatch check --sample > segwatch.yaml\n",
+        .options = check_options,
+        .notes = "Exit: 0 the configuration is valid, 78 it is not, 64 usage.",
+        .examples = "segwatch check -c /etc/segwatch/segwatch.yaml\n"
+                    "segwatch check -c segwatch.yaml --dump | less\n"
+                    "segwatch check --sample > segwatch.yaml\n",
         .run = check_run,
 };

@@ -2,7 +2,7 @@
 #include "base/alloc.h"
 #include "base/jsonw.h"
 #include "clock.h"
-#include "cmd/cmd.h"
+#include "cmd/args.h"
 #include "cmd/finding_text.h"
 #include "cmd/tail_file.h"
 #include "demo/demo.h"
@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -382,31 +381,39 @@ static void demo_close(struct demo *d)
                 sw_demo_remove(d->dir);
 }
 
+enum { DEMO_KEEP = SW_CMD_LONG, DEMO_SEED, DEMO_FAST };
+
+static const struct sw_cmd_opt demo_opts[] = {
+        { "keep", DEMO_KEEP, "DIR", "leave messages, configuration, findings and truth in a new folder" },
+        { "seed", DEMO_SEED, "N", "another network and another attack; default 1" },
+        { "fast", DEMO_FAST, NULL, "a network of 100 hosts instead of 300" },
+        { 0 },
+};
+
 static int demo_options(struct demo *d, int argc, char **argv)
 {
-        static const struct option options[] = { { "keep", required_argument, NULL, 'k' },
-                { "seed", required_argument, NULL, 's' }, { "fast", no_argument, NULL, 'f' }, { NULL, 0, NULL, 0 } };
-        int o;
+        struct sw_cmd_args a;
+        int c;
 
-        optind = 1;
-        while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                switch (o) {
-                case 'k':
-                        d->keep = optarg;
+        sw_cmd_args_init(&a, &sw_cmd_demo, argc, argv);
+        while ((c = sw_cmd_args_next(&a)) > 0) {
+                switch (c) {
+                case DEMO_KEEP:
+                        d->keep = a.value;
                         break;
-                case 's':
-                        if (!sw_parse_u64(sw_str_of(optarg), &d->scenario.seed))
-                                return sw_cmd_usage(&sw_cmd_demo, "--seed: '%s' is not a number", optarg);
+                case DEMO_SEED:
+                        if (!sw_parse_u64(sw_str_of(a.value), &d->scenario.seed))
+                                return sw_cmd_args_bad_value(&a, c, "a number");
                         break;
-                case 'f':
+                case DEMO_FAST:
                         d->scenario.n_hosts = 100;
                         break;
-                default:
-                        return sw_cmd_usage(&sw_cmd_demo, "see the options");
                 }
         }
-        if (optind != argc)
-                return sw_cmd_usage(&sw_cmd_demo, "unexpected argument '%s'", argv[optind]);
+        if (c < 0)
+                return SW_EXIT_USAGE;
+        if (a.n_rest > 0)
+                return sw_cmd_usage(&sw_cmd_demo, "unexpected argument '%s'", a.rest[0]);
         return 0;
 }
 
@@ -440,19 +447,15 @@ const struct sw_cmd sw_cmd_demo = {
         .name = "demo",
         .args = "[--keep DIR] [--seed N] [--fast]",
         .summary = "show an attack being found in a Kafka stream; needs nothing but this program",
-        .help = "Starts a broker of its own on the loopback interface, writes 30 h of a made-up network's flow logs "
-                "into it,\n"
+        .about =
+                "Starts a broker of its own on the loopback interface, writes 30 h of a made-up network's flow logs "
+                "into it, "
                 "with an attack in the last hours, and a real daemon that reads them. Prints the findings as they come "
-                "and\n"
-                "then what was hidden and what was found. Exit 0: the attack was found completely, as one incident, "
-                "with at\n"
-                "most one false finding.\n\n"
-                "  --keep DIR  leave messages, configuration, findings and truth in a new folder\n"
-                "  --seed N    another network and another attack; default 1\n"
-                "  --fast      a network of 100 hosts instead of 300\n\n"
-                "Examples:\n"
-                "  segwatch demo\n"
-                "  segwatch demo --keep /tmp/demo && segwatch replay -c /tmp/demo/segwatch.yaml "
-                "/tmp/demo/messages.ndjson\n",
+                "and then what was hidden and what was found.",
+        .options = demo_opts,
+        .notes = "Exit 0: the attack was found completely, as one incident, with at most one false finding.",
+        .examples = "segwatch demo\n"
+                    "segwatch demo --keep /tmp/demo && segwatch replay -c /tmp/demo/segwatch.yaml "
+                    "/tmp/demo/messages.ndjson\n",
         .run = demo_run,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine over files: time from the records, findings on stdout, byte-identical from run to run. */
-#include "cmd/cmd.h"
+#include "cmd/args.h"
 #include "cmd/summary.h"
 #include "conf.h"
 #include "pipeline.h"
@@ -8,7 +8,6 @@
 #include "source/source_file.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -335,60 +334,73 @@ static int parse_workers(const char *text, unsigned *ret)
         return SW_EXIT_OK;
 }
 
-enum { OPTION_SUMMARY = 256, OPTION_SIGNALS, OPTION_QUARANTINE, OPTION_REFERENCE, OPTION_SAVE, OPTION_LOAD };
+enum {
+        REPLAY_SUMMARY = SW_CMD_LONG,
+        REPLAY_SIGNALS,
+        REPLAY_QUARANTINE,
+        REPLAY_REFERENCE,
+        REPLAY_SAVE,
+        REPLAY_LOAD,
+};
+
+static const struct sw_cmd_opt replay_opts[] = {
+        { "config", 'c', "FILE", "configuration (default: built-in defaults, 7 days of learning)" },
+        { "summary", REPLAY_SUMMARY, "FILE", "one JSON object of counters at the end; - is stderr" },
+        { "signals", REPLAY_SIGNALS, "FILE", "write every signal behind the incidents, one JSON line each" },
+        { "quarantine", REPLAY_QUARANTINE, "FILE",
+                "write what could not be decoded, with its place, one JSON line each" },
+        { "jobs", 'j', "N", "decode workers (default: cores - 1)" },
+        { "reference", REPLAY_REFERENCE, NULL, "use the slow reference decoder only" },
+        { "quiet", 'q', NULL, "no progress, no data errors, no closing line" },
+        { "save-state", REPLAY_SAVE, "DIR", "", .hidden = true },
+        { "load-state", REPLAY_LOAD, "DIR", "", .hidden = true },
+        { 0 },
+};
 
 static int parse_options(int argc, char **argv, struct replay_options *o)
 {
-        static const struct option longs[] = { { "config", required_argument, NULL, 'c' },
-                { "summary", required_argument, NULL, OPTION_SUMMARY },
-                { "signals", required_argument, NULL, OPTION_SIGNALS },
-                { "quarantine", required_argument, NULL, OPTION_QUARANTINE }, { "jobs", required_argument, NULL, 'j' },
-                { "quiet", no_argument, NULL, 'q' }, { "reference", no_argument, NULL, OPTION_REFERENCE },
-                { "save-state", required_argument, NULL, OPTION_SAVE },
-                { "load-state", required_argument, NULL, OPTION_LOAD }, { NULL, 0, NULL, 0 } };
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        int c, at = 0;
+        struct sw_cmd_args a;
+        int c;
 
         *o = (struct replay_options){ .n_workers = cores > 2 ? (unsigned)cores - 1 : 1 };
         if (o->n_workers > MAX_WORKERS)
                 o->n_workers = MAX_WORKERS;
-        optind = 1;
-        opterr = 0;
-        while ((c = getopt_long(argc, argv, ":c:j:q", longs, &at)) != -1) {
+        sw_cmd_args_init(&a, &sw_cmd_replay, argc, argv);
+        while ((c = sw_cmd_args_next(&a)) > 0) {
                 switch (c) {
                 case 'c':
-                        o->config = optarg;
+                        o->config = a.value;
                         break;
                 case 'j':
-                        if (parse_workers(optarg, &o->n_workers) != SW_EXIT_OK)
+                        if (parse_workers(a.value, &o->n_workers) != SW_EXIT_OK)
                                 return SW_EXIT_USAGE;
                         break;
                 case 'q':
                         o->quiet = true;
                         break;
-                case OPTION_SUMMARY:
-                        o->summary = optarg;
+                case REPLAY_SUMMARY:
+                        o->summary = a.value;
                         break;
-                case OPTION_SIGNALS:
-                        o->signals = optarg;
+                case REPLAY_SIGNALS:
+                        o->signals = a.value;
                         break;
-                case OPTION_QUARANTINE:
-                        o->quarantine = optarg;
+                case REPLAY_QUARANTINE:
+                        o->quarantine = a.value;
                         break;
-                case OPTION_REFERENCE:
+                case REPLAY_REFERENCE:
                         o->reference = true;
                         break;
-                case OPTION_SAVE:
-                case OPTION_LOAD:
-                        return sw_cmd_usage(&sw_cmd_replay, "--%s is not available in this version", longs[at].name);
-                case ':':
-                        return sw_cmd_usage(&sw_cmd_replay, "option '%s' needs a value", argv[optind - 1]);
-                default:
-                        return sw_cmd_usage(&sw_cmd_replay, "unknown option '%s'", argv[optind - 1]);
+                case REPLAY_SAVE:
+                case REPLAY_LOAD:
+                        return sw_cmd_usage(&sw_cmd_replay, "--%s is not available in this version",
+                                c == REPLAY_SAVE ? "save-state" : "load-state");
                 }
         }
-        o->paths = argv + optind;
-        o->n_paths = argc - optind;
+        if (c < 0)
+                return SW_EXIT_USAGE;
+        o->paths = a.rest;
+        o->n_paths = a.n_rest;
         if (o->n_paths == 0)
                 return sw_cmd_usage(&sw_cmd_replay, "PATH is missing: give a file, a folder, or - for standard input");
         return SW_EXIT_OK;
@@ -463,21 +475,15 @@ const struct sw_cmd sw_cmd_replay = {
         .name = "replay",
         .args = "[-c FILE] [--summary FILE] [--signals FILE] [--quarantine FILE] [-j N] [-q] PATH...",
         .summary = "run the engine over files, folders or stdin (-); findings go to stdout",
-        .help = "Time comes from the records; the same input gives the same bytes. A folder of PT1H.json blobs of "
-                "many\n"
-                "NICs and hours is merged by time. Plain or gzip.\n\n"
-                "  -c, --config FILE    configuration (default: built-in defaults, 7 days of learning)\n"
-                "  --summary FILE       one JSON object of counters at the end; - is stderr\n"
-                "  --signals FILE       write every signal behind the incidents, one JSON line each\n"
-                "  --quarantine FILE    write what could not be decoded, with its place, one JSON line each\n"
-                "  -j, --jobs N         decode workers (default: cores - 1)\n"
-                "  --reference          use the slow reference decoder only\n"
-                "  -q, --quiet          no progress, no data errors, no closing line\n\n"
-                "Exit codes: 0 ok, 1 failure or unreadable path, 64 usage, 65 nothing could be decoded, 78 "
-                "configuration.\n\n"
-                "Examples:\n"
-                "  segwatch replay insights-logs-flowlogflowevent/\n"
-                "  segwatch replay -c segwatch.yaml --summary - PT1H.json | jq .message\n"
-                "  zcat flows.json.gz | segwatch replay -q - | segwatch tail -\n",
+        .about = "Time comes from the records; the same input gives the same bytes. A folder of PT1H.json blobs of "
+                 "many NICs "
+                 "and hours is merged by time. Plain or gzip.",
+        .options = replay_opts,
+        .notes = "Exit codes: 0 ok, 1 failure or unreadable path, 64 usage, 65 nothing could be decoded, 78 "
+                 "configuration.",
+        .examples = "segwatch replay insights-logs-flowlogflowevent/\n"
+                    "segwatch replay -c segwatch.yaml --summary - PT1H.json | jq .message\n"
+                    "zcat flows.json.gz | segwatch replay -q - | segwatch tail -\n",
+        .operands = "FILE",
         .run = replay_run,
 };

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/str.h"
-#include "cmd/cmd.h"
+#include "cmd/args.h"
 #include "daemon.h"
 
-#include <getopt.h>
-
-#define RUN_DEFAULT_FILE "/etc/segwatch/segwatch.yaml"
+enum { RUN_QUIET_MS = SW_CMD_LONG, RUN_STATS_MS, RUN_OFFSETS_MS };
 
 /* The options with a time in milliseconds are for tests, which cannot wait for minutes. */
-static const struct option run_options[] = {
-        { "config", required_argument, NULL, 'c' },
-        { "quiet-ms", required_argument, NULL, 'Q' },
-        { "stats-ms", required_argument, NULL, 'S' },
-        { "offsets-ms", required_argument, NULL, 'O' },
-        { NULL, 0, NULL, 0 },
+static const struct sw_cmd_opt run_options[] = {
+        SW_CMD_OPT_CONFIG,
+        { "quiet-ms", RUN_QUIET_MS, "MS", "", .hidden = true },
+        { "stats-ms", RUN_STATS_MS, "MS", "", .hidden = true },
+        { "offsets-ms", RUN_OFFSETS_MS, "MS", "", .hidden = true },
+        { 0 },
 };
 
 static bool run_ms(const char *text, int64_t *ret)
@@ -28,36 +26,35 @@ static bool run_ms(const char *text, int64_t *ret)
 
 static int run_run(int argc, char **argv)
 {
-        struct sw_daemon_options o = { .config = RUN_DEFAULT_FILE };
-        bool ok = true;
+        struct sw_daemon_options o = { .config = SW_CMD_CONFIG };
+        struct sw_cmd_args a;
         int c;
 
-        optind = 0;
-        opterr = 0;
-        while ((c = getopt_long(argc, argv, ":c:", run_options, NULL)) != -1) {
+        sw_cmd_args_init(&a, &sw_cmd_run, argc, argv);
+        while ((c = sw_cmd_args_next(&a)) > 0) {
+                bool ok = true;
+
                 switch (c) {
                 case 'c':
-                        o.config = optarg;
+                        o.config = a.value;
                         break;
-                case 'Q':
-                        ok = run_ms(optarg, &o.quiet_ms);
+                case RUN_QUIET_MS:
+                        ok = run_ms(a.value, &o.quiet_ms);
                         break;
-                case 'S':
-                        ok = run_ms(optarg, &o.stats_ms);
+                case RUN_STATS_MS:
+                        ok = run_ms(a.value, &o.stats_ms);
                         break;
-                case 'O':
-                        ok = run_ms(optarg, &o.offsets_ms);
+                case RUN_OFFSETS_MS:
+                        ok = run_ms(a.value, &o.offsets_ms);
                         break;
-                case ':':
-                        return sw_cmd_usage(&sw_cmd_run, "option '%s' needs a value", argv[optind - 1]);
-                default:
-                        return sw_cmd_usage(&sw_cmd_run, "unknown option '%s'", argv[optind - 1]);
                 }
                 if (!ok)
-                        return sw_cmd_usage(&sw_cmd_run, "'%s' is not a number of milliseconds", optarg);
+                        return sw_cmd_args_bad_value(&a, c, "a number of milliseconds");
         }
-        if (optind < argc)
-                return sw_cmd_usage(&sw_cmd_run, "unexpected argument '%s'; the file is given with -c", argv[optind]);
+        if (c < 0)
+                return SW_EXIT_USAGE;
+        if (a.n_rest > 0)
+                return sw_cmd_usage(&sw_cmd_run, "unexpected argument '%s'; the file is given with -c", a.rest[0]);
         return sw_daemon_run(&o);
 }
 
@@ -65,12 +62,12 @@ const struct sw_cmd sw_cmd_run = {
         .name = "run",
         .args = "[-c FILE]",
         .summary = "the daemon: read the configured sources until told to stop",
-        .help = "  -c, --config FILE   configuration, default " RUN_DEFAULT_FILE "\n\n"
-                "Signals: SIGTERM, SIGINT stop (offsets are saved, nothing is lost); SIGHUP reads the configuration\n"
-                "again and keeps the old one if it has errors; SIGUSR1 opens the alert file anew (logrotate).\n"
-                "Exit codes: 0 stopped, 1 failed, 75 another instance runs on state.dir, 78 configuration.\n\n"
-                "Examples:\n"
-                "  segwatch run -c /etc/segwatch/segwatch.yaml\n"
-                "  segwatch check -c segwatch.yaml && segwatch run -c segwatch.yaml\n",
+        .options = run_options,
+        .notes = "Signals: SIGTERM, SIGINT stop (offsets are saved, nothing is lost); SIGHUP reads the configuration "
+                 "again "
+                 "and keeps the old one if it has errors; SIGUSR1 opens the alert file anew (logrotate).\n\n"
+                 "Exit codes: 0 stopped, 1 failed, 75 another instance runs on state.dir, 78 configuration.",
+        .examples = "segwatch run -c /etc/segwatch/segwatch.yaml\n"
+                    "segwatch check -c segwatch.yaml && segwatch run -c segwatch.yaml\n",
         .run = run_run,
 };

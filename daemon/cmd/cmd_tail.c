@@ -2,14 +2,13 @@
 #include "base/alloc.h"
 #include "base/time.h"
 #include "clock.h"
-#include "cmd/cmd.h"
+#include "cmd/args.h"
 #include "cmd/finding_text.h"
 #include "cmd/tail_file.h"
 #include "conf.h"
 #include "term.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TAIL_DEFAULT_CONFIG "/etc/segwatch/segwatch.yaml"
 #define TAIL_DEFAULT_LAST 10
 #define TAIL_LAST_MAX 1000000
 #define TAIL_POLL_US 250000
@@ -311,67 +309,68 @@ static bool tail_parse_format(const char *text, enum sw_finding_format *ret)
         return false;
 }
 
-static const struct option tail_options[] = {
-        { "config", required_argument, NULL, 'c' },
-        { "follow", no_argument, NULL, 'f' },
-        { "last", required_argument, NULL, 'n' },
-        { "since", required_argument, NULL, 's' },
-        { "severity", required_argument, NULL, 'S' },
-        { "src", required_argument, NULL, 'a' },
-        { "output", required_argument, NULL, 'o' },
-        { "color", required_argument, NULL, 'C' },
-        { NULL, 0, NULL, 0 },
+enum { TAIL_SINCE = SW_CMD_LONG, TAIL_SEVERITY, TAIL_SRC };
+
+static const struct sw_cmd_opt tail_options[] = {
+        { "config", 'c', "FILE", "configuration, default " SW_CMD_CONFIG " if it is there" },
+        { "follow", 'f', NULL, "go on with what is written later, through rotation and truncation" },
+        { "last", 'n', "N", "the last N findings that match (default 10 of a file, all of stdin)" },
+        { "since", TAIL_SINCE, "T", "only since T: 90s, 30m, 1h, 7d ago, or 2026-01-31T08:00:00Z" },
+        { "severity", TAIL_SEVERITY, "S", "at least informational, low, medium, high or critical",
+                "informational low medium high critical" },
+        { "src", TAIL_SRC, "CIDR", "only of actors or sources in CIDR (10.1.0.0/24, fd00::/64, 10.1.2.3)" },
+        { "output", 'o', "F", "compact: one line per finding; json: the lines as they are; table",
+                "compact json table" },
+        SW_CMD_OPT_COLOR,
+        { 0 },
 };
 
 /* 0 or the exit code of a wrong option. */
 static int tail_parse(struct tail *t, int argc, char **argv, enum sw_color *color, const char **config)
 {
+        struct sw_cmd_args a;
         int c;
 
-        optind = 0;
-        opterr = 0;
-        while ((c = getopt_long(argc, argv, ":c:fn:o:", tail_options, NULL)) != -1) {
+        sw_cmd_args_init(&a, &sw_cmd_tail, argc, argv);
+        while ((c = sw_cmd_args_next(&a)) > 0) {
                 bool ok = true;
 
                 switch (c) {
                 case 'c':
-                        *config = optarg;
+                        *config = a.value;
                         break;
                 case 'f':
                         t->follow = true;
                         break;
                 case 'n':
-                        ok = sw_parse_u64(sw_str_of(optarg), &t->last) && t->last <= TAIL_LAST_MAX;
+                        ok = sw_parse_u64(sw_str_of(a.value), &t->last) && t->last <= TAIL_LAST_MAX;
                         t->has_last = true;
                         break;
-                case 's':
-                        ok = tail_parse_since(optarg, &t->filter.since);
+                case TAIL_SINCE:
+                        ok = tail_parse_since(a.value, &t->filter.since);
                         break;
-                case 'S':
-                        ok = sw_finding_severity(sw_str_of(optarg), &t->filter.severity);
+                case TAIL_SEVERITY:
+                        ok = sw_finding_severity(sw_str_of(a.value), &t->filter.severity);
                         break;
-                case 'a':
-                        ok = t->filter.has_src = sw_prefix_parse(sw_str_of(optarg), &t->filter.src, NULL);
+                case TAIL_SRC:
+                        ok = t->filter.has_src = sw_prefix_parse(sw_str_of(a.value), &t->filter.src, NULL);
                         break;
                 case 'o':
-                        ok = tail_parse_format(optarg, &t->style.format);
+                        ok = tail_parse_format(a.value, &t->style.format);
                         break;
-                case 'C':
-                        ok = sw_color_by_name(optarg, color);
+                case SW_CMD_COLOR:
+                        ok = sw_color_by_name(a.value, color);
                         break;
-                case ':':
-                        return sw_cmd_usage(&sw_cmd_tail, "option '%s' needs a value", argv[optind - 1]);
-                default:
-                        return sw_cmd_usage(&sw_cmd_tail, "unknown option '%s'", argv[optind - 1]);
                 }
                 if (!ok)
-                        return sw_cmd_usage(&sw_cmd_tail, "'%s' is not a value of option '%s'", optarg,
-                                argv[optind - 1] == optarg ? argv[optind - 2] : argv[optind - 1]);
+                        return sw_cmd_args_bad_value(&a, c, NULL);
         }
-        if (optind < argc)
-                t->file = argv[optind++];
-        if (optind < argc)
-                return sw_cmd_usage(&sw_cmd_tail, "one file at a time; '%s' is too much", argv[optind]);
+        if (c < 0)
+                return SW_EXIT_USAGE;
+        if (a.n_rest > 1)
+                return sw_cmd_usage(&sw_cmd_tail, "one file at a time; '%s' is too much", a.rest[1]);
+        if (a.n_rest == 1)
+                t->file = a.rest[0];
         return 0;
 }
 
@@ -383,8 +382,8 @@ static int tail_find_file(const char *config, struct tail *t, struct sw_conf *co
 
         if (!report)
                 return SW_EXIT_FAILURE;
-        if (!config && access(TAIL_DEFAULT_CONFIG, R_OK) == 0)
-                config = TAIL_DEFAULT_CONFIG;
+        if (!config && access(SW_CMD_CONFIG, R_OK) == 0)
+                config = SW_CMD_CONFIG;
         r = sw_conf_load(config, false, conf, report);
         if (r < 0) {
                 sw_conf_report_print(report);
@@ -441,18 +440,11 @@ const struct sw_cmd sw_cmd_tail = {
         .name = "tail",
         .args = "[options] [FILE|-]",
         .summary = "show findings from the alert file or a pipe",
-        .help = "FILE is the alert file of the configuration unless given; - reads stdin.\n\n"
-                "  -c, --config FILE   configuration, default " TAIL_DEFAULT_CONFIG " if it is there\n"
-                "  -f, --follow        go on with what is written later, through rotation and truncation\n"
-                "  -n, --last N        the last N findings that match (default 10 of a file, all of stdin)\n"
-                "  --since T           only since T: 90s, 30m, 1h, 7d ago, or 2026-01-31T08:00:00Z\n"
-                "  --severity S        at least informational, low, medium, high or critical\n"
-                "  --src CIDR          only of actors or sources in CIDR (10.1.0.0/24, fd00::/64, 10.1.2.3)\n"
-                "  -o, --output F      compact: one line per finding; json: the lines as they are; table\n"
-                "  --color WHEN        auto (default; not in pipes, not with NO_COLOR), always, never\n\n"
-                "Examples:\n"
-                "  segwatch tail -f --severity high\n"
-                "  segwatch tail --since 1h --src 10.1.0.0/16 -o json | jq .finding_info.title\n"
-                "  segwatch replay flows/ | segwatch tail -o table -\n",
+        .about = "FILE is the alert file of the configuration unless given; - reads stdin.",
+        .options = tail_options,
+        .examples = "segwatch tail -f --severity high\n"
+                    "segwatch tail --since 1h --src 10.1.0.0/16 -o json | jq .finding_info.title\n"
+                    "segwatch replay flows/ | segwatch tail -o table -\n",
+        .operands = "FILE",
         .run = tail_run,
 };

@@ -17,6 +17,6 @@ const struct sw_cmd sw_cmd_version = {
         .name = "version",
         .args = "",
         .summary = "print the version of segwatch and of what it was linked with",
-        .help = "Example:\n  segwatch version\n",
+        .examples = "segwatch version\n",
         .run = version_run,
 };
