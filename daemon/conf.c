@@ -250,6 +250,7 @@ void sw_conf_core(const struct sw_conf *conf, struct sw_core_conf *ret)
         ret->learning_ms = conf->learning_ms;
         ret->memory_limit_bytes = conf->memory.limit;
         ret->incidents.min_severity = (enum sw_severity)conf->incidents.min_severity;
+        ret->incidents.max_per_hour = (uint32_t)conf->incidents.max_per_hour;
         memcpy(ret->detectors, conf->detectors, sizeof(ret->detectors));
         ret->segments = conf->segments;
         ret->version = SW_VERSION;

@@ -38,6 +38,7 @@ struct sw_conf {
         } time;
         struct {
                 uint32_t min_severity; /* enum sw_severity */
+                uint64_t max_per_hour;
         } incidents;
         int64_t learning_ms;
         struct {

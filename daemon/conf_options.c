@@ -276,6 +276,15 @@ static const struct sw_opt incident_rows[] = {
                 .def = "medium",
                 .names = severity_names,
                 .doc = "Incidents below are not written." },
+        { .key = "max_per_hour",
+                .type = SW_OPT_UINT,
+                .flags = SW_OPT_RELOAD,
+                INSIDE(incidents, max_per_hour),
+                .max = 100000,
+                .def = "20",
+                .doc = "New findings that an hour of event time may bring; more are folded into one finding per "
+                       "segment, "
+                       "critical ones never. 0: no limit." },
         SW_OPT_END,
 };
 static const struct sw_opt memory_rows[] = {

@@ -409,7 +409,7 @@ void sw__daemon_stats(void *ctx)
         sw_log(d->log, SW_LOG_INFO, "stats", NULL,
                 "watermark %s, %llu tuples (%.0f/s), %llu late, %llu too late, %llu waiting, %llu seconds released "
                 "early, %llu held, %llu duplicate records, %llu connections, %llu hosts, %llu evicted, %llu signals, "
-                "%llu findings, %llu quarantined, %llu MiB",
+                "%llu findings, %llu folded, %llu quarantined, %llu MiB",
                 watermark, (unsigned long long)p.engine.tuples,
                 (double)(p.engine.tuples - d->last_tuples) * 1000 / (double)elapsed,
                 (unsigned long long)p.engine.tuples_late, (unsigned long long)p.engine.tuples_too_late,
@@ -417,8 +417,8 @@ void sw__daemon_stats(void *ctx)
                 (unsigned long long)p.engine.tuples_held, (unsigned long long)p.engine.records_duplicate,
                 (unsigned long long)p.engine.connections, (unsigned long long)p.engine.hosts,
                 (unsigned long long)p.engine.evicted, (unsigned long long)p.engine.signals,
-                (unsigned long long)atomic_load(&d->n_findings), (unsigned long long)atomic_load(&d->n_quarantined),
-                (unsigned long long)(p.engine.bytes >> 20));
+                (unsigned long long)atomic_load(&d->n_findings), (unsigned long long)p.engine.findings_folded,
+                (unsigned long long)atomic_load(&d->n_quarantined), (unsigned long long)(p.engine.bytes >> 20));
         d->last_tuples = p.engine.tuples;
         d->stats_at_ms = now;
 }

@@ -37,6 +37,7 @@ void sw_summary_write(struct sw_buf *out, const struct sw_engine_stats *s, uint6
                 { "hosts", s->hosts },
                 { "signals", s->signals },
                 { "findings", s->findings },
+                { "findings_folded", s->findings_folded },
                 { "evicted", s->evicted },
                 { "reorder_forced", s->reorder_forced },
                 { "unknown_versions", s->decode.unknown_versions },

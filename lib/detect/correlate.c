@@ -2,6 +2,7 @@
 #include "detect/correlate.h"
 
 #include "base/alloc.h"
+#include "detect/budget.h"
 #include "detect/incident.h"
 
 #include <stdio.h>
@@ -29,7 +30,8 @@ struct sw_correlate {
         uint64_t n_numbers;
         struct sw_table hosts;
         struct sw_correlate_stats stats;
-        struct sw_etime next;      /* of correlate_due over the list; NONE if it is empty */
+        struct sw_budget budget;
+        struct sw_etime next;      /* of correlate_due over the list, and of storms; NONE if there are none */
         struct sw_finding finding; /* scratch: too large for the stack */
         struct sw_story_text text;
         struct sw_buf sentence;
@@ -127,7 +129,11 @@ static void correlate_plan(struct sw_correlate *c)
 {
         const struct sw_incident *first = correlate_first(c);
 
-        c->next = first ? correlate_due(c, first) : SW_ETIME_NONE;
+        struct sw_etime storm = sw__budget_next(&c->budget);
+
+        c->next = first ? correlate_due(c, first) : storm;
+        if (first && !sw_etime_is_none(storm))
+                c->next = sw_etime_min(c->next, storm);
 }
 
 void sw_correlate_set_conf(
@@ -241,6 +247,41 @@ static bool correlate_has_news(const struct sw_incident *in)
                correlate_n_compromised(in) > in->n_compromised_written;
 }
 
+static int correlate_storm(struct sw_correlate *c, struct sw_storm *s, struct sw_etime now, bool ends)
+{
+        sw__budget_tell(s, c->conf.max_per_hour, &c->finding, &c->text);
+        if (ends)
+                c->finding.activity = SW_ACTIVITY_CLOSE;
+        s->n_told = s->n_folded;
+        s->due = SW_ETIME_NONE;
+        return correlate_send(c, s->uid, ++s->sequence, now);
+}
+
+static int correlate_fold(struct sw_correlate *c, const struct sw_budget_fold *what)
+{
+        struct sw_storm *s = sw__budget_fold(&c->budget, what, c->conf.update_ms);
+
+        return s->sequence == 0 ? correlate_storm(c, s, what->now, false) : 0;
+}
+
+/* The hour has brought enough: the incident lives on and may be written in a later hour, or when it is critical. */
+static int correlate_fold_incident(
+        struct sw_correlate *c, struct sw_view *v, struct sw_incident *in, struct sw_etime now)
+{
+        const struct sw_member *actor = sw__incident_actor(in);
+        struct sw_budget_fold what = { .segment = sw_str_of(sw__story_segment(v, in)->name),
+                .actor = actor->addr,
+                .severity = in->severity,
+                .risk = in->risk,
+                .first = in->first_evidence,
+                .now = now,
+                .again = in->folded_hour == sw__budget_hour(now) };
+
+        in->folded_hour = sw__budget_hour(now);
+        sw__incident_taint(in, v, true);
+        return correlate_fold(c, &what);
+}
+
 /* Scores the incident anew and writes what must not wait. */
 static int correlate_reconsider(struct sw_correlate *c, struct sw_view *v, struct sw_incident *in, struct sw_etime now)
 {
@@ -256,6 +297,8 @@ static int correlate_reconsider(struct sw_correlate *c, struct sw_view *v, struc
                 /* Risk 0: only says who sits at a jump host. */
                 if (in->severity < c->conf.min_severity || in->risk == 0)
                         return 0;
+                if (!sw__budget_take(&c->budget, c->conf.max_per_hour, in->severity, now))
+                        return correlate_fold_incident(c, v, in, now);
                 return correlate_write(c, v, in, SW_ACTIVITY_CREATE, now, NULL);
         }
         if (in->severity > before)
@@ -490,6 +533,7 @@ static int correlate_own_finding(
         struct sw_correlate *c, const struct sw_view *v, const struct sw_signal *s, const char *sentence)
 {
         const struct sw_host *h = sw_view_host(v, s->actor);
+        struct sw_etime now = sw_etime_max(sw_view_now(v), s->time);
         char addr[SW_ADDR_TEXT], uid[33];
         struct sw_buf text = SW_BUF_NULL;
 
@@ -507,10 +551,18 @@ static int correlate_own_finding(
         }
         sw_sha256_128(text.p, text.n, uid);
         sw_buf_deinit(&text);
+        if (!sw__budget_take(&c->budget, c->conf.max_per_hour, SW_SEVERITY_UNKNOWN, now))
+                return correlate_fold(
+                        c, &(struct sw_budget_fold){ .segment = sw_str_of(sw_view_segment(v, s->src_segment)->name),
+                                   .actor = h->addr,
+                                   .severity = SW_SEVERITY_MEDIUM,
+                                   .risk = sw__risk_gain(s),
+                                   .first = s->first,
+                                   .now = now });
         c->finding = (struct sw_finding){ .activity = SW_ACTIVITY_CREATE, .severity = SW_SEVERITY_MEDIUM };
         sw__story_signal(&c->finding, &c->text, v, s, sentence);
-        c->finding.created = sw_etime_max(sw_view_now(v), s->time);
-        return correlate_send(c, uid, 1, c->finding.created);
+        c->finding.created = now;
+        return correlate_send(c, uid, 1, now);
 }
 
 static int correlate_feed(
@@ -583,17 +635,39 @@ struct sw_etime sw_correlate_next(const struct sw_correlate *c)
         return c->next;
 }
 
+static int correlate_storm_due(struct sw_correlate *c, struct sw_etime at)
+{
+        bool ends;
+        struct sw_storm *s = sw__budget_due(&c->budget, at, &ends);
+        int r = correlate_storm(c, s, at, ends);
+
+        if (ends)
+                sw__budget_drop(&c->budget, s);
+        return r;
+}
+
 int sw_correlate_advance(
         struct sw_correlate *c, struct sw_view *v, struct sw_etime now, sw_finding_sink emit, void *ctx)
 {
-        struct sw_incident *in;
         int r = 0;
 
         c->emit = emit;
         c->ctx = ctx;
-        while ((in = correlate_first(c)) && correlate_due(c, in).ms <= now.ms) {
-                struct sw_etime at = correlate_due(c, in);
+        for (;;) {
+                struct sw_incident *in;
+                struct sw_etime at;
 
+                correlate_plan(c);
+                at = c->next;
+                if (sw_etime_is_none(at) || at.ms > now.ms)
+                        break;
+                if (sw__budget_next(&c->budget).ms == at.ms) {
+                        r = correlate_storm_due(c, at);
+                        if (r < 0)
+                                break;
+                        continue;
+                }
+                in = correlate_first(c);
                 if (at.ms >= in->last_signal.ms + c->conf.close_ms)
                         r = correlate_close(c, v, in, at, NULL);
                 else
@@ -601,7 +675,6 @@ int sw_correlate_advance(
                 if (r < 0)
                         break;
         }
-        correlate_plan(c);
         return r;
 }
 
@@ -609,6 +682,7 @@ struct sw_correlate_stats sw_correlate_stats(const struct sw_correlate *c)
 {
         struct sw_correlate_stats s = c->stats;
 
+        s.folded = c->budget.n_folded;
         s.bytes = correlate_bytes(c) + c->hosts.bytes;
         return s;
 }

@@ -9,6 +9,7 @@ struct sw_correlate_conf {
         enum sw_severity min_severity; /* of incidents that are written */
         int64_t update_ms;             /* coalescing of updates: 15 min */
         int64_t close_ms;              /* after the last signal: 24 h */
+        uint32_t max_per_hour; /* new findings in an hour of event time; more are folded: budget.h. 0 = no limit */
 };
 
 struct sw_correlate;
@@ -29,5 +30,6 @@ int sw_correlate_advance(
 
 struct sw_correlate_stats {
         uint64_t incidents_open, incidents_created, incidents_closed, incidents_merged, evicted, bytes;
+        uint64_t folded; /* findings that the budget folded into a storm */
 };
 struct sw_correlate_stats sw_correlate_stats(const struct sw_correlate *c);

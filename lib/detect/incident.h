@@ -38,7 +38,8 @@ struct sw_incident {
         struct sw_etime written; /* last line */
         struct sw_addr opener;   /* actor when it was opened: part of the id */
         char uid[33];
-        bool is_written; /* CREATE was emitted: the id is fixed */
+        bool is_written;     /* CREATE was emitted: the id is fixed */
+        int64_t folded_hour; /* last hour whose storm counts it (budget.h); 0 = never */
         uint32_t sequence;
         enum sw_severity severity; /* never falls */
         uint8_t risk, risk_written;
@@ -88,4 +89,6 @@ void sw__story_incident(
 /* A finding of one signal's own. */
 void sw__story_signal(struct sw_finding *f, struct sw_story_text *text, const struct sw_view *v,
         const struct sw_signal *s, const char *sentence);
+/* Of the actor. Never NULL. */
+const struct sw_segment *sw__story_segment(const struct sw_view *v, const struct sw_incident *i);
 const struct sw_member *sw__incident_actor(const struct sw_incident *i); /* NULL only while it is being made */

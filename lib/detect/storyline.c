@@ -287,6 +287,11 @@ static void story_texts(struct sw_finding *f, const struct sw_story_text *text)
         f->story = story_text(&text->story);
 }
 
+const struct sw_segment *sw__story_segment(const struct sw_view *v, const struct sw_incident *in)
+{
+        return sw_view_segment(v, story_segment_of(v, sw__incident_actor(in), in->kept[story_best(in)].s.src_segment));
+}
+
 void sw__story_incident(
         struct sw_finding *f, struct sw_story_text *text, const struct sw_view *v, const struct sw_incident *in)
 {

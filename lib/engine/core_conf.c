@@ -13,7 +13,10 @@ void sw_core_conf_default(struct sw_core_conf *conf)
                 .tcp_idle_ms = 10 * SW_MINUTE,
                 .udp_idle_ms = 2 * SW_MINUTE,
                 .memory_limit_bytes = UINT64_C(512) << 20,
-                .incidents = { .min_severity = SW_SEVERITY_MEDIUM, .update_ms = 15 * SW_MINUTE, .close_ms = SW_DAY },
+                .incidents = { .min_severity = SW_SEVERITY_MEDIUM,
+                        .update_ms = 15 * SW_MINUTE,
+                        .close_ms = SW_DAY,
+                        .max_per_hour = 20 },
                 .version = "0",
         };
 }

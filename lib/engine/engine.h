@@ -97,6 +97,7 @@ struct sw_engine_stats {
         uint64_t totals[SW_N_COUNTERS];
         uint64_t tuples_late, tuples_too_late, tuples_clamped, tuples_held, connections, edges, hosts;
         uint64_t connections_reversed, signals, findings, evicted, reorder_forced, reorder_tuples;
+        uint64_t findings_folded;       /* by the budget of the hour */
         uint64_t bytes;                 /* of all tables */
         uint64_t reasons[SW_N_REASONS]; /* of kept decode errors */
         int64_t late_by_ms;             /* how far behind the watermark the latest tuple was that is folded late */

@@ -81,6 +81,7 @@ struct sw_engine_stats sw_engine_stats(const struct sw_engine *e)
         s.hosts = sw_hosts_count(&e->world.hosts);
         s.reorder_tuples = e->reorder.n_tuples;
         s.evicted = e->conns->n_no_host;
+        s.findings_folded = sw_correlate_stats(e->correlate).folded;
         sw_engine_tables(e, add_row, &s);
         if (s.tuples_late) {
                 const struct sw_directory_sensor *sensor = sw_directory_sensor_at(&e->world.directory, e->late_sensor);

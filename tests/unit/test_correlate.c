@@ -19,7 +19,7 @@ struct line {
 static struct sw_view *v;
 static struct sw_correlate *c;
 static struct sw_detector_conf modes[SW_N_DETECTORS];
-static struct sw_correlate_conf conf = { SW_SEVERITY_MEDIUM, 15 * SW_MINUTE, 24 * SW_HOUR };
+static struct sw_correlate_conf conf = { SW_SEVERITY_MEDIUM, 15 * SW_MINUTE, 24 * SW_HOUR, 0 };
 static const struct sw_hash_key key = { 1, 2 };
 static struct line lines[64];
 static unsigned n_lines;
@@ -434,4 +434,141 @@ Test(correlate, keeps_the_most_telling_of_very_many_signals)
         advance(SW_HOUR);
         cr_assert(strstr(lines[n_lines - 1].title, "pivot"));
         cr_assert_lt(strlen(lines[n_lines - 1].story), 4096);
+}
+
+/* ---- the budget of an hour ---- */
+
+static void limit(unsigned per_hour)
+{
+        conf.max_per_hour = per_hour;
+        sw_correlate_set_conf(c, &conf, modes);
+}
+
+static void storm_of(unsigned n, int64_t ms, unsigned gain_pct)
+{
+        unsigned i;
+
+        for (i = 0; i < n; i++)
+                see(SW_DETECTOR_HORIZONTAL_SCAN, ms, fake_addr("10.1.0.", i + 1), B, gain_pct);
+}
+
+static unsigned count(enum sw_activity activity, const char *title)
+{
+        unsigned i, n = 0;
+
+        for (i = 0; i < n_lines; i++)
+                n += lines[i].activity == activity && strstr(lines[i].title, title) != NULL;
+        return n;
+}
+
+Test(correlate, folds_what_an_hour_brings_beyond_its_budget_into_one_finding)
+{
+        limit(3);
+        storm_of(3, 0, 50);
+        cr_assert_eq(n_lines, 3);
+        cr_assert_eq(sw_correlate_stats(c).folded, 0);
+        storm_of(40, 1000, 55); /* 37 more; three of them are written already */
+        cr_assert_eq(n_lines, 4);
+        cr_assert_eq(sw_correlate_stats(c).folded, 37);
+        cr_assert_str_eq(lines[3].title, "Alert storm: 1 finding from segment web");
+        cr_assert_eq(lines[3].kind, SW_FINDING_INCIDENT);
+        cr_assert_eq(lines[3].severity, SW_SEVERITY_MEDIUM);
+        cr_assert_str_eq(lines[3].actor, "10.1.0.4");
+        advance(1000 + 15 * SW_MINUTE - 1);
+        cr_assert_eq(n_lines, 4);
+        advance(SW_HOUR - 1);
+        cr_assert_eq(n_lines, 5);
+        cr_assert_eq(lines[4].activity, SW_ACTIVITY_UPDATE);
+        cr_assert_str_eq(lines[4].title, "Alert storm: 37 findings from segment web");
+        cr_assert_eq(lines[4].risk, 55);
+        advance(SW_HOUR);
+        cr_assert_eq(n_lines, 6);
+        cr_assert_eq(lines[5].activity, SW_ACTIVITY_CLOSE);
+        cr_assert_eq(lines[5].decided_ms, SW_HOUR);
+        cr_assert_str_eq(lines[5].uid, lines[3].uid);
+        cr_assert_eq(lines[5].sequence, 3);
+        cr_assert_eq(lines[5].n_compromised, 37);
+}
+
+Test(correlate, writes_everything_without_a_budget)
+{
+        limit(0);
+        storm_of(50, 0, 50);
+        cr_assert_eq(count(SW_ACTIVITY_CREATE, "Reconnaissance"), 50);
+        cr_assert_eq(sw_correlate_stats(c).folded, 0);
+}
+
+Test(correlate, never_folds_a_critical_incident_and_noise_does_not_fold_what_is_worse)
+{
+        limit(2);
+        storm_of(10, 0, 50);
+        see(SW_DETECTOR_HORIZONTAL_SCAN, 1, "10.1.0.50", B, 75); /* High: its own budget */
+        see(SW_DETECTOR_HORIZONTAL_SCAN, 1, "10.1.0.51", B, 75);
+        cr_assert_eq(n_lines, 2 + 1 + 2);
+        see(SW_DETECTOR_HORIZONTAL_SCAN, 1, "10.1.0.52", B, 75);
+        cr_assert_eq(n_lines, 5);
+        see(SW_DETECTOR_HORIZONTAL_SCAN, 2, "10.1.0.53", B, 90);
+        cr_assert_eq(lines[5].severity, SW_SEVERITY_CRITICAL);
+        see(SW_DETECTOR_VERTICAL_SCAN, 3, "10.1.0.52", B, 60); /* a folded one becomes critical */
+        cr_assert_eq(lines[6].severity, SW_SEVERITY_CRITICAL);
+        cr_assert_str_eq(lines[6].actor, "10.1.0.52");
+        cr_assert_eq(lines[6].sequence, 1);
+        cr_assert_eq(n_lines, 7);
+}
+
+Test(correlate, writes_a_folded_incident_in_a_later_hour_if_it_goes_on)
+{
+        limit(1);
+        storm_of(2, 0, 50);
+        cr_assert_eq(n_lines, 2);
+        see(SW_DETECTOR_HORIZONTAL_SCAN, 10, "10.1.0.2", B, 52); /* counted once */
+        cr_assert_eq(sw_correlate_stats(c).folded, 1);
+        advance(SW_HOUR);
+        see(SW_DETECTOR_HORIZONTAL_SCAN, SW_HOUR, "10.1.0.2", "10.4.0.1", 50);
+        cr_assert_str_eq(lines[n_lines - 1].actor, "10.1.0.2");
+        cr_assert_eq(lines[n_lines - 1].activity, SW_ACTIVITY_CREATE);
+        cr_assert_eq(v->taints[fake_host(v, "10.1.0.2")], 1);
+}
+
+Test(correlate, freezes_the_baseline_of_who_was_folded)
+{
+        limit(1);
+        storm_of(2, 0, 50);
+        cr_assert_eq(v->taints[fake_host(v, "10.1.0.2")], 1);
+        advance(30 * SW_HOUR);
+        cr_assert_eq(v->taints[fake_host(v, "10.1.0.2")], 0);
+        cr_assert_eq(count(SW_ACTIVITY_CLOSE, "Reconnaissance"), 1); /* what was never opened is not closed */
+}
+
+Test(correlate, keeps_storms_of_many_segments_bounded)
+{
+        char addr[SW_ADDR_TEXT];
+        unsigned i;
+
+        limit(1);
+        see(SW_DETECTOR_HORIZONTAL_SCAN, 0, A, B, 50);
+        for (i = 0; i < 40; i++) {
+                (void)snprintf(addr, sizeof(addr), "10.%u.0.9", 10 + i);
+                see(SW_DETECTOR_HORIZONTAL_SCAN, 1, addr, B, 50);
+        }
+        cr_assert_eq(sw_correlate_stats(c).folded, 40);
+        cr_assert_leq(count(SW_ACTIVITY_CREATE, "Alert storm"), 16);
+        advance(SW_HOUR);
+        cr_assert_eq(count(SW_ACTIVITY_CLOSE, "Alert storm"), count(SW_ACTIVITY_CREATE, "Alert storm"));
+        cr_assert_eq(count(SW_ACTIVITY_CLOSE, "several segments"), count(SW_ACTIVITY_CREATE, "several segments"));
+}
+
+Test(correlate, folds_a_detectors_own_findings_as_well)
+{
+        unsigned i;
+
+        limit(2);
+        for (i = 0; i < 10; i++)
+                see(SW_DETECTOR_SEGMENT_POLICY, 0, fake_addr("10.1.0.", i + 1), B, 35);
+        cr_assert_eq(n_lines, 3);
+        cr_assert_eq(lines[1].kind, SW_FINDING_DETECTOR);
+        cr_assert(strstr(lines[2].title, "Alert storm"));
+        cr_assert_eq(sw_correlate_stats(c).folded, 8);
+        see(SW_DETECTOR_HORIZONTAL_SCAN, 1, D, B, 50); /* incidents have a budget of their own */
+        cr_assert_eq(n_lines, 4);
 }
