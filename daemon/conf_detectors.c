@@ -36,6 +36,12 @@ static const struct sw_opt *detectors_rows(unsigned id)
         return rows ? rows : none;
 }
 
+struct sw_conf_detector sw_conf_detector(unsigned id)
+{
+        return (struct sw_conf_detector){ detectors_known[id].name, detectors_known[id].code,
+                { mode_rows, detectors_rows(id) } };
+}
+
 int sw_conf_detectors_default(struct sw_detector_conf *detectors)
 {
         unsigned i;

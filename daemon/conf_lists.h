@@ -99,6 +99,12 @@ SW_CONF_TYPE_DECLARE(start)     /* start of struct sw_conf_source */
 SW_CONF_TYPE_DECLARE(detectors) /* detectors of struct sw_conf (conf_detectors.c) */
 #undef SW_CONF_TYPE_DECLARE
 void sw_conf_detectors_sample(struct sw_buf *out);
+/* Name ("horizontal_scan"), code ("D01") and tables of options of a detector. */
+struct sw_conf_detector {
+        const char *name, *code;
+        const struct sw_opt *tables[2];
+};
+struct sw_conf_detector sw_conf_detector(unsigned id);
 int sw_conf_detectors_default(struct sw_detector_conf *detectors); /* 0 | -SW_ERR_NOMEM */
 
 /* Letters, digits and . _ - / only, at most 63 bytes; reports otherwise. NULL is fine. */

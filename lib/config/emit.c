@@ -232,20 +232,17 @@ void sw_emit_yaml(struct sw_buf *out, const struct sw_opt *rows, const void *bas
         }
 }
 
-/* Help and range as comment lines of at most WIDTH columns. */
-static void emit_comment(struct sw_buf *out, const struct sw_opt *row, const char *prefix, unsigned indent)
+void sw_emit_doc(struct sw_buf *out, const struct sw_opt *row)
 {
-        struct sw_buf text = SW_BUF_NULL;
         const struct sw_opt_name *n;
         char low[32], high[32];
-        size_t at = 0, end;
 
-        sw_buf_puts(&text, row->doc ? row->doc : "");
+        sw_buf_puts(out, row->doc ? row->doc : "");
         if (row->type == SW_OPT_ENUM) {
-                sw_buf_puts(&text, " One of");
+                sw_buf_puts(out, " One of");
                 for (n = row->names; n->name; n++)
-                        sw_buf_printf(&text, "%s%s", n == row->names ? " " : n[1].name ? ", " : " or ", n->name);
-                sw_buf_putc(&text, '.');
+                        sw_buf_printf(out, "%s%s", n == row->names ? " " : n[1].name ? ", " : " or ", n->name);
+                sw_buf_putc(out, '.');
         } else if (row->min || row->max) {
                 bool ms = row->type == SW_OPT_DURATION, size = row->type == SW_OPT_SIZE;
 
@@ -257,8 +254,17 @@ static void emit_comment(struct sw_buf *out, const struct sw_opt *row, const cha
                         (void)(ms ? sw_schema_duration_format((int64_t)row->max, high)
                                   : sw_schema_size_format(row->max, high));
                 }
-                sw_buf_printf(&text, row->max ? " From %s to %s." : " At least %s.", low, high);
+                sw_buf_printf(out, row->max ? " From %s to %s." : " At least %s.", low, high);
         }
+}
+
+/* Help and range as comment lines of at most WIDTH columns. */
+static void emit_comment(struct sw_buf *out, const struct sw_opt *row, const char *prefix, unsigned indent)
+{
+        struct sw_buf text = SW_BUF_NULL;
+        size_t at = 0, end;
+
+        sw_emit_doc(&text, row);
         while (at < text.n && !text.failed) {
                 end = text.n;
                 if (end - at > WIDTH - indent - 2) {

@@ -11,6 +11,9 @@ void sw_emit_yaml(struct sw_buf *out, const struct sw_opt *rows, const void *bas
 /* Every option with its default, its help as comment; what has no default is shown as a comment. */
 void sw_emit_sample(struct sw_buf *out, const struct sw_opt *rows, unsigned indent);
 
+/* Help of one option as one text: what it is, then its choices or its range. */
+void sw_emit_doc(struct sw_buf *out, const struct sw_opt *row);
+
 /* Members of a JSON schema (draft 2020-12) of a map: type, properties, required, additionalProperties. The object is
  * opened and closed by the caller. Several tables may share one map. */
 void sw_emit_schema(struct sw_jsonw *w, const struct sw_opt *const *tables, unsigned n_tables);
