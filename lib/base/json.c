@@ -2,6 +2,7 @@
 #include "base/json.h"
 
 #include <cjson/cJSON.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define JSON_EXACT 9007199254740992.0 /* 2^53 */
@@ -54,6 +55,47 @@ bool sw_json_is_object(const struct sw_json *j)
         return j && cJSON_IsObject(json_in(j));
 }
 
+enum sw_json_kind sw_json_kind(const struct sw_json *j)
+{
+        static const struct {
+                int type;
+                enum sw_json_kind kind;
+        } kinds[] = { { cJSON_NULL, SW_JSON_NULL }, { cJSON_False, SW_JSON_FALSE }, { cJSON_True, SW_JSON_TRUE },
+                { cJSON_Number, SW_JSON_NUMBER }, { cJSON_String, SW_JSON_STRING }, { cJSON_Array, SW_JSON_ARRAY },
+                { cJSON_Object, SW_JSON_OBJECT } };
+        size_t i;
+
+        for (i = 0; j && i < sizeof(kinds) / sizeof(*kinds); i++)
+                if ((json_in(j)->type & 0xff) == kinds[i].type)
+                        return kinds[i].kind;
+        return SW_JSON_NONE;
+}
+
+const struct sw_json *sw_json_at(const struct sw_json *j, const char *path)
+{
+        char key[64];
+
+        while (j && *path) {
+                size_t n = strcspn(path, ".[");
+
+                if (*path == '[') {
+                        int index = atoi(path + 1);
+
+                        j = (const void *)cJSON_GetArrayItem(json_in(j), index);
+                        n = strcspn(path, "]") + 1;
+                } else {
+                        if (n >= sizeof(key))
+                                return NULL;
+                        memcpy(key, path, n);
+                        key[n] = '\0';
+                        j = sw_json_get(j, key);
+                }
+                path += n;
+                path += *path == '.';
+        }
+        return j;
+}
+
 struct sw_str sw_json_str(const struct sw_json *j)
 {
         if (!j || !cJSON_IsString(json_in(j)))
@@ -71,6 +113,14 @@ bool sw_json_i64(const struct sw_json *j, int64_t *ret)
         if (!(v >= -JSON_EXACT && v <= JSON_EXACT))
                 return false;
         *ret = (int64_t)v;
+        return true;
+}
+
+bool sw_json_double(const struct sw_json *j, double *ret)
+{
+        if (!j || !cJSON_IsNumber(json_in(j)))
+                return false;
+        *ret = json_in(j)->valuedouble;
         return true;
 }
 

@@ -15,6 +15,21 @@ const struct sw_json *sw_json_first(const struct sw_json *j);                /* 
 const struct sw_json *sw_json_next(const struct sw_json *j);                 /* sibling */
 bool sw_json_is_object(const struct sw_json *j);
 
+enum sw_json_kind {
+        SW_JSON_NONE, /* also for a NULL pointer */
+        SW_JSON_NULL,
+        SW_JSON_FALSE,
+        SW_JSON_TRUE,
+        SW_JSON_NUMBER,
+        SW_JSON_STRING,
+        SW_JSON_ARRAY,
+        SW_JSON_OBJECT,
+};
+enum sw_json_kind sw_json_kind(const struct sw_json *j);
+/* "a.b[2].c" from j on; NULL where a step is missing. */
+const struct sw_json *sw_json_at(const struct sw_json *j, const char *path);
+
 struct sw_str sw_json_str(const struct sw_json *j);      /* p NULL if it is not a string; valid as long as the root */
 bool sw_json_i64(const struct sw_json *j, int64_t *ret); /* exact within +-2^53 */
-struct sw_str sw_json_key(const struct sw_json *j);      /* of a member; p NULL in arrays */
+bool sw_json_double(const struct sw_json *j, double *ret);
+struct sw_str sw_json_key(const struct sw_json *j); /* of a member; p NULL in arrays */

@@ -67,28 +67,6 @@ void sw_jsonw_key(struct sw_jsonw *w, const char *key)
         w->after_key = true;
 }
 
-/* Length of the valid UTF-8 sequence at p (RFC 3629: no overlongs, no surrogates), 0 if there is none. */
-static size_t utf8_length(const unsigned char *p, size_t n)
-{
-        unsigned c = p[0];
-        size_t len = c < 0x80                 ? 1
-                     : c >= 0xc2 && c <= 0xdf ? 2
-                     : (c & 0xf0) == 0xe0     ? 3
-                     : c >= 0xf0 && c <= 0xf4 ? 4
-                                              : 0;
-        size_t i;
-
-        if (len == 0 || len > n)
-                return 0;
-        for (i = 1; i < len; i++)
-                if ((p[i] & 0xc0) != 0x80)
-                        return 0;
-        if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) || (c == 0xf0 && p[1] < 0x90) ||
-                (c == 0xf4 && p[1] > 0x8f))
-                return 0;
-        return len;
-}
-
 static void put_escaped(struct sw_buf *out, unsigned char c)
 {
         char text[8];
@@ -123,7 +101,7 @@ void sw_jsonw_str(struct sw_jsonw *w, struct sw_str s)
         separate(w);
         sw_buf_putc(w->out, '"');
         for (i = from = 0; i < s.n;) {
-                size_t len = utf8_length(p + i, s.n - i);
+                size_t len = sw_utf8_length((struct sw_str){ s.p + i, s.n - i });
 
                 if (len && p[i] >= 0x20 && p[i] != '"' && p[i] != '\\' && p[i] != 0x7f) {
                         i += len;
@@ -138,6 +116,19 @@ void sw_jsonw_str(struct sw_jsonw *w, struct sw_str s)
         }
         sw_buf_put(w->out, s.p + from, i - from);
         sw_buf_putc(w->out, '"');
+}
+
+void sw_jsonw_raw(struct sw_jsonw *w, struct sw_str json)
+{
+        separate(w);
+        sw_buf_put_str(w->out, json);
+}
+
+void sw_jsonw_key_str(struct sw_jsonw *w, struct sw_str key)
+{
+        sw_jsonw_str(w, key);
+        sw_buf_putc(w->out, ':');
+        w->after_key = true;
 }
 
 void sw_jsonw_text(struct sw_jsonw *w, const char *z)

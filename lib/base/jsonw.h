@@ -19,6 +19,8 @@ void sw_jsonw_array(struct sw_jsonw *w);
 void sw_jsonw_end_array(struct sw_jsonw *w);
 void sw_jsonw_key(struct sw_jsonw *w, const char *key);
 void sw_jsonw_str(struct sw_jsonw *w, struct sw_str s);
+void sw_jsonw_raw(struct sw_jsonw *w, struct sw_str json);     /* a value that is JSON already */
+void sw_jsonw_key_str(struct sw_jsonw *w, struct sw_str key); /* a key that is not a literal: escaped */
 void sw_jsonw_text(struct sw_jsonw *w, const char *z);
 void sw_jsonw_i64(struct sw_jsonw *w, int64_t v);
 void sw_jsonw_u64(struct sw_jsonw *w, uint64_t v);

@@ -45,6 +45,37 @@ bool sw_str_starts(struct sw_str s, struct sw_str prefix)
         return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
+size_t sw_utf8_length(struct sw_str s)
+{
+        const unsigned char *p = (const unsigned char *)s.p;
+        unsigned c = s.n ? p[0] : 0x80;
+        size_t len = c < 0x80                 ? 1
+                     : c >= 0xc2 && c <= 0xdf ? 2
+                     : (c & 0xf0) == 0xe0     ? 3
+                     : c >= 0xf0 && c <= 0xf4 ? 4
+                                              : 0;
+        size_t i;
+
+        if (len == 0 || len > s.n)
+                return 0;
+        for (i = 1; i < len; i++)
+                if ((p[i] & 0xc0) != 0x80)
+                        return 0;
+        if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) || (c == 0xf0 && p[1] < 0x90) ||
+                (c == 0xf4 && p[1] > 0x8f))
+                return 0;
+        return len;
+}
+
+struct sw_str sw_utf8_cut(struct sw_str s, size_t n)
+{
+        if (s.n <= n)
+                return s;
+        while (n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+                n--;
+        return (struct sw_str){ s.p, n };
+}
+
 bool sw_parse_u64(struct sw_str s, uint64_t *ret)
 {
         uint64_t v = 0;

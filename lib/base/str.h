@@ -17,6 +17,11 @@ bool sw_str_ieq(struct sw_str a, struct sw_str b); /* ASCII case folded */
 int sw_str_icmp(struct sw_str a, struct sw_str b); /* ASCII case folded, then by length */
 bool sw_str_starts(struct sw_str s, struct sw_str prefix);
 
+/* Length of the valid UTF-8 sequence that s begins with (RFC 3629: no overlongs, no surrogates), 0 if there is none. */
+size_t sw_utf8_length(struct sw_str s);
+/* At most n bytes of s, not cut within a character. */
+struct sw_str sw_utf8_cut(struct sw_str s, size_t n);
+
 /* Decimal digits only, no sign, no space; false on empty text, other bytes or overflow. */
 bool sw_parse_u64(struct sw_str s, uint64_t *ret);
 

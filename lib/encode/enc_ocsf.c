@@ -21,16 +21,6 @@ static int64_t ocsf_time(struct sw_etime t, const struct sw_finding *f)
         return sw_etime_is_none(t) || t.ms < SW_ETIME_MIN_MS ? f->decided.ms : t.ms;
 }
 
-/* Cut between characters, so that what is left is as valid as it was. */
-static struct sw_str ocsf_cut(struct sw_str s, size_t n)
-{
-        if (s.n <= n)
-                return s;
-        while (n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80)
-                n--;
-        return (struct sw_str){ s.p, n };
-}
-
 static void ocsf_id_text(struct sw_jsonw *w, const char *id_key, int id, const char *key, const char *text)
 {
         sw_jsonw_ki64(w, id_key, id);
@@ -214,8 +204,8 @@ static void ocsf_evidence(struct sw_jsonw *w, const struct sw_finding_evidence *
         sw_jsonw_object(w);
         sw_jsonw_ki64(w, "time", e->time.ms);
         sw_jsonw_ktext(w, "detector", fe->detector);
-        sw_jsonw_kstr(w, "rule", ocsf_cut(fe->rule, MAX_RULE_BYTES));
-        sw_jsonw_kstr(w, "acl_id", ocsf_cut(fe->acl, MAX_RULE_BYTES));
+        sw_jsonw_kstr(w, "rule", sw_utf8_cut(fe->rule, MAX_RULE_BYTES));
+        sw_jsonw_kstr(w, "acl_id", sw_utf8_cut(fe->acl, MAX_RULE_BYTES));
         sw_jsonw_ktext(w, "state", states[e->state & 3]);
         sw_jsonw_ktext(w, "logged", e->direction == SW_OUTBOUND ? "outbound" : "inbound");
         sw_jsonw_ktext(w, "encryption", sw_encryption_text((enum sw_encryption)e->encryption));
@@ -226,7 +216,7 @@ static void ocsf_evidence(struct sw_jsonw *w, const struct sw_finding_evidence *
         sw_jsonw_ku64(w, "packets_in", e->counters[SW_PACKETS_REV]);
         sw_jsonw_ku64(w, "bytes_in", e->counters[SW_BYTES_REV]);
         sw_jsonw_ktext(w, "sensor", fe->mac ? sw_mac_format(fe->mac, mac) : "");
-        sw_jsonw_kstr(w, "flow_log", ocsf_cut(fe->flow_log, MAX_RULE_BYTES));
+        sw_jsonw_kstr(w, "flow_log", sw_utf8_cut(fe->flow_log, MAX_RULE_BYTES));
         sw_jsonw_end_object(w);
         sw_jsonw_end_object(w);
 }
@@ -245,7 +235,7 @@ static void ocsf_resources(struct sw_jsonw *w, const struct sw_finding *f)
                 if (target.n == 0 || k < i)
                         continue;
                 sw_jsonw_object(w);
-                sw_jsonw_kstr(w, "uid", ocsf_cut(target, MAX_RULE_BYTES));
+                sw_jsonw_kstr(w, "uid", sw_utf8_cut(target, MAX_RULE_BYTES));
                 sw_jsonw_ktext(w, "cloud_partition", "AzureCloud");
                 sw_jsonw_end_object(w);
         }
@@ -267,7 +257,7 @@ static struct sw_str ocsf_subscription(const struct sw_finding *f)
                 rest = (struct sw_str){ id.p + prefix.n, 0 };
                 while (prefix.n + rest.n < id.n && rest.p[rest.n] != '/')
                         rest.n++;
-                return ocsf_cut(rest, 64);
+                return sw_utf8_cut(rest, 64);
         }
         return SW_STR_NULL;
 }
@@ -364,7 +354,7 @@ static void ocsf_unmapped(struct sw_jsonw *w, const struct sw_finding *f)
         sw_jsonw_key(w, "rules");
         sw_jsonw_array(w);
         for (i = 0; i < f->n_rules; i++)
-                sw_jsonw_str(w, ocsf_cut(f->rules[i], MAX_RULE_BYTES));
+                sw_jsonw_str(w, sw_utf8_cut(f->rules[i], MAX_RULE_BYTES));
         sw_jsonw_end_array(w);
         sw_jsonw_ku64(w, "evidence_count", f->n_evidence_total);
         if (f->merged_into[0])

@@ -59,3 +59,39 @@ Test(term, knows_when_colour_is_wanted)
         cr_assert_not(sw_color_by_name("Always", &c));
         cr_assert_not(sw_color_wanted(SW_COLOR_AUTO, 99), "no terminal");
 }
+
+/* Nothing that drives a terminal or is not UTF-8 comes through, whatever comes in. */
+Test(term, a_million_strings_stay_text)
+{
+        static const char *const parts[] = { "\x1b[2J", "\xc2\x9b", "\x9b", "\xe2\x80\xae", "\xff", "\x7f", "\r", "\n",
+                "ab", "\xf0\x9f\x98\x80", "\xed\xa0\x80", "\xef\xbb\xbf" };
+        uint64_t state = 1;
+        struct sw_buf b = SW_BUF_NULL;
+        unsigned i, k;
+
+        for (i = 0; i < 1000000; i++) {
+                char in[32];
+                size_t n = 0, at, len;
+
+                for (k = 0; k < 5; k++) {
+                        const char *part;
+
+                        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+                        part = parts[(state >> 33) % (sizeof(parts) / sizeof(*parts))];
+                        memcpy(in + n, part, strlen(part));
+                        n += strlen(part);
+                        in[n++] = (char)(state >> 40);
+                }
+                sw_buf_reset(&b);
+                sw_term_put(&b, (struct sw_str){ in, n });
+                for (at = 0; at < b.n; at += len) {
+                        unsigned char c = (unsigned char)b.p[at];
+
+                        len = sw_utf8_length((struct sw_str){ b.p + at, b.n - at });
+                        cr_assert(len > 0 && c >= 0x20 && c != 0x7f);
+                        cr_assert_not(len == 2 && c == 0xc2 && (unsigned char)b.p[at + 1] < 0xa0);
+                        cr_assert_not(len == 3 && memcmp(b.p + at, "\xe2\x80\xae", 3) == 0);
+                }
+        }
+        sw_buf_deinit(&b);
+}
