@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sinks: how far each has taken the findings, what waits for it, what was given up, what is sent again. */
+#include "base/alloc.h"
+#include "state/outbox_int.h"
+
+#include <string.h>
+
+#define OUTBOX_READ_BYTES ((size_t)1 << 20) /* copied out under the lock at a time */
+
+static struct outbox_sink *outbox_find(struct sw_outbox *o, const char *name)
+{
+        uint32_t i;
+
+        for (i = 0; i < o->mem.n_sinks; i++)
+                if (strcmp(o->mem.sinks[i].name, name) == 0)
+                        return &o->mem.sinks[i];
+        return NULL;
+}
+
+/* ---- what waits ---- */
+
+/* Rows of one severity within (after, upto]. */
+static int outbox_sum(struct sw_outbox *o, unsigned severity, int64_t after, int64_t upto, int64_t ret[2])
+{
+        ret[0] = ret[1] = 0;
+        if (after >= upto)
+                return 0;
+        return sw__outbox_ints(o, OUTBOX_SUM, 3, (const int64_t[]){ (int64_t)severity, after, upto }, 2, ret);
+}
+
+static int outbox_recount(struct sw_outbox *o, struct outbox_sink *s)
+{
+        int64_t v[2];
+        unsigned severity;
+        int r;
+
+        s->rows = s->bytes = 0;
+        for (severity = s->min_severity; severity < OUTBOX_SEVERITIES; severity++) {
+                r = outbox_sum(o, severity, sw__outbox_wants_after(s, severity), INT64_MAX, v);
+                if (r != 0)
+                        return r;
+                s->rows += (uint64_t)v[0];
+                s->bytes += (uint64_t)v[1];
+        }
+        return 0;
+}
+
+void sw__outbox_count(struct sw_outbox *o, unsigned severity, size_t n)
+{
+        uint32_t i;
+
+        o->mem.stats.rows++;
+        o->mem.stats.bytes += n;
+        o->mem.since_keep += n;
+        for (i = 0; i < o->mem.n_sinks; i++) {
+                struct outbox_sink *s = &o->mem.sinks[i];
+
+                if (severity >= s->min_severity) {
+                        s->rows++;
+                        s->bytes += n;
+                }
+        }
+}
+
+/* The oldest of the least severe that wait, until the rest fits. */
+static int outbox_give_up(struct sw_outbox *o, struct outbox_sink *s)
+{
+        uint64_t before = s->given_up;
+        int64_t v[2];
+        unsigned severity = s->min_severity;
+        bool moved = false;
+        int r = 0;
+
+        while (s->bytes > s->max_bytes && severity < OUTBOX_SEVERITIES && r == 0) {
+                r = sw__outbox_ints(o, OUTBOX_FIRST, 3,
+                        (const int64_t[]){ (int64_t)severity, sw__outbox_wants_after(s, severity), INT64_MAX }, 2, v);
+                if (r == 0 && v[0] != 0) {
+                        s->floor[severity] = v[0];
+                        s->rows -= s->rows > 0;
+                        s->bytes -= s->bytes < (uint64_t)v[1] ? s->bytes : (uint64_t)v[1];
+                        s->given_up++;
+                        moved = true;
+                        continue;
+                }
+                if (r == 0 && moved)
+                        r = sw__outbox_run(o, OUTBOX_SET_FLOOR, 3,
+                                (const int64_t[]){ s->id, (int64_t)severity, s->floor[severity] });
+                moved = false;
+                severity++;
+        }
+        if (r == 0 && moved)
+                r = sw__outbox_run(
+                        o, OUTBOX_SET_FLOOR, 3, (const int64_t[]){ s->id, (int64_t)severity, s->floor[severity] });
+        if (r == 0 && s->given_up != before)
+                r = sw__outbox_run(o, OUTBOX_SET_GIVEN_UP, 2, (const int64_t[]){ s->id, (int64_t)s->given_up });
+        if (r == 0 && s->given_up != before)
+                sw_log(o->log, SW_LOG_WARNING, "outbox_given_up", s->name,
+                        "what waits for it is beyond its cap of %llu bytes: its oldest least severe findings are given "
+                        "up, %llu so far; the alert file has them",
+                        (unsigned long long)s->max_bytes, (unsigned long long)s->given_up);
+        return r;
+}
+
+int sw__outbox_give_up(struct sw_outbox *o)
+{
+        uint32_t i;
+        int r = 0;
+
+        for (i = 0; i < o->mem.n_sinks && r == 0; i++)
+                if (o->mem.sinks[i].max_bytes > 0 && o->mem.sinks[i].bytes > o->mem.sinks[i].max_bytes)
+                        r = outbox_give_up(o, &o->mem.sinks[i]);
+        return r;
+}
+
+/* ---- which there are ---- */
+
+static int outbox_load_floors(struct sw_outbox *o, struct outbox_sink *sink)
+{
+        int r;
+        sqlite3_stmt *s = sw__outbox_sql(o, OUTBOX_FLOORS, &r);
+
+        if (!s)
+                return r;
+        (void)sqlite3_bind_int64(s, 1, sink->id);
+        while ((r = sw__outbox_step(o, s)) == OUTBOX_ROW) {
+                int64_t severity = sqlite3_column_int64(s, 0);
+
+                if (severity >= 0 && severity < OUTBOX_SEVERITIES)
+                        sink->floor[severity] = sqlite3_column_int64(s, 1);
+        }
+        return r;
+}
+
+int sw__outbox_load_sinks(struct sw_outbox *o)
+{
+        uint32_t i;
+        int r;
+        sqlite3_stmt *s = sw__outbox_sql(o, OUTBOX_SINKS, &r);
+
+        if (!s)
+                return r;
+        while ((r = sw__outbox_step(o, s)) == OUTBOX_ROW) {
+                struct outbox_sink *sink = &o->mem.sinks[o->mem.n_sinks];
+                const char *name = (const char *)sqlite3_column_text(s, 1);
+
+                if (!name || o->mem.n_sinks == SW_OUTBOX_SINKS)
+                        continue;
+                *sink = (struct outbox_sink){ .id = sqlite3_column_int64(s, 0),
+                        .marked = sqlite3_column_int64(s, 2),
+                        .given_up = (uint64_t)sqlite3_column_int64(s, 3) };
+                memcpy(sink->name, name, strnlen(name, sizeof(sink->name) - 1));
+                o->mem.n_sinks++;
+        }
+        for (i = 0; i < o->mem.n_sinks && r == 0; i++) {
+                r = outbox_load_floors(o, &o->mem.sinks[i]);
+                if (r == 0)
+                        r = outbox_recount(o, &o->mem.sinks[i]);
+        }
+        return r;
+}
+
+struct outbox_sink_job {
+        const char *name;
+        uint64_t max_bytes;
+        int64_t number;
+        const struct sw_str *note;
+        struct sw_etime since;
+        uint64_t n;
+};
+
+static int outbox_add_sink(struct sw_outbox *o, void *ctx)
+{
+        const struct outbox_sink_job *job = ctx;
+        struct outbox_sink *sink = outbox_find(o, job->name);
+        sqlite3_stmt *s;
+        int r;
+
+        if (!sink) {
+                if (o->mem.n_sinks == SW_OUTBOX_SINKS)
+                        return -SW_ERR_LIMIT;
+                s = sw__outbox_sql(o, OUTBOX_PUT_SINK, &r);
+                if (!s)
+                        return r;
+                (void)sqlite3_bind_text(s, 1, job->name, -1, SQLITE_STATIC);
+                (void)sqlite3_bind_int64(s, 2, o->mem.stats.newest);
+                r = sw__outbox_step(o, s);
+                if (r != 0)
+                        return r;
+                sink = &o->mem.sinks[o->mem.n_sinks++];
+                *sink = (struct outbox_sink){ .id = sqlite3_last_insert_rowid(o->db), .marked = o->mem.stats.newest };
+                strcpy(sink->name, job->name);
+        }
+        sink->max_bytes = job->max_bytes;
+        sink->registered = true;
+        return sw__outbox_give_up(o);
+}
+
+int sw_outbox_sink(struct sw_outbox *o, const char *name, uint64_t max_bytes)
+{
+        struct outbox_sink_job job = { .name = name, .max_bytes = max_bytes };
+
+        if (!*name || strlen(name) >= OUTBOX_SINK_NAME)
+                return -SW_ERR_INVAL;
+        return sw__outbox_transact(o, true, outbox_add_sink, &job);
+}
+
+int sw_outbox_sink_severity(struct sw_outbox *o, const char *name, uint8_t min_severity)
+{
+        struct outbox_sink *sink;
+        int r = -SW_ERR_NOENT;
+
+        pthread_mutex_lock(&o->lock);
+        sink = outbox_find(o, name);
+        if (sink) {
+                sink->min_severity = (uint8_t)sw__outbox_severity(min_severity);
+                r = outbox_recount(o, sink);
+        }
+        pthread_mutex_unlock(&o->lock);
+        return sw__outbox_as_error(r);
+}
+
+static int outbox_remove_sink(struct sw_outbox *o, struct outbox_sink *sink)
+{
+        static const enum outbox_sql all[] = { OUTBOX_DROP_RESEND, OUTBOX_DROP_FLOORS, OUTBOX_DROP_SINK };
+        unsigned i;
+        int r = 0;
+
+        for (i = 0; i < 3 && r == 0; i++)
+                r = sw__outbox_run(o, all[i], 1, &sink->id);
+        if (r == 0) {
+                size_t at = (size_t)(sink - o->mem.sinks);
+
+                memmove(sink, sink + 1, (--o->mem.n_sinks - at) * sizeof(*sink));
+        }
+        return r;
+}
+
+static int outbox_drop_sink(struct sw_outbox *o, void *ctx)
+{
+        const struct outbox_sink_job *job = ctx;
+        struct outbox_sink *sink = outbox_find(o, job->name);
+
+        return sink ? outbox_remove_sink(o, sink) : -SW_ERR_NOENT;
+}
+
+int sw_outbox_drop_sink(struct sw_outbox *o, const char *name)
+{
+        struct outbox_sink_job job = { .name = name };
+
+        return sw__outbox_transact(o, true, outbox_drop_sink, &job);
+}
+
+static int outbox_drop_others(struct sw_outbox *o, void *ctx)
+{
+        uint32_t i = 0;
+        int r = 0;
+
+        (void)ctx;
+        while (i < o->mem.n_sinks && r == 0)
+                if (o->mem.sinks[i].registered)
+                        i++;
+                else
+                        r = outbox_remove_sink(o, &o->mem.sinks[i]);
+        return r;
+}
+
+int sw_outbox_drop_others(struct sw_outbox *o)
+{
+        return sw__outbox_transact(o, true, outbox_drop_others, NULL);
+}
+
+/* ---- reading ---- */
+
+struct outbox_chunk {
+        struct sw_buf text;
+        struct sw_outbox_row *rows; /* .line.p is not set: the text may move while it grows */
+        uint32_t n, cap;
+};
+
+static int outbox_chunk_add(struct outbox_chunk *c, int64_t number, sqlite3_stmt *s, int at)
+{
+        struct sw_outbox_row *row;
+        const char *uid = (const char *)sqlite3_column_text(s, at + 1);
+        const char *line = (const char *)sqlite3_column_text(s, at + 3);
+        size_t n = (size_t)sqlite3_column_bytes(s, at + 3);
+
+        if (c->n == c->cap) {
+                uint32_t cap = c->cap ? c->cap * 2 : 64;
+
+                row = sw_realloc_array(c->rows, cap, sizeof(*row));
+                if (!row)
+                        return -SW_ERR_NOMEM;
+                c->rows = row;
+                c->cap = cap;
+        }
+        row = &c->rows[c->n];
+        *row = (struct sw_outbox_row){ .number = number,
+                .severity = (uint8_t)sqlite3_column_int(s, at),
+                .time = { sqlite3_column_int64(s, at + 2) },
+                .line = { NULL, n } };
+        if (uid)
+                memcpy(row->uid, uid, strnlen(uid, sizeof(row->uid) - 1));
+        if (line)
+                sw_buf_put(&c->text, line, n);
+        if (c->text.failed)
+                return -SW_ERR_NOMEM;
+        c->n++;
+        return 0;
+}
+
+/* The next row that is sent again. *ret_number 0: none. */
+static int outbox_next_resend(struct sw_outbox *o, const struct outbox_sink *sink, int64_t after, int64_t ret[2])
+{
+        int r;
+        sqlite3_stmt *s = sw__outbox_sql(o, OUTBOX_RESENDS, &r);
+
+        ret[0] = ret[1] = 0;
+        if (!s)
+                return r;
+        (void)sqlite3_bind_int64(s, 1, sink->id);
+        (void)sqlite3_bind_int64(s, 2, after);
+        r = sw__outbox_step(o, s);
+        if (r == OUTBOX_ROW) {
+                ret[0] = sqlite3_column_int64(s, 0);
+                ret[1] = sqlite3_column_int64(s, 1);
+                (void)sqlite3_reset(s);
+                r = 0;
+        }
+        return r;
+}
+
+static int outbox_take_resend(struct sw_outbox *o, struct outbox_sink *sink, struct outbox_chunk *c, int64_t next[2])
+{
+        int r;
+        sqlite3_stmt *s = sw__outbox_sql(o, OUTBOX_GET_FINDING, &r);
+
+        if (!s)
+                return r;
+        (void)sqlite3_bind_int64(s, 1, next[1]);
+        r = sw__outbox_step(o, s);
+        if (r == OUTBOX_ROW) {
+                r = outbox_chunk_add(c, next[1], s, 0);
+                (void)sqlite3_reset(s);
+        }
+        if (r != 0)
+                return r;
+        sink->served_id = next[0] > sink->served_id ? next[0] : sink->served_id;
+        sink->served_number = next[1] > sink->served_number ? next[1] : sink->served_number;
+        return outbox_next_resend(o, sink, next[1], next);
+}
+
+/* Both streams of a sink, merged by number: what is sent again, and what is new. */
+static int outbox_fill(
+        struct sw_outbox *o, struct outbox_sink *sink, int64_t after, uint32_t max, struct outbox_chunk *c)
+{
+        int64_t again[2], number;
+        int r = outbox_next_resend(o, sink, after, again), e = 0;
+        sqlite3_stmt *s;
+
+        if (r != 0)
+                return r;
+        s = sw__outbox_sql(o, OUTBOX_FINDINGS, &r);
+        if (!s)
+                return r;
+        (void)sqlite3_bind_int64(s, 1, after > sink->marked ? after : sink->marked);
+        while (c->n < max && c->text.n < OUTBOX_READ_BYTES && (r = sw__outbox_step(o, s)) == OUTBOX_ROW) {
+                unsigned severity = sw__outbox_severity((uint8_t)sqlite3_column_int(s, 1));
+
+                number = sqlite3_column_int64(s, 0);
+                while (again[1] != 0 && again[1] <= number && c->n < max && e == 0) {
+                        if (again[1] == number)
+                                number = 0;
+                        e = outbox_take_resend(o, sink, c, again);
+                }
+                if (e == 0 && number > sw__outbox_wants_after(sink, severity) && c->n < max)
+                        e = outbox_chunk_add(c, number, s, 1);
+                if (e != 0)
+                        break;
+        }
+        if (r == OUTBOX_ROW)
+                r = 0;
+        (void)sqlite3_reset(s);
+        while (again[1] != 0 && c->n < max && c->text.n < OUTBOX_READ_BYTES && r == 0 && e == 0)
+                e = outbox_take_resend(o, sink, c, again);
+        return e ? e : r;
+}
+
+int sw_outbox_read(struct sw_outbox *o, const char *name, int64_t after, uint32_t max,
+        int (*each)(void *ctx, const struct sw_outbox_row *row), void *ctx)
+{
+        struct outbox_chunk c = { .text = SW_BUF_NULL };
+        struct outbox_sink *sink;
+        uint32_t i, done = 0;
+        int r = 0;
+
+        while (done < max && r == 0) {
+                size_t at = 0;
+
+                c.n = 0;
+                sw_buf_reset(&c.text);
+                pthread_mutex_lock(&o->lock);
+                sink = outbox_find(o, name);
+                r = !sink ? -SW_ERR_NOENT : outbox_fill(o, sink, after, max - done, &c);
+                pthread_mutex_unlock(&o->lock);
+                r = sw__outbox_as_error(r);
+                if (r != 0 || c.n == 0)
+                        break;
+                for (i = 0; i < c.n && r == 0; i++) {
+                        c.rows[i].line.p = c.text.p + at;
+                        at += c.rows[i].line.n;
+                        after = c.rows[i].number;
+                        r = each(ctx, &c.rows[i]);
+                }
+                done += c.n;
+        }
+        sw_buf_deinit(&c.text);
+        sw_free(c.rows);
+        return r;
+}
+
+/* ---- marks ---- */
+
+static int outbox_mark_rows(struct sw_outbox *o, struct outbox_sink *sink, int64_t number)
+{
+        int64_t v[2];
+        unsigned severity;
+        int r;
+
+        for (severity = sink->min_severity; severity < OUTBOX_SEVERITIES; severity++) {
+                r = outbox_sum(o, severity, sw__outbox_wants_after(sink, severity), number, v);
+                if (r != 0)
+                        return r;
+                sink->rows -= sink->rows < (uint64_t)v[0] ? sink->rows : (uint64_t)v[0];
+                sink->bytes -= sink->bytes < (uint64_t)v[1] ? sink->bytes : (uint64_t)v[1];
+        }
+        sink->marked = number;
+        return 0;
+}
+
+static int outbox_mark(struct sw_outbox *o, void *ctx)
+{
+        const struct outbox_sink_job *job = ctx;
+        struct outbox_sink *sink = outbox_find(o, job->name);
+        int64_t number = job->number;
+        sqlite3_stmt *s;
+        int r = 0;
+
+        if (!sink)
+                return -SW_ERR_NOENT;
+        if (number > o->mem.stats.newest)
+                return -SW_ERR_INVAL;
+        if (sink->served_id > 0)
+                r = sw__outbox_run(o, OUTBOX_RESENT, 3,
+                        (const int64_t[]){ sink->id, number < sink->served_number ? number : sink->served_number,
+                                sink->served_id });
+        if (r == 0 && number > sink->marked)
+                r = outbox_mark_rows(o, sink, number);
+        if (r != 0)
+                return r;
+        s = sw__outbox_sql(o, job->note ? OUTBOX_SET_NOTE : OUTBOX_SET_MARK, &r);
+        if (!s)
+                return r;
+        (void)sqlite3_bind_int64(s, 1, sink->id);
+        (void)sqlite3_bind_int64(s, 2, sink->marked);
+        if (job->note)
+                (void)sqlite3_bind_blob64(s, 3, job->note->n ? job->note->p : "", job->note->n, SQLITE_STATIC);
+        return sw__outbox_step(o, s);
+}
+
+int sw_outbox_mark(struct sw_outbox *o, const char *name, int64_t number)
+{
+        struct outbox_sink_job job = { .name = name, .number = number };
+
+        return sw__outbox_transact(o, false, outbox_mark, &job);
+}
+
+int sw_outbox_mark_note(struct sw_outbox *o, const char *name, int64_t number, struct sw_str note, bool durable)
+{
+        struct outbox_sink_job job = { .name = name, .number = number, .note = &note };
+
+        return sw__outbox_transact(o, durable, outbox_mark, &job);
+}
+
+int sw_outbox_note(struct sw_outbox *o, const char *name, struct sw_buf *out)
+{
+        struct outbox_sink *sink;
+        sqlite3_stmt *s = NULL;
+        int r = -SW_ERR_NOENT;
+
+        pthread_mutex_lock(&o->lock);
+        sink = outbox_find(o, name);
+        if (sink)
+                s = sw__outbox_sql(o, OUTBOX_GET_NOTE, &r);
+        if (s) {
+                (void)sqlite3_bind_int64(s, 1, sink->id);
+                r = sw__outbox_step(o, s);
+                if (r == OUTBOX_ROW) {
+                        sw_buf_put(out, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
+                        (void)sqlite3_reset(s);
+                        r = out->failed ? -SW_ERR_NOMEM : 0;
+                }
+        }
+        pthread_mutex_unlock(&o->lock);
+        return sw__outbox_as_error(r);
+}
+
+int sw_outbox_marked(struct sw_outbox *o, const char *name, int64_t *ret)
+{
+        struct outbox_sink *sink;
+
+        pthread_mutex_lock(&o->lock);
+        sink = outbox_find(o, name);
+        if (sink)
+                *ret = sink->marked;
+        pthread_mutex_unlock(&o->lock);
+        return sink ? 0 : -SW_ERR_NOENT;
+}
+
+/* ---- again ---- */
+
+static int outbox_resend(struct sw_outbox *o, void *ctx)
+{
+        struct outbox_sink_job *job = ctx;
+        struct outbox_sink *sink = outbox_find(o, job->name);
+        unsigned severity;
+        int r = 0;
+
+        if (!sink)
+                return -SW_ERR_NOENT;
+        job->n = 0;
+        for (severity = sink->min_severity; severity < OUTBOX_SEVERITIES && r == 0; severity++) {
+                r = sw__outbox_run(o, OUTBOX_RESEND, 4,
+                        (const int64_t[]){
+                                sink->id, (int64_t)severity, sw__outbox_wants_after(sink, severity), job->since.ms });
+                job->n += r == 0 ? (uint64_t)sqlite3_changes64(o->db) : 0;
+        }
+        return r;
+}
+
+int sw_outbox_resend(struct sw_outbox *o, const char *name, struct sw_etime since, uint64_t *ret_n)
+{
+        struct outbox_sink_job job = { .name = name, .since = since };
+        int r = sw__outbox_transact(o, true, outbox_resend, &job);
+
+        if (r == 0 && ret_n)
+                *ret_n = job.n;
+        return r;
+}
+
+int sw_outbox_sink_stats(struct sw_outbox *o, const char *name, struct sw_outbox_sink_stats *ret)
+{
+        struct sw_outbox_sink_stats k = { .oldest = SW_ETIME_NONE };
+        struct outbox_sink *sink;
+        int64_t v[3], first = 0;
+        unsigned severity;
+        int r;
+
+        pthread_mutex_lock(&o->lock);
+        sink = outbox_find(o, name);
+        r = !sink ? -SW_ERR_NOENT : sw__outbox_ints(o, OUTBOX_RESEND_SUM, 1, &sink->id, 3, v);
+        if (r == 0) {
+                k.rows = sink->rows + (uint64_t)v[0];
+                k.bytes = sink->bytes + (uint64_t)v[1];
+                k.given_up = sink->given_up;
+                first = v[2];
+                for (severity = sink->min_severity; severity < OUTBOX_SEVERITIES && r == 0; severity++) {
+                        r = sw__outbox_ints(o, OUTBOX_FIRST, 3,
+                                (const int64_t[]){
+                                        (int64_t)severity, sw__outbox_wants_after(sink, severity), INT64_MAX },
+                                2, v);
+                        if (v[0] != 0 && (first == 0 || v[0] < first))
+                                first = v[0];
+                }
+        }
+        if (r == 0 && first != 0) {
+                r = sw__outbox_ints(o, OUTBOX_LOGGED, 1, &first, 1, v);
+                k.oldest.ms = v[0];
+        }
+        pthread_mutex_unlock(&o->lock);
+        if (r == 0)
+                *ret = k;
+        return sw__outbox_as_error(r);
+}
