@@ -152,6 +152,7 @@ static void conf_check_all(struct sw_conf *conf, bool need_sources, struct sw_co
 
         conf_check_time(conf, check);
         conf_check_alerts(conf, check);
+        sw_conf_check_admin(conf, check);
         sw_conf_check_sources(conf, check);
         sw_conf_check_lists(conf->lists, check);
         if (need_sources && conf->sources.n == 0)

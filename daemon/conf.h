@@ -57,6 +57,12 @@ struct sw_conf {
                 struct sw_conf_place file_place, quarantine_place;
         } alerts;
         struct {
+                char *socket, *http; /* "none": not opened */
+                bool allow_remote;
+                struct sw_secret_ref token;
+                struct sw_conf_place socket_place, http_place; /* file NULL: nobody wrote it down */
+        } admin;
+        struct {
                 uint32_t level, format; /* enum sw_log_level, enum sw_log_format */
         } log;
         struct sw_segments *segments;                      /* built from segments, policy, hosts, realms */

@@ -113,6 +113,7 @@ bool sw_conf_name_ok(
 
 /* Rules across options. They report; the caller looks at check->n_errors. */
 void sw_conf_check_sources(const struct sw_conf *conf, struct sw_conf_check *check);
+void sw_conf_check_admin(const struct sw_conf *conf, struct sw_conf_check *check);
 void sw_conf_check_secrets(const struct sw_conf *conf, struct sw_conf_check *check);
 void sw_conf_check_lists(const struct sw_conf_lists *lists, struct sw_conf_check *check);
 /* Builds conf->segments from lists without errors. 0 | -SW_ERR_NOMEM | -SW_ERR_CONFIG, reported. */

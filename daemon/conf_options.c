@@ -366,6 +366,31 @@ static const struct sw_opt log_rows[] = {
                 .doc = "Form of the lines." },
         SW_OPT_END,
 };
+static const struct sw_opt admin_rows[] = {
+        { .key = "socket",
+                .type = SW_OPT_STRING,
+                INSIDE(admin, socket),
+                .def = "/run/segwatch/segwatch.sock",
+                .place = IN(admin, socket_place),
+                .doc = "Where `segwatch ctl` and `segwatch top` reach the daemon; none = nowhere." },
+        { .key = "http",
+                .type = SW_OPT_STRING,
+                INSIDE(admin, http),
+                .def = "127.0.0.1:9477",
+                .place = IN(admin, http_place),
+                .doc = "Address of /metrics, /healthz and /readyz; none = nowhere." },
+        { .key = "allow_remote",
+                .type = SW_OPT_BOOL,
+                INSIDE(admin, allow_remote),
+                .def = "false",
+                .doc = "Whether http may be an address that others can reach; token is then needed." },
+        { .key = "token",
+                .type = SW_OPT_SECRET,
+                INSIDE(admin, token),
+                .example = "{file: /etc/segwatch/credentials/admin-token}",
+                .doc = "Requests must carry it: Authorization: Bearer TOKEN. It is not encrypted on its way." },
+        SW_OPT_END,
+};
 static const struct sw_opt setting_rows[] = {
         { .key = "input", .type = SW_OPT_SECTION, AT(input), .rows = input_rows, .doc = "What is accepted." },
         { .key = "time",
@@ -395,10 +420,10 @@ static const struct sw_opt setting_rows[] = {
                 AT(detectors),
                 .doc = "Detectors by name." },
         { .key = "log", .type = SW_OPT_SECTION, AT(log), .rows = log_rows, .doc = "The daemon's own log." },
+        { .key = "admin", .type = SW_OPT_SECTION, AT(admin), .rows = admin_rows, .doc = "Control and metrics." },
         { .key = "packs", .type = SW_OPT_ANY_MAP, .flags = SW_OPT_LATER },
         { .key = "outputs", .type = SW_OPT_ANY_MAP, .flags = SW_OPT_LATER },
         { .key = "suppressions", .type = SW_OPT_ANY_MAP, .flags = SW_OPT_LATER },
-        { .key = "admin", .type = SW_OPT_ANY_MAP, .flags = SW_OPT_LATER },
         SW_OPT_END,
 };
 #undef AT

@@ -67,20 +67,20 @@ static int daemon_load(const char *path, struct sw__daemon_conf **ret, struct sw
         return 0;
 }
 
-static void daemon_reload(void *ctx)
+int sw__daemon_reload(struct sw_daemon *d, struct sw_conf_report *report)
 {
-        struct sw_daemon *d = ctx;
-        struct sw_conf_report *report = sw_calloc(1, sizeof(*report));
         struct sw__daemon_conf *c = NULL;
         int r;
 
-        if (!report)
-                return;
-        sw_service_notify("RELOADING=1");
+        sw_service_reloading();
         r = daemon_load(d->options.config, &c, report);
         if (r == 0)
                 r = sw_pipeline_reconfigure(d->pipeline, &c->core);
         daemon_log_report(d->log, report);
+        d->reloads.n++;
+        d->reloads.at = sw_clock_wall();
+        d->reloads.failed = r < 0;
+        d->reloads.n_errors = report->n_errors;
         if (r < 0) {
                 sw_log_each(d->log, SW_LOG_ERROR, "reload", NULL,
                         "the new configuration is not used (%u errors, see above); the old "
@@ -88,14 +88,25 @@ static void daemon_reload(void *ctx)
                         report->n_errors);
                 daemon_free_conf(c);
         } else {
+                d->reloads.ok_at = d->reloads.at;
                 c->older = d->conf;
                 d->conf = c;
                 sw_log_configure(d->log, c->conf.log.level, c->conf.log.format);
                 sw_log(d->log, SW_LOG_INFO, "reload", NULL,
-                        "the new configuration is in force; changes of sources, files, state and memory need a "
+                        "the new configuration is in force; changes of sources, files, state, memory and admin need a "
                         "restart");
         }
         sw_service_notify("READY=1");
+        return r;
+}
+
+static void daemon_on_reload(void *ctx)
+{
+        struct sw_daemon *d = ctx;
+        struct sw_conf_report *report = sw_calloc(1, sizeof(*report));
+
+        if (report)
+                (void)sw__daemon_reload(d, report);
         sw_free(report);
 }
 
@@ -143,14 +154,17 @@ static void daemon_on_stop(void *ctx)
         sw_loop_stop(d->loop);
 }
 
-static void daemon_on_reopen(void *ctx)
+void sw__daemon_reopen(struct sw_daemon *d)
 {
-        struct sw_daemon *d = ctx;
-
         sw_sink_file_reopen(d->alerts);
         if (d->signals)
                 sw_sink_file_reopen(d->signals);
         sw_sink_file_reopen(d->quarantine);
+}
+
+static void daemon_on_reopen(void *ctx)
+{
+        sw__daemon_reopen(ctx);
 }
 
 void sw__daemon_fail(struct sw_daemon *d, int code, const char *what)
@@ -183,7 +197,7 @@ static int daemon_watches(struct sw_daemon *d)
                 int signum;
                 sw_watch_fn fn;
         } signals[] = { { SIGTERM, daemon_on_stop }, { SIGINT, daemon_on_stop }, { SIGUSR1, daemon_on_reopen },
-                { SIGHUP, daemon_reload } };
+                { SIGHUP, daemon_on_reload } };
         struct sw_watch *w;
         size_t i;
         int r = 0;
@@ -264,6 +278,8 @@ static int daemon_open(struct sw_daemon *d)
         if (r == 0)
                 r = daemon_watches(d);
         if (r == 0)
+                r = sw__daemon_open_admin(d, &err);
+        if (r == 0)
                 r = sw__daemon_open_sources(d, &err);
         if (r == 0)
                 return SW_EXIT_OK;
@@ -321,6 +337,7 @@ static void daemon_close(struct sw_daemon *d)
                         sw_source_kafka_stop(d->sources[i].kafka);
                 else if (d->sources[i].tail)
                         sw_source_tail_stop(d->sources[i].tail);
+        sw__daemon_close_admin(d);
         d->loop = sw_loop_free(d->loop);
         signal(SIGHUP, SIG_IGN); /* threads of the pool do not hold them */
         signal(SIGUSR1, SIG_IGN);
@@ -393,6 +410,8 @@ int sw_daemon_run(const struct sw_daemon_options *options)
                 d->options.stats_ms = SW_MINUTE;
         if (d->options.offsets_ms <= 0)
                 d->options.offsets_ms = 5 * SW_SECOND;
+        d->started = sw_clock_mono();
+        d->started_wall = d->reloads.at = d->reloads.ok_at = sw_clock_wall();
         pthread_mutex_init(&d->parts_lock, NULL);
         pthread_mutex_init(&d->save_lock, NULL);
         r = daemon_load(options->config, &d->conf, report);

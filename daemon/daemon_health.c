@@ -2,7 +2,7 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "clock.h"
-#include "daemon_int.h"
+#include "daemon_sight.h"
 #include "detect/detector.h"
 #include "encode/enc_ocsf.h"
 #include "service.h"
@@ -83,14 +83,9 @@ void sw__daemon_health(struct sw_daemon *d, const char *kind, const char *scope,
 
 /* ---- sources without records ---- */
 
-struct health_count {
-        uint64_t records, bad;
-        struct sw_etime newest;
-};
-
-static struct health_count health_count(const struct sw_daemon *d, uint32_t source)
+struct sw__daemon_count sw__daemon_count(const struct sw_daemon *d, uint32_t source)
 {
-        struct health_count c = { .newest = SW_ETIME_NONE };
+        struct sw__daemon_count c = { .newest = SW_ETIME_NONE };
         struct sw_etime newest;
         uint64_t records;
         uint32_t i;
@@ -107,7 +102,7 @@ static struct health_count health_count(const struct sw_daemon *d, uint32_t sour
 }
 
 static void health_file_reason(
-        const struct sw_source_stats *k, const struct health_count *c, bool read, struct sw_buf *out)
+        const struct sw_source_stats *k, const struct sw__daemon_count *c, bool read, struct sw_buf *out)
 {
         if (!read)
                 sw_buf_puts(out, "the file cannot be read; the log says why");
@@ -126,7 +121,7 @@ static void health_file_reason(
 
 /* The likely reason, as one sentence. */
 static void health_reason(const struct sw__daemon_source *s, const struct sw_source_stats *k,
-        const struct health_count *c, struct sw_buf *out)
+        const struct sw__daemon_count *c, struct sw_buf *out)
 {
         if (k->failing)
                 sw_buf_puts(out, "the brokers cannot be read; the log says why");
@@ -154,8 +149,8 @@ static void health_reason(const struct sw__daemon_source *s, const struct sw_sou
         sw_buf_putc(out, '\0');
 }
 
-static void health_tell_quiet(
-        struct sw__daemon_source *s, const struct sw_source_stats *k, const struct health_count *c, int64_t quiet_ms)
+static void health_tell_quiet(struct sw__daemon_source *s, const struct sw_source_stats *k,
+        const struct sw__daemon_count *c, int64_t quiet_ms)
 {
         struct sw_daemon *d = s->daemon;
         struct sw_buf reason = SW_BUF_NULL, text = SW_BUF_NULL;
@@ -183,7 +178,7 @@ static void health_watch_source(struct sw__daemon_source *s)
         struct sw_daemon *d = s->daemon;
         int64_t now = sw_clock_mono().ms, limit = d->options.quiet_ms;
         struct sw_source_stats k;
-        struct health_count c = health_count(d, s->index);
+        struct sw__daemon_count c = sw__daemon_count(d, s->index);
 
         if (c.records != s->quiet_records) {
                 if (s->quiet_told)
@@ -196,7 +191,8 @@ static void health_watch_source(struct sw__daemon_source *s)
         }
         sw__daemon_source_stats(s, &k);
         /* our own slowness is not the source's silence */
-        if (k.waiting_for_room || k.n_ahead > 0 || k.ended || s->quiet_told || now - s->quiet_since_ms < limit)
+        if (d->paused || k.waiting_for_room || k.n_ahead > 0 || k.ended || s->quiet_told ||
+                now - s->quiet_since_ms < limit)
                 return;
         s->quiet_told = true;
         health_tell_quiet(s, &k, &c, now - s->quiet_since_ms);
@@ -301,22 +297,49 @@ static void health_watch_late(struct sw_daemon *d)
 
 /* ---- systemd ---- */
 
-/* The loop lives, since it runs this; the engine lives if it has nothing to do, waits for the disk, or takes items. */
+void sw__daemon_add_beat(struct sw_daemon *d, const struct sw_beat *beat)
+{
+        if (d->n_beats < sizeof(d->beats) / sizeof(*d->beats))
+                d->beats[d->n_beats++] = beat;
+}
+
+const char *sw__daemon_hangs(const struct sw_daemon *d, int64_t limit_ms)
+{
+        const struct sw_mono now = sw_clock_mono();
+        const struct sw_beat *b;
+        unsigned i;
+
+        for (i = 0; (b = sw_pipeline_beat(d->pipeline, i)); i++)
+                if (sw_beat_ms(b, now) > limit_ms && !(i == 0 && sw_sink_file_is_blocked(d->alerts)))
+                        return b->name;
+        for (i = 0; i < d->n_beats; i++)
+                if (sw_beat_ms(d->beats[i], now) > limit_ms)
+                        return d->beats[i]->name;
+        return now.ms - d->watchdog_moved_ms > limit_ms ? "pipeline" : NULL;
+}
+
+/* The loop lives, since it runs this. No thread may be at one piece of work for long, and the engine takes what there
+ * is to take, or waits for the disk. */
 static void health_watchdog(struct sw_daemon *d)
 {
-        int64_t now = sw_clock_mono().ms;
         struct sw_pipeline_progress p;
+        const char *hangs;
 
-        if (d->watchdog_ms == 0)
-                return;
         sw_pipeline_progress(d->pipeline, &p);
         if (p.items_taken != d->watchdog_taken || p.items_taken >= d->n_submitted ||
                 sw_sink_file_is_blocked(d->alerts)) {
                 d->watchdog_taken = p.items_taken;
-                d->watchdog_moved_ms = now;
+                d->watchdog_moved_ms = sw_clock_mono().ms;
         }
-        if (now - d->watchdog_moved_ms < d->watchdog_ms)
+        if (d->watchdog_ms == 0)
+                return;
+        hangs = sw__daemon_hangs(d, d->watchdog_ms);
+        if (!hangs)
                 sw_service_notify("WATCHDOG=1");
+        else
+                sw_log(d->log, SW_LOG_ERROR, "hangs", hangs,
+                        "the thread has not moved for %lld s: systemd is not told that all is well",
+                        (long long)(d->watchdog_ms / SW_SECOND));
 }
 
 void sw__daemon_watch(void *ctx)
@@ -330,6 +353,7 @@ void sw__daemon_watch(void *ctx)
         health_watch_forced(d);
         health_watch_late(d);
         health_watchdog(d);
+        sw__sight_sample(d);
         sw_log_flush(d->log);
 }
 
@@ -359,7 +383,7 @@ void sw__daemon_status(void *ctx)
 
         for (i = 0; i < d->n_sources && b.n < 800; i++) {
                 sw__daemon_source_stats(&d->sources[i], &k);
-                health_time(health_count(d, i).newest, time);
+                health_time(sw__daemon_count(d, i).newest, time);
                 health_lag(&k, lag);
                 sw_buf_printf(&b, "%s: last record %s, lag %s%s; ", d->sources[i].conf->name, time, lag,
                         k.failing ? ", failing" : "");
@@ -374,7 +398,7 @@ void sw__daemon_status(void *ctx)
 
 static void health_stats_source(struct sw__daemon_source *s, int64_t elapsed_ms)
 {
-        struct health_count c = health_count(s->daemon, s->index);
+        struct sw__daemon_count c = sw__daemon_count(s->daemon, s->index);
         struct sw_source_stats k;
         char time[SW_ETIME_TEXT], lag[32];
 

@@ -120,7 +120,7 @@ static int input_on_message(void *ctx, uint32_t id, const struct sw_source_messa
                 .carrier = m->carrier,
                 .done = m->done,
                 .owner = m->owner };
-        int r = sw_pipeline_submit(d->pipeline, &in, false);
+        int r = d->paused ? SW_PIPELINE_FULL : sw_pipeline_submit(d->pipeline, &in, false);
 
         if (r < 0)
                 sw__daemon_fail(d, r, "pipeline");
@@ -171,11 +171,20 @@ void sw__daemon_room(void *ctx)
         struct sw_daemon *d = ctx;
         uint32_t i;
 
-        for (i = 0; i < d->n_sources && !atomic_load(&d->stop); i++)
+        for (i = 0; i < d->n_sources && !atomic_load(&d->stop) && !d->paused; i++)
                 if (d->sources[i].kafka)
                         sw_source_kafka_room(d->sources[i].kafka);
                 else if (d->sources[i].tail)
                         sw_source_tail_room(d->sources[i].tail);
+}
+
+void sw__daemon_pause(struct sw_daemon *d, bool paused)
+{
+        d->paused = paused;
+        if (!paused) {
+                d->last_input_ms = sw_clock_mono().ms;
+                sw__daemon_room(d);
+        }
 }
 
 void sw__daemon_source_stats(const struct sw__daemon_source *s, struct sw_source_stats *ret)
@@ -203,7 +212,7 @@ static void input_leave_behind(struct sw_daemon *d, uint32_t id, struct sw_etime
         }
         if (p->left_behind)
                 return;
-        if (!behind || p->at_end || sw_sink_file_is_blocked(d->alerts)) {
+        if (!behind || p->at_end || d->paused || sw_sink_file_is_blocked(d->alerts)) {
                 sw_behind_reset(&p->behind);
                 return;
         }
@@ -233,7 +242,8 @@ static void input_idle(struct sw_daemon *d)
         struct sw_source_stats stats;
         uint32_t i;
 
-        if (d->idle_told || d->n_submitted == 0 || sw_clock_mono().ms - d->last_input_ms < d->conf->conf.time.idle_ms ||
+        if (d->paused || d->idle_told || d->n_submitted == 0 ||
+                sw_clock_mono().ms - d->last_input_ms < d->conf->conf.time.idle_ms ||
                 sw_sink_file_is_blocked(d->alerts))
                 return;
         for (i = 0; i < d->n_sources; i++) {

@@ -5,7 +5,11 @@
  *   daemon_input.c   sources to pipeline: partitions, facts, alignment, offsets
  *   daemon_output.c  pipeline to files: findings, signals, quarantine
  *   daemon_health.c  statistics, what is wrong, systemd
+ *   daemon_sight.c   one look at everything, for status, metrics and readiness
+ *   daemon_status.c  that look as JSON
+ *   daemon_admin.c   the control socket and the HTTP port
  * Threads: the loop's, unless a function says otherwise. */
+#include "beat.h"
 #include "behind.h"
 #include "conf.h"
 #include "daemon.h"
@@ -21,6 +25,15 @@
 #include <pthread.h>
 
 struct sw_daemon;
+struct sw__daemon_admin; /* daemon_admin.c */
+
+/* What a source had brought at a time, for rates. */
+#define SW__DAEMON_SAMPLES 31u /* seconds */
+struct sw__daemon_sample {
+        int64_t at_ms; /* monotonic; 0: none */
+        uint64_t messages, records;
+        int64_t lag;
+};
 
 struct sw__daemon_source {
         struct sw_daemon *daemon;
@@ -33,6 +46,23 @@ struct sw__daemon_source {
         int64_t quiet_since_ms; /* monotonic: no new flow record since */
         struct sw_wall last_record;
         bool quiet_told;
+        struct sw__daemon_sample samples[SW__DAEMON_SAMPLES];
+        unsigned n_samples; /* ever; the newest is at (n_samples - 1) % SW__DAEMON_SAMPLES */
+};
+
+/* Space of the file systems that are written to; looked at on a thread of the pool. */
+struct sw__daemon_disk {
+        bool looking;
+        bool known;
+        uint64_t state_free, state_size, alerts_free, alerts_size;
+};
+
+/* How the last attempt to read the configuration went. */
+struct sw__daemon_reloads {
+        bool failed;
+        uint32_t n_errors;
+        uint64_t n;
+        struct sw_wall at, ok_at; /* of the last attempt, and of the last that worked */
 };
 
 /* One partition; its number in the pipeline is its index. */
@@ -94,12 +124,41 @@ struct sw_daemon {
         int64_t stats_at_ms, watchdog_ms;
         uint64_t watchdog_taken, last_tuples;
         int64_t watchdog_moved_ms;
+
+        struct sw__daemon_admin *admin;
+        bool paused; /* sources deliver nothing; see sw__daemon_pause */
+        struct sw_mono started;
+        struct sw_wall started_wall;
+        struct sw__daemon_reloads reloads;
+        struct sw__daemon_disk disk, disk_next; /* next: written by the pool's thread while looking */
+        uint64_t findings_at[60];               /* n_findings, once a minute */
+        unsigned n_findings_at;
+        int64_t findings_at_ms;
+        const struct sw_beat *beats[16]; /* threads beside the pipeline's, see sw__daemon_add_beat */
+        unsigned n_beats;
+
+        /* Begins a snapshot of the state; NULL while there is none. 0 | negative with the reason. Loop. */
+        int (*snapshot)(struct sw_daemon *d, struct sw_err *reterr);
+        /* What the last one was; wall time 0: none yet. Written on the loop. */
+        struct {
+                struct sw_wall at;
+                int64_t took_ms;
+                uint64_t bytes, failures;
+        } checkpoint;
 };
+
+/* daemon.c */
+/* The one way to a new configuration, for SIGHUP and ctl. *report is filled in every case. 0 or negative: the old one
+ * stays. */
+int sw__daemon_reload(struct sw_daemon *d, struct sw_conf_report *report);
+void sw__daemon_reopen(struct sw_daemon *d);
 
 /* daemon_input.c */
 int sw__daemon_open_sources(struct sw_daemon *d, struct sw_err *reterr);
 void sw__daemon_source_stats(const struct sw__daemon_source *s, struct sw_source_stats *ret);
 void sw__daemon_room(void *daemon);
+/* While paused the sources go on polling, and keep what they fetched; event time stands still. */
+void sw__daemon_pause(struct sw_daemon *d, bool paused);
 void sw__daemon_align(void *daemon); /* often: who waits for whom, idle */
 int sw__daemon_load_offsets(struct sw_daemon *d, struct sw_err *reterr);
 void sw__daemon_save_offsets(void *daemon); /* in the background */
@@ -114,8 +173,23 @@ void sw__daemon_hooks(struct sw_daemon *d, struct sw_pipeline_hooks *ret);
 void sw__daemon_watch(void *daemon);  /* every second: quiet sources, learning, watchdog */
 void sw__daemon_stats(void *daemon);  /* one line per source and one of the engine */
 void sw__daemon_status(void *daemon); /* STATUS= for systemctl */
+struct sw__daemon_count {
+        uint64_t records, bad;
+        struct sw_etime newest;
+};
+struct sw__daemon_count sw__daemon_count(const struct sw_daemon *d, uint32_t source);
+/* A thread that must not hang, beside the pipeline's. The beat outlives the daemon's loop. */
+void sw__daemon_add_beat(struct sw_daemon *d, const struct sw_beat *beat);
+/* Name of a thread that has been at one piece of work for longer than that; NULL: none. Waiting for the disk is fine.
+ */
+const char *sw__daemon_hangs(const struct sw_daemon *d, int64_t limit_ms);
 /* A health finding in the alert file, written in the background. scope: what it is about; from: since when. */
 void sw__daemon_health(struct sw_daemon *d, const char *kind, const char *scope, struct sw_wall from, const char *title,
         const char *message);
 /* Codes of the detectors that are silent while learning, "D07, D08"; "" if none. */
 void sw__daemon_learners(const struct sw_conf *conf, struct sw_buf *out);
+
+/* daemon_admin.c */
+/* What cannot be opened is an error where the configuration names it, else a warning. */
+int sw__daemon_open_admin(struct sw_daemon *d, struct sw_err *reterr);
+void sw__daemon_close_admin(struct sw_daemon *d);

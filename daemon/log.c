@@ -67,6 +67,18 @@ int sw_log_new(int fd, enum sw_log_level level, enum sw_log_format format, struc
 }
 
 static const char *const log_names[] = { "error", "warning", "info", "debug" };
+bool sw_log_level_by_name(const char *name, enum sw_log_level *ret)
+{
+        unsigned i;
+
+        for (i = 0; i < sizeof(log_names) / sizeof(*log_names); i++)
+                if (strcmp(log_names[i], name) == 0) {
+                        *ret = (enum sw_log_level)i;
+                        return true;
+                }
+        return false;
+}
+
 static const char log_priority[] = { '3', '4', '6', '7' };
 
 static void log_quote(struct sw_buf *b, const char *z)

@@ -16,6 +16,7 @@ struct sw_log;
 /* fd: where to, not owned (2). Reads JOURNAL_STREAM. 0 | -SW_ERR_NOMEM. */
 int sw_log_new(int fd, enum sw_log_level level, enum sw_log_format format, struct sw_log **ret);
 struct sw_log *sw_log_free(struct sw_log *log); /* tells what is still held back; NULL-safe, returns NULL */
+bool sw_log_level_by_name(const char *name, enum sw_log_level *ret);
 /* After a reload. */
 void sw_log_configure(struct sw_log *log, enum sw_log_level level, enum sw_log_format format);
 /* Limit of repeats, for tests; default 10 s, 0 = none. */

@@ -174,6 +174,21 @@ int sw_loop_readable(struct sw_loop *l, int fd, sw_watch_fn fn, void *ctx, struc
         return loop_adopt(w, uv_poll_start(&w->poll, UV_READABLE, loop_on_poll), ret);
 }
 
+int sw_loop_socket(struct sw_loop *l, int fd, sw_watch_fn fn, void *ctx, struct sw_watch **ret)
+{
+        return sw_loop_readable(l, fd, fn, ctx, ret);
+}
+
+void sw_watch_want(struct sw_watch *w, bool read, bool write)
+{
+        int events = (read ? UV_READABLE : 0) | (write ? UV_WRITABLE : 0);
+
+        if (events)
+                (void)uv_poll_start(&w->poll, events, loop_on_poll);
+        else
+                (void)uv_poll_stop(&w->poll);
+}
+
 int sw_loop_wakeable(struct sw_loop *l, sw_watch_fn fn, void *ctx, struct sw_watch **ret)
 {
         struct sw_watch *w = loop_watch(fn, ctx);

@@ -20,6 +20,10 @@ int sw_loop_timer(
         struct sw_loop *l, int64_t first_ms, int64_t repeat_ms, sw_watch_fn fn, void *ctx, struct sw_watch **ret);
 int sw_loop_signal(struct sw_loop *l, int signum, sw_watch_fn fn, void *ctx, struct sw_watch **ret);
 int sw_loop_readable(struct sw_loop *l, int fd, sw_watch_fn fn, void *ctx, struct sw_watch **ret);
+/* The same for a socket; fn finds out by itself what is possible. want: neither = fn is not called for now. Close the
+ * watch before the descriptor. */
+int sw_loop_socket(struct sw_loop *l, int fd, sw_watch_fn fn, void *ctx, struct sw_watch **ret);
+void sw_watch_want(struct sw_watch *w, bool read, bool write);
 /* fn runs on the loop some time after sw_watch_wake; several wakes may become one call. */
 int sw_loop_wakeable(struct sw_loop *l, sw_watch_fn fn, void *ctx, struct sw_watch **ret);
 void sw_watch_wake(struct sw_watch *w);                    /* any thread; NULL-safe */

@@ -36,9 +36,14 @@ static int make_batches(struct sw_pipeline *p)
 
 static int start_threads(struct sw_pipeline *p)
 {
+        unsigned i;
+
         p->workers = sw_calloc(p->conf.n_workers, sizeof(*p->workers));
-        if (!p->workers)
+        p->beats = sw_calloc(p->conf.n_workers + 1, sizeof(*p->beats));
+        if (!p->workers || !p->beats)
                 return -SW_ERR_NOMEM;
+        for (i = 0; i <= p->conf.n_workers; i++)
+                p->beats[i].name = i ? "worker" : "engine";
         for (; p->n_workers_started < p->conf.n_workers; p->n_workers_started++)
                 if (pthread_create(&p->workers[p->n_workers_started], NULL, sw__pipeline_worker_main, p) != 0)
                         return -SW_ERR_UNAVAIL;
@@ -133,6 +138,7 @@ struct sw_pipeline *sw_pipeline_free(struct sw_pipeline *p)
         sw_free(p->partitions);
         sw_free(p->facts);
         sw_free(p->workers);
+        sw_free(p->beats);
         sw_free(p->ring);
         (void)pthread_cond_destroy(&p->work);
         (void)pthread_cond_destroy(&p->ready);

@@ -9,6 +9,7 @@
  * advance, in run at most every release_ms, more often while much is caught up on. Hooks are called on the engine
  * thread and may wait for a disk. Threads: submit, fact and finish from one thread (the reader or the loop); resume and
  * stats from any. */
+#include "beat.h"
 #include "decode/decoder.h"
 #include "engine/engine.h"
 
@@ -91,5 +92,34 @@ void sw_pipeline_progress(struct sw_pipeline *p, struct sw_pipeline_progress *re
 /* Newest event time and number of records taken of one partition. */
 void sw_pipeline_partition(
         struct sw_pipeline *p, uint32_t partition, struct sw_etime *ret_newest, uint64_t *ret_records);
+
+/* What the engine knows of itself, about a second old at most; not in a replay. Names are cut. */
+#define SW_PIPELINE_TABLES 64
+#define SW_PIPELINE_LEARNING 64
+#define SW_PIPELINE_PAIRS 32
+#define SW_PIPELINE_NAME 64
+struct sw_pipeline_sight {
+        struct sw_pipeline_table {
+                char name[32];
+                uint64_t entries, bytes, limit_bytes, evicted;
+        } tables[SW_PIPELINE_TABLES];
+        uint32_t n_tables;
+        struct sw_pipeline_learning {
+                char segment[SW_PIPELINE_NAME];
+                struct sw_etime until;
+        } learning[SW_PIPELINE_LEARNING]; /* the first of n_learning */
+        uint32_t n_learning;
+        struct sw_etime learning_until; /* of the last one; NONE: nobody learns */
+        struct sw_pipeline_pair {
+                char from[SW_PIPELINE_NAME], to[SW_PIPELINE_NAME];
+                uint64_t flows_allowed, flows_denied, bytes;
+                uint32_t n_sources, n_destinations;
+        } pairs[SW_PIPELINE_PAIRS]; /* those with most flows, of n_pairs */
+        uint32_t n_pairs;
+};
+void sw_pipeline_look(struct sw_pipeline *p, struct sw_pipeline_sight *ret);
+/* Pulses of its threads: 0 the engine, then the workers; NULL beyond. */
+const struct sw_beat *sw_pipeline_beat(const struct sw_pipeline *p, unsigned i);
+
 /* After finish, from the caller's thread: for summaries. */
 const struct sw_engine *sw_pipeline_engine(const struct sw_pipeline *p);

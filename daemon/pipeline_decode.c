@@ -50,10 +50,12 @@ void *sw__pipeline_worker_main(void *arg)
 {
         struct sw_pipeline *p = arg;
         struct sw_decoder *d = NULL;
+        struct sw_beat *beat;
         uint64_t from, to, i;
         int r = sw_decoder_new(&p->conf.decoder, &d);
 
         pthread_mutex_lock(&p->lock);
+        beat = &p->beats[++p->n_beats];
         while (!p->stop) {
                 int code;
 
@@ -62,7 +64,9 @@ void *sw__pipeline_worker_main(void *arg)
                         continue;
                 }
                 pthread_mutex_unlock(&p->lock);
+                sw_beat_busy(beat);
                 code = r < 0 ? r : decode_items(p, d, from, to);
+                sw_beat_idle(beat);
                 pthread_mutex_lock(&p->lock);
                 if (code < 0)
                         sw__pipeline_fail(p, code, "decoder");

@@ -312,12 +312,16 @@ void *sw__pipeline_engine_main(void *arg)
                 bool tell;
 
                 if (p->head == p->tail || !it->ready) {
+                        sw_beat_idle(&p->beats[0]);
                         wait_for_item(p);
+                        sw_beat_busy(&p->beats[0]);
                         if (p->conf.release_ms == 0 || p->stop || p->failed ||
                                 (p->head < p->tail && sw__pipeline_slot(p, p->head)->ready))
                                 continue;
                         pthread_mutex_unlock(&p->lock);
                         r = release_if_due(p);
+                        if (r == 0)
+                                sw__pipeline_look(p);
                         pthread_mutex_lock(&p->lock);
                         if (r < 0)
                                 sw__pipeline_fail(p, r, "engine");
@@ -325,7 +329,10 @@ void *sw__pipeline_engine_main(void *arg)
                 }
                 failed = p->failed;
                 pthread_mutex_unlock(&p->lock);
+                sw_beat_busy(&p->beats[0]);
                 r = failed ? 0 : fold(p, it);
+                if (r == 0 && !failed)
+                        sw__pipeline_look(p);
                 if (it->type == ITEM_FINISH)
                         publish_progress(p, monotonic_ns());
                 if (it->type == ITEM_INPUT) {
@@ -344,6 +351,7 @@ void *sw__pipeline_engine_main(void *arg)
                         pthread_mutex_lock(&p->lock);
                 }
         }
+        sw_beat_idle(&p->beats[0]);
         pthread_mutex_unlock(&p->lock);
         return NULL;
 }

@@ -69,8 +69,14 @@ struct sw_pipeline {
         struct sw_pipeline_part *partitions;
         uint32_t n_partitions, cap_partitions;
         struct sw_pipeline_progress progress;
+        struct sw_pipeline_sight sight;
+        unsigned n_beats; /* taken by their workers */
+
+        struct sw_beat *beats; /* engine, then workers */
 
         /* engine thread only */
+        struct sw_pipeline_sight sight_next;
+        int64_t sight_next_ns;
         struct sw_partition_fact *facts;
         uint32_t cap_facts;
         struct sw_etime released;
@@ -86,5 +92,6 @@ static inline struct sw_item *sw__pipeline_slot(struct sw_pipeline *p, uint64_t 
 /* Keeps the first failure; everything after it only drains. Called with the lock. */
 void sw__pipeline_fail(struct sw_pipeline *p, int code, const char *what);
 
+void sw__pipeline_look(struct sw_pipeline *p);  /* pipeline_sight.c; engine thread, without the lock */
 void *sw__pipeline_worker_main(void *pipeline); /* pipeline_decode.c */
 void *sw__pipeline_engine_main(void *pipeline); /* pipeline_fold.c */

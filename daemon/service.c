@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The protocol is one datagram of a few bytes and is promised to stay: libsystemd would add a dependency for it. */
@@ -36,6 +37,14 @@ void sw_service_notify(const char *fmt, ...)
                 return;
         (void)sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&to, size);
         close(fd);
+}
+
+void sw_service_reloading(void)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        sw_service_notify("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
 }
 
 int64_t sw_service_watchdog_ms(void)

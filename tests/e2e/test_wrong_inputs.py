@@ -51,7 +51,7 @@ CONFIGURATIONS = [
     ("control_byte_in_key", '"a\\e[31m": 1\n', [(1, 1, r"unknown key 'a\\x1b\[31m'")]),
     ("outputs_later", "outputs:\n- {name: s, kind: sentinel}\n", [(1, 1, "'outputs' is not available in this version")]),
     ("suppressions_later", "suppressions: s.yaml\n", [(1, 1, "'suppressions' is not available in this version")]),
-    ("admin_later", "admin: {http: \"127.0.0.1:1\"}\n", [(1, 1, "'admin' is not available in this version")]),
+    ("admin_remote", "admin: {http: \"0.0.0.0:9477\"}\n", [(1, 15, "can be reached by others")]),
     ("packs_later", "packs: [identity]\n", [(1, 1, "'packs' is not available in this version")]),
     ("checkpoint_later", "state: {checkpoint: 30s}\n", [(1, 9, "'checkpoint' is not available in this version")]),
     # types, units, ranges

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The control socket: what it answers, what it refuses, and that nobody can make it large or slow."""
+import json
+import os
+import pathlib
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+import unittest
+
+from daemon import SEGWATCH, Daemon
+
+BUILD = pathlib.Path(os.environ.get("SEGWATCH_BUILD", str(pathlib.Path(SEGWATCH).parents[1])))
+
+
+class Ctl(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="segwatch-e2e-")
+        cls.addClassCleanup(cls.folder.cleanup)
+        scenario = pathlib.Path(cls.folder.name, "scenario")
+        subprocess.run([str(BUILD / "tests/gen_scenario"), "--hours", "6", "--hosts", "80", "--load", "30", "--attack",
+                        "full", "--out", str(scenario)], check=True, timeout=60, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        cls.lines = (scenario / "messages.ndjson").read_bytes().splitlines(keepends=True)
+        cls.rules = (scenario / "config.yaml").read_text()
+
+    def setUp(self):
+        self.dir = pathlib.Path(self.folder.name, self._testMethodName)
+        self.dir.mkdir()
+        self.path = self.dir / "flows.ndjson"
+        self.path.write_bytes(b"".join(self.lines))
+        self.socket = self.dir / "s.sock"
+
+    def config(self, more="", admin=None):
+        file = self.dir / "segwatch.yaml"
+        admin = admin or f"{{socket: {self.socket}, http: none}}"
+        file.write_text(f"sources:\n  - {{name: f, kind: file, path: {self.path}, follow: true}}\n"
+                        f"alerts: {{file: {self.dir}/alerts.jsonl}}\nstate: {{dir: {self.dir}/state}}\n"
+                        f"admin: {admin}\n{more}{self.rules}")
+        return file
+
+    def start(self, **kw):
+        d = Daemon(self, self.config(**kw))
+        d.wait_for(self.socket.exists, "the socket")
+        return d
+
+    def ctl(self, *args):
+        return subprocess.run([SEGWATCH, "ctl", *args, "--socket", str(self.socket)], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=40, text=True)
+
+    def ask(self, command, **arg):
+        p = self.ctl(command, *arg.values(), "-o", "json")
+        answer = json.loads(p.stdout)
+        self.assertEqual(p.stdout.count("\n"), 1)
+        return answer
+
+    def result(self, command):
+        answer = self.ask(command)
+        self.assertTrue(answer["ok"], answer)
+        return answer["result"]
+
+    def raw(self, data, shut=False):
+        """What the socket answers to these bytes, until it closes or 7 s."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(7)
+            s.connect(str(self.socket))
+            try:
+                s.sendall(data)
+                if shut:
+                    s.shutdown(socket.SHUT_WR)
+            except BrokenPipeError:
+                pass
+            out = b""
+            try:
+                while part := s.recv(65536):
+                    out += part
+            except (socket.timeout, ConnectionResetError):
+                pass
+            return out
+
+    def read_all(self, d):
+        d.wait_for(lambda: self.result("stats")["engine"]["messages"] == len(self.lines), "all of it is read")
+
+    def test_status_and_stats_tell_what_was_read(self):
+        d = self.start()
+        self.read_all(d)
+        d.wait_for(lambda: self.result("status")["disk"]["state_free_bytes"], "the disk was looked at")
+        s = self.result("status")
+        f = s["sources"][0]
+        self.assertEqual((f["name"], f["kind"], f["state"], f["partitions"], f["partitions_at_end"], f["lag_bytes"]),
+                         ("f", "file", "reading", 1, 1, 0))
+        self.assertEqual((s["state"], s["reasons"]), ("ok", []))
+        self.assertEqual(s["pid"], d.process.pid)
+        self.assertEqual([x["state"] for x in s["sinks"]], ["ok"] * 3)
+        self.assertGreater(s["disk"]["state_size_bytes"], s["disk"]["state_free_bytes"])
+        e = self.result("stats")
+        n = sum(len(json.loads(l)["records"]) for l in self.lines)
+        self.assertEqual(e["engine"]["records"], n)
+        self.assertEqual(sum(e["engine"][k] for k in ("tuples_begin", "tuples_continue", "tuples_end",
+                                                      "tuples_denied", "tuples_stateless")), e["engine"]["tuples"])
+        self.assertIn("connections", {t["name"] for t in e["tables"]})
+        flows = [p["flows_allowed"] + p["flows_denied"] for p in e["top_pairs"]]
+        self.assertEqual(flows, sorted(flows, reverse=True))
+        self.assertGreater(len(flows), 5)
+        for words in (["status"], ["stats"]):
+            p = self.ctl(*words)
+            self.assertEqual((p.returncode, p.stderr), (0, ""))
+            self.assertIn(f["last_record"], p.stdout)
+
+    def test_pause_keeps_messages_and_resume_reads_them(self):
+        d = self.start()
+        self.read_all(d)
+        self.assertEqual(self.result("pause"), {"was_paused": False, "paused": True})
+        self.assertEqual(self.result("pause"), {"was_paused": True, "paused": True})
+        before = self.result("stats")["engine"]["messages"]
+        with open(self.path, "ab") as f:
+            f.write(self.lines[-1])
+        time.sleep(1.5)  # a file is looked at twice a second
+        s = self.result("status")
+        self.assertEqual((s["state"], self.result("stats")["engine"]["messages"]), ("paused", before))
+        self.assertEqual(s["sources"][0]["partitions_at_end"], 0)
+        self.assertEqual(self.result("resume"), {"was_paused": True, "paused": False})
+        d.wait_for(lambda: self.result("stats")["engine"]["messages"] == before + 1, "the line that waited is read")
+        self.assertEqual(self.result("status")["state"], "ok")
+        self.assertEqual(d.stop()[0], 0)
+
+    def test_reload_has_one_path_and_names_the_place(self):
+        d = self.start()
+        good = (self.dir / "segwatch.yaml").read_text()
+        bad = good.replace("admin: {", "time: {reorder: 5x}\nadmin: {")
+        line = bad.splitlines().index("time: {reorder: 5x}") + 1
+        (self.dir / "segwatch.yaml").write_text(bad)
+        p = self.ctl("reload")
+        self.assertEqual(p.returncode, 78)
+        self.assertIn(f"{self.dir}/segwatch.yaml:{line}:17: ", p.stderr)
+        answer = self.ask("reload")
+        self.assertEqual((answer["ok"], answer["error"]["errors"][0]["line"]), (False, line))
+        s = self.result("status")["config"]
+        self.assertEqual((s["last_reload_ok"], s["last_reload_errors"]), (False, 1))
+        d.process.send_signal(signal.SIGHUP)
+        d.wait_for(lambda: d.log().count("the new configuration is not used") == 3, "the same words after SIGHUP")
+        (self.dir / "segwatch.yaml").write_text(good.replace("admin: {", "log: {level: debug}\nadmin: {"))
+        self.assertEqual(self.ctl("reload").returncode, 0)
+        self.assertTrue(self.result("status")["config"]["last_reload_ok"])
+
+    def test_reopen_and_log_level(self):
+        d = self.start()
+        self.read_all(d)
+        d.wait_for(lambda: (self.dir / "alerts.jsonl").exists(), "the alert file")
+        os.rename(self.dir / "alerts.jsonl", self.dir / "old")
+        self.assertEqual(self.ctl("reopen").returncode, 0)
+        d.wait_for(lambda: (self.dir / "alerts.jsonl").exists(), "a new alert file")
+        self.assertEqual(self.ctl("set-log-level", "error").returncode, 0)
+        self.assertEqual(self.ctl("set-log-level", "loud").returncode, 64)
+        time.sleep(0.3)
+        n = d.log().count("event=stats ")
+        time.sleep(0.5)
+        self.assertEqual(d.log().count("event=stats "), n, "statistics are of level info")
+        self.assertEqual(self.ctl("set-log-level", "info").returncode, 0)
+        d.wait_for(lambda: d.log().count("event=stats ") > n, "statistics again")
+
+    def test_a_command_that_cannot_be_done_says_so(self):
+        self.start()
+        answer = self.ask("snapshot")
+        if not answer["ok"]:
+            self.assertEqual(answer["error"]["code"], "not_available")
+
+    def test_only_the_owner_may_connect_and_the_file_goes(self):
+        d = self.start()
+        self.assertEqual(stat.S_IMODE(self.socket.stat().st_mode), 0o600)
+        self.assertEqual(d.stop()[0], 0)
+        self.assertFalse(self.socket.exists())
+        p = self.ctl("status")
+        self.assertEqual(p.returncode, 75)
+        self.assertIn("is the daemon running?", p.stderr)
+
+    def test_a_stale_socket_is_replaced_a_living_one_is_not(self):
+        d = self.start()
+        d.process.kill()
+        d.process.wait()
+        self.assertTrue(self.socket.exists(), "a crash leaves it behind")
+        d = Daemon(self, self.config())
+        d.wait_log("event=start ")
+        self.assertEqual(self.ctl("version").returncode, 0)
+        second = self.dir / "second.yaml"
+        second.write_text(self.config().read_text().replace(f"{self.dir}/state", f"{self.dir}/state2"))
+        p = subprocess.run([SEGWATCH, "run", "-c", str(second)], stderr=subprocess.PIPE, timeout=20, text=True)
+        self.assertEqual(p.returncode, 1)
+        self.assertIn("another process listens", p.stderr)
+        self.assertEqual(self.ctl("version").returncode, 0, "the first one still answers")
+        self.assertEqual(d.stop()[0], 0)
+        self.socket.write_text("precious")
+        p = subprocess.run([SEGWATCH, "run", "-c", str(second)], stderr=subprocess.PIPE, timeout=20, text=True)
+        self.assertEqual((p.returncode, self.socket.read_text()), (1, "precious"))
+
+    def test_what_nobody_asked_for_does_not_keep_it_from_starting(self):
+        (self.dir / "segwatch.yaml").write_text(self.config().read_text().replace("admin:", "#"))
+        d = Daemon(self, self.dir / "segwatch.yaml")
+        d.wait_log("event=start ")
+        self.assertEqual(d.stop()[0], 0)
+
+    def test_bad_requests_are_answered_and_harm_nobody(self):
+        d = self.start()
+        for data, code in ((b"\n", "bad_request"), (b"status\n", "bad_request"), (b"\0\0\0\n", "bad_request"),
+                           (b'{"command":"format-disk"}\n', "unknown_command"), (b"[" * 5000 + b"\n", "bad_request"),
+                           (b'{"command":"\xff\xfe"}\n', "unknown_command"), (b"x" * 20000, "too_long"),
+                           (b'{"command":"status"', "too_slow")):
+            answer = json.loads(self.raw(data).split(b"\n")[0])
+            self.assertEqual((answer["ok"], answer["error"]["code"]), (False, code), data[:40])
+        lines = self.raw(b'{"command":"version"}\n{"command":"version"}\n', shut=True).splitlines()
+        self.assertEqual([json.loads(l)["ok"] for l in lines], [True, True], "one line each way, as often as wanted")
+        self.assertEqual(d.stop()[0], 0)
+
+    def test_a_thousand_slow_and_garbling_clients_are_bounded(self):
+        d = self.start()
+        fds = lambda: len(os.listdir(f"/proc/{d.process.pid}/fd"))
+        self.result("version")
+        before, worst, crowd = fds(), 0, []
+        try:
+            for i in range(1000):
+                s = socket.socket(socket.AF_UNIX)
+                s.setblocking(False)
+                try:
+                    s.connect(str(self.socket))
+                    s.send((b'{"comm', b"\xff" * 9000, b"")[i % 3])
+                except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+                    pass
+                crowd.append(s)
+                if i % 100 == 0:
+                    worst = max(worst, fds())
+            end = time.monotonic() + 4
+            while time.monotonic() < end:
+                worst = max(worst, fds())
+                time.sleep(0.05)
+            self.assertLessEqual(worst, before + 17, "16 clients and the one being sent away")
+            self.assertTrue(self.result("version")["version"], "who asks properly finds a place")
+        finally:
+            for s in crowd:
+                s.close()
+        d.wait_for(lambda: fds() <= before, "all are let go")
+        self.assertEqual(d.stop()[0], 0)
+
+    def test_usage(self):
+        for args in ([], ["dance"], ["status", "now"], ["set-log-level"], ["status", "-o", "xml"], ["status", "-x"],
+                     ["status", "-c", "a", "-s", "b"]):
+            p = subprocess.run([SEGWATCH, "ctl", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+            self.assertEqual((p.returncode, p.stdout), (64, b""), args)
+        text = subprocess.run([SEGWATCH, "ctl", "--help"], stdout=subprocess.PIPE, timeout=20, text=True).stdout
+        for command in ("status", "stats", "version", "reload", "reopen", "set-log-level", "snapshot", "pause", "resume"):
+            self.assertRegex(text, rf"(?m)^  {command}( |$)")
+
+
+if __name__ == "__main__":
+    unittest.main()
