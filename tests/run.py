@@ -165,10 +165,21 @@ def stage_e2e():
     yield from python_tests("tests/e2e")
 
 
+def stage_faults():
+    """What breaks: allocations, disks, brokers, floods (sizes for CI; `./dev soak` does more)."""
+    ok = True
+    for row in list(meson_build(BUILD, [])) + list(meson_build(ASAN, SANITIZE)):
+        ok = ok and row[1]
+        yield row
+    if ok:
+        yield from python_tests("tests/faults")
+
+
 STAGES = {"style": stage_style, "unit": stage_unit, "sanitizers": stage_sanitizers, "diff": stage_diff,
           "threads": stage_threads, "fuzz": stage_fuzz}
 if any((ROOT / "tests/e2e").glob("test_*.py")):
     STAGES["e2e"] = stage_e2e
+STAGES["faults"] = stage_faults
 
 
 def main():

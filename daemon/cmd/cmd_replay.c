@@ -164,7 +164,7 @@ static void tell_unreadable(struct replay *r, const struct sw_err *err)
         r->unreadable = r->unreadable || err->code != -SW_ERR_DATA;
 }
 
-/* Feeds everything; a file that cannot be read is told and left out. 0 or the pipeline's failure. */
+/* Feeds everything; a file that cannot be read is told and left out. 0, or the pipeline's failure or want of memory. */
 static int feed(struct replay *r)
 {
         struct sw_file_piece piece;
@@ -172,15 +172,18 @@ static int feed(struct replay *r)
         uint32_t i;
         int code = 0;
 
-        while (sw_files_peek(r->files, &i, &err) < 0)
+        while ((code = sw_files_peek(r->files, &i, &err)) < 0 && code != -SW_ERR_NOMEM)
                 tell_unreadable(r, &err);
+        if (code < 0)
+                return code;
+        code = 0;
         for (i = 0; i < sw_files_count(r->files) && code == 0; i++)
                 code = send_head(r, i);
         while (code == 0) {
                 int what = sw_files_next(r->files, &piece, &err);
 
-                if (what == SW_FILES_END)
-                        return 0;
+                if (what == SW_FILES_END || what == -SW_ERR_NOMEM)
+                        return what == SW_FILES_END ? 0 : what;
                 if (what < 0) {
                         tell_unreadable(r, &err);
                         what = SW_FILES_HEAD;
@@ -411,11 +414,14 @@ static int load_config(struct replay *r)
         struct sw_conf_report *report = sw_calloc(1, sizeof(*report));
         int code;
 
-        if (!report)
-                return SW_EXIT_FAILURE;
-        code = sw_conf_load(r->o.config, false, &r->conf, report);
-        sw_conf_report_print(report);
+        code = report ? sw_conf_load(r->o.config, false, &r->conf, report) : -SW_ERR_NOMEM;
+        if (report)
+                sw_conf_report_print(report);
         sw_free(report);
+        if (code == -SW_ERR_NOMEM) {
+                fprintf(stderr, "segwatch replay: out of memory\n");
+                return SW_EXIT_FAILURE;
+        }
         if (code < 0)
                 return SW_EXIT_CONFIG;
         sw_conf_core(&r->conf, &r->core);

@@ -45,6 +45,12 @@ int sw_directory_init(struct sw_directory *d, size_t limit_bytes, const struct s
                 r = sw_table_init(&d->text_ids, &text_spec, limit_bytes / 8, key, NULL);
         if (r < 0)
                 return r;
+        /* Room for the longest key from the start: the digest of a cut one would be another's. */
+        sw_buf_printf(&d->scratch, "%*s", (int)(2 * MAX_TEXT_BYTES + 64), "");
+        if (d->scratch.failed) {
+                sw_directory_deinit(d);
+                return -SW_ERR_NOMEM;
+        }
         (void)sw_directory_sensor(d, &no_sensor, NULL);
         (void)sw_directory_rule(d, &no_rule);
         if (d->full || d->scratch.failed) {

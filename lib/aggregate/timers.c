@@ -217,7 +217,8 @@ struct sw_etime sw_timers_next(struct sw_timers *t, struct sw_etime limit)
                 if (!sw_timers_next_second(t, &second) || second * SW_SECOND > limit.ms)
                         return SW_ETIME_NONE;
                 t->second = second;
-                if (!load(t, (uint32_t)(second % SW_TIMERS_BUCKETS)))
+                t->failed = !load(t, (uint32_t)(second % SW_TIMERS_BUCKETS));
+                if (t->failed)
                         return SW_ETIME_NONE;
         }
 }

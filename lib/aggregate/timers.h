@@ -21,6 +21,7 @@ struct sw_timers {
         struct sw_timers_chunk *free;
         int64_t second; /* all buckets before it are empty; `due` holds the ones of this second once it is loaded */
         bool loaded;
+        bool failed; /* no memory to sort a second: nothing may be released any more */
         uint64_t *due;
         uint32_t n_due, next_due, cap_due;
         size_t bytes, limit_bytes;
@@ -36,7 +37,7 @@ struct sw_etime sw_timers_arm(struct sw_timers *t, struct sw_etime now, struct s
 /* Second of the next timer, without touching it; false: none. */
 bool sw_timers_next_second(const struct sw_timers *t, int64_t *ret);
 /* limit must lie in the second that is being processed.
- * Deadline of the next timer at or before `limit`; NONE if there is none. */
+ * Deadline of the next timer at or before `limit`; NONE if there is none, or if it has failed. */
 struct sw_etime sw_timers_next(struct sw_timers *t, struct sw_etime limit);
 /* Takes the timer that sw_timers_next announced. */
 uint32_t sw_timers_pop(struct sw_timers *t);

@@ -79,6 +79,8 @@ static int fire_until(struct sw_engine *e, struct sw_etime until)
                 struct sw_etime timer = sw_timers_next(e->conns->timers, until), minute = { e->next_minute },
                                 due = min_due(min_due(timer, minute), e->correlate_next);
 
+                if (e->conns->timers->failed)
+                        return -SW_ERR_NOMEM;
                 if (due.ms > until.ms)
                         return 0;
                 e->view.now = sw_etime_max(e->view.now, due);
