@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the control socket and the HTTP port do with what they are asked. */
+#include "daemon_admin.h"
 #include "admin/control.h"
 #include "admin/http.h"
-#include "admin/server.h"
 #include "base/alloc.h"
 #include "base/jsonw.h"
-#include "clock.h"
 #include "daemon_sight.h"
 #include "secret.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -253,6 +253,154 @@ static void admin_control_refused(void *ctx, enum sw_server_refusal why, struct 
         }
 }
 
+/* ---- HTTP ---- */
+
+typedef int (*admin_route_fn)(const struct sw_daemon *d, const struct sw__sight *s, struct sw_buf *body);
+
+static int admin_get_metrics(const struct sw_daemon *d, const struct sw__sight *s, struct sw_buf *body)
+{
+        sw__metrics_write(d, s, body);
+        return 200;
+}
+
+/* One reason a line; those in `mask` count. */
+static int admin_get_troubles(const struct sw_daemon *d, const struct sw__sight *s, struct sw_buf *body, unsigned mask)
+{
+        unsigned i;
+
+        for (i = 0; i < SW_SIGHT_N_TROUBLES; i++)
+                if (s->trouble[i] && mask & 1u << i) {
+                        sw__sight_tell(d, s, (enum sw_sight_trouble)i, body);
+                        sw_buf_putc(body, '\n');
+                }
+        if (body->n > 0)
+                return 503;
+        sw_buf_puts(body, "ok\n");
+        return 200;
+}
+
+/* Whether restarting would help. */
+static int admin_get_healthz(const struct sw_daemon *d, const struct sw__sight *s, struct sw_buf *body)
+{
+        return admin_get_troubles(d, s, body, 1u << SW_SIGHT_HANGS);
+}
+
+/* Whether everything is seen as it happens. */
+static int admin_get_readyz(const struct sw_daemon *d, const struct sw__sight *s, struct sw_buf *body)
+{
+        return admin_get_troubles(d, s, body, UINT_MAX);
+}
+
+static int admin_get_root(const struct sw_daemon *d, const struct sw__sight *s, struct sw_buf *body);
+
+static const struct admin_route {
+        const char *path, *type;
+        admin_route_fn get;
+} admin_routes[] = {
+        { "/", NULL, admin_get_root },
+        { "/metrics", "text/plain; version=0.0.4; charset=utf-8", admin_get_metrics },
+        { "/healthz", NULL, admin_get_healthz },
+        { "/readyz", NULL, admin_get_readyz },
+};
+#define ADMIN_N_ROUTES (sizeof(admin_routes) / sizeof(*admin_routes))
+
+static int admin_get_root(const struct sw_daemon *d, const struct sw__sight *s, struct sw_buf *body)
+{
+        size_t i;
+
+        (void)d;
+        (void)s;
+        sw_buf_puts(body, "segwatch " SW_VERSION "\n");
+        for (i = 1; i < ADMIN_N_ROUTES; i++)
+                sw_buf_printf(body, "%s\n", admin_routes[i].path);
+        return 200;
+}
+
+static const struct admin_route *admin_find_route(struct sw_str path)
+{
+        size_t i;
+
+        for (i = 0; i < ADMIN_N_ROUTES; i++)
+                if (sw_str_eq(path, sw_str_of(admin_routes[i].path)))
+                        return &admin_routes[i];
+        return NULL;
+}
+
+static int admin_serve(struct sw_daemon *d, const struct admin_route *route, struct sw_buf *body)
+{
+        struct sw__sight *s = sw_calloc(1, sizeof(*s));
+        int status = 500;
+
+        if (s && sw__sight_look(d, s) == 0) {
+                status = route->get(d, s, body);
+                sw__sight_deinit(s);
+        }
+        sw_free(s);
+        return body->failed ? 500 : status;
+}
+
+static void admin_plain(struct sw_buf *out, int status, bool head_only)
+{
+        struct sw_http_answer a = { .status = status, .head_only = head_only };
+        struct sw_buf body = SW_BUF_NULL;
+
+        sw_buf_printf(&body, "%d %s\n", status, sw_http_reason(status));
+        a.body = (struct sw_str){ body.p, body.n };
+        sw_http_write(out, &a);
+        sw_buf_deinit(&body);
+}
+
+static void admin_answer(struct sw_daemon *d, const struct sw_http_request *req, struct sw_buf *out)
+{
+        const struct sw_secret *token = &d->admin->token;
+        const struct admin_route *route = admin_find_route(req->path);
+        struct sw_http_answer a = { .head_only = req->method == SW_HTTP_HEAD };
+        struct sw_buf body = SW_BUF_NULL;
+
+        if (token->text && !sw_http_bearer_is(req->authorization, (struct sw_str){ token->text, token->n })) {
+                admin_plain(out, 401, a.head_only);
+                return;
+        }
+        if (!route || req->method == SW_HTTP_OTHER) {
+                admin_plain(out, route ? 405 : 404, a.head_only);
+                return;
+        }
+        a.status = admin_serve(d, route, &body);
+        a.type = route->type;
+        if (a.status == 500) {
+                admin_plain(out, 500, a.head_only);
+        } else {
+                a.body = (struct sw_str){ body.p, body.n };
+                sw_http_write(out, &a);
+        }
+        sw_buf_deinit(&body);
+}
+
+static size_t admin_on_http(void *ctx, struct sw_str sent, struct sw_buf *out, bool *ret_close)
+{
+        struct sw_http_request req;
+        int n = sw_http_parse(sent, &req);
+
+        if (n == 0 || n > (int)SW_SERVER_REQUEST)
+                return 0;
+        *ret_close = true;
+        if (n > 0)
+                admin_answer(ctx, &req, out);
+        else
+                admin_plain(out, -n, false);
+        return n > 0 ? (size_t)n : sent.n;
+}
+
+static void admin_http_refused(void *ctx, enum sw_server_refusal why, struct sw_buf *out)
+{
+        static const int statuses[] = {
+                [SW_SERVER_BUSY] = 503, [SW_SERVER_TOO_LONG] = 431, [SW_SERVER_TOO_SLOW] = 408
+        };
+
+        (void)ctx;
+        admin_plain(out, statuses[why], false);
+}
+
 /* ---- opening ---- */
 
 static bool admin_is_none(const char *text)
@@ -273,6 +421,27 @@ static int admin_settle(
         return 0;
 }
 
+static int admin_open_http(struct sw_daemon *d, struct sw_err *reterr)
+{
+        const struct sw_server_hooks hooks = { d, admin_on_http, admin_http_refused };
+        const struct sw_conf *c = &d->conf->conf;
+        struct sw_address address;
+        int r = 0;
+
+        if (!sw_address_parse(sw_str_of(c->admin.http), &address))
+                return sw_err_set(reterr, -SW_ERR_CONFIG, "not an address");
+        if (c->admin.token.file || c->admin.token.credential) {
+                r = sw_secret_read(&c->admin.token, &d->admin->token, reterr);
+                if (r == SW_SECRET_NOT_HERE) /* without its token the port stays shut */
+                        r = -SW_ERR_NOENT;
+        }
+        if (r == 0)
+                r = sw_server_open_tcp(&address, d->loop, d->log, &hooks, &d->admin->http, reterr);
+        if (r == 0)
+                sw_log(d->log, SW_LOG_INFO, "admin", "http", "listening, port %u", sw_server_port(d->admin->http));
+        return r;
+}
+
 int sw__daemon_open_admin(struct sw_daemon *d, struct sw_err *reterr)
 {
         const struct sw_conf *c = &d->conf->conf;
@@ -286,6 +455,8 @@ int sw__daemon_open_admin(struct sw_daemon *d, struct sw_err *reterr)
                 r = admin_settle(d,
                         sw_server_open_unix(c->admin.socket, d->loop, d->log, &control, &d->admin->control, reterr),
                         &c->admin.socket_place, "socket", reterr);
+        if (r == 0 && !admin_is_none(c->admin.http))
+                r = admin_settle(d, admin_open_http(d, reterr), &c->admin.http_place, "http", reterr);
         return r;
 }
 
@@ -298,4 +469,19 @@ void sw__daemon_close_admin(struct sw_daemon *d)
         sw_secret_deinit(&d->admin->token);
         sw_free(d->admin);
         d->admin = NULL;
+}
+
+void sw__admin_servers(const struct sw_daemon *d,
+        void (*each)(void *ctx, const char *socket, const struct sw_server_stats *s), void *ctx)
+{
+        struct sw_server_stats stats;
+
+        if (d->admin->control) {
+                stats = sw_server_stats(d->admin->control);
+                each(ctx, "control", &stats);
+        }
+        if (d->admin->http) {
+                stats = sw_server_stats(d->admin->http);
+                each(ctx, "http", &stats);
+        }
 }

@@ -25,8 +25,10 @@ static void health_write(void *ctx)
 {
         struct health_line *l = ctx;
 
-        if (sw_sink_file_append(l->daemon->alerts, l->text.p, l->text.n) == SW_SINK_FILE_OK)
-                (void)sw_sink_file_sync(l->daemon->alerts);
+        if (sw_sink_file_append(l->daemon->alerts, l->text.p, l->text.n) != SW_SINK_FILE_OK)
+                return;
+        (void)sw_sink_file_sync(l->daemon->alerts);
+        sw__daemon_tally(l->daemon, (struct sw_str){ l->text.p, l->text.n });
 }
 
 static void health_written(void *ctx)

@@ -27,6 +27,16 @@
 struct sw_daemon;
 struct sw__daemon_admin; /* daemon_admin.c */
 
+/* What was written, by what operators count it by. Any thread. */
+#define SW__DAEMON_RULES (SW_N_DETECTORS + 2) /* detectors, incident, health */
+#define SW__DAEMON_LATENCIES 9
+struct sw__daemon_tally {
+        atomic_uint_fast64_t findings[SW__DAEMON_RULES][SW_SEVERITY_CRITICAL + 1][SW_ACTIVITY_CLOSE + 1];
+        atomic_uint_fast64_t latency[SW__DAEMON_LATENCIES + 1]; /* by sw__tally_bounds_ms, then beyond */
+        atomic_int_fast64_t latency_sum_ms;
+};
+extern const int64_t sw__tally_bounds_ms[SW__DAEMON_LATENCIES];
+
 /* What a source had brought at a time, for rates. */
 #define SW__DAEMON_SAMPLES 31u /* seconds */
 struct sw__daemon_sample {
@@ -116,6 +126,7 @@ struct sw_daemon {
 
         struct sw_buf bad_lines; /* engine thread */
         atomic_uint_fast64_t n_findings, n_quarantined;
+        struct sw__daemon_tally tally;
         bool learning_told;
         uint64_t forced_told;        /* seconds released early, as last told */
         int64_t forced_told_ms;      /* monotonic; 0: not yet */
@@ -193,3 +204,8 @@ void sw__daemon_learners(const struct sw_conf *conf, struct sw_buf *out);
 /* What cannot be opened is an error where the configuration names it, else a warning. */
 int sw__daemon_open_admin(struct sw_daemon *d, struct sw_err *reterr);
 void sw__daemon_close_admin(struct sw_daemon *d);
+
+/* daemon_tally.c */
+/* Counts lines of the alert file that were written just now; any thread. */
+void sw__daemon_tally(struct sw_daemon *d, struct sw_str lines);
+const char *sw__tally_rule(unsigned rule); /* label of an index of findings */

@@ -65,6 +65,8 @@ static int output_on_actions(void *ctx, const struct sw_actions *a)
                 return -SW_ERR_UNAVAIL; /* not written, not released: read again after the restart */
         if (r == 0)
                 atomic_fetch_add(&d->n_findings, a->findings.n);
+        if (r == 0)
+                sw__daemon_tally(d, (struct sw_str){ a->findings.text.p, a->findings.text.n });
         return r;
 }
 

@@ -110,7 +110,9 @@ static void sight_source(struct sw__daemon_source *s, struct sw_wall now, struct
         const struct sw_daemon *d = s->daemon;
         uint32_t i;
 
-        *ret = (struct sw__sight_source){ .conf = s->conf, .last_record = s->last_record, .eta_ms = -1 };
+        *ret = (struct sw__sight_source){
+                .conf = s->conf, .kafka = s->kafka, .last_record = s->last_record, .eta_ms = -1
+        };
         sw__daemon_source_stats(s, &ret->stats);
         ret->count = sw__daemon_count(d, s->index);
         for (i = 0; i < d->n_parts; i++)

@@ -22,6 +22,7 @@ extern const char *const sw_sight_trouble_names[SW_SIGHT_N_TROUBLES];
 
 struct sw__sight_source {
         const struct sw_conf_source *conf;
+        const struct sw_source_kafka *kafka; /* NULL: a file */
         struct sw_source_stats stats;
         struct sw__daemon_count count;
         struct sw_wall last_record; /* when it came; ms 0: none yet */

@@ -563,9 +563,34 @@ void sw_source_kafka_commit(struct sw_source_kafka *s, const uint32_t *ids, cons
         rd_kafka_topic_partition_list_destroy(l);
 }
 
+/* False: it is not known where the partition ends. */
+static bool kafka_lag(const struct sw_source_kafka *s, int32_t number, int64_t *ret)
+{
+        const struct sw__kafka_partition *p = &s->partitions[number];
+        int64_t low, high;
+
+        if (!p->known || p->next < 0 ||
+                rd_kafka_get_watermark_offsets(s->rk, s->topic, number, &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+                high < 0)
+                return false;
+        *ret = high > p->next ? high - p->next : 0;
+        return true;
+}
+
+void sw_source_kafka_lags(
+        const struct sw_source_kafka *s, void (*each)(void *ctx, int32_t partition, int64_t lag), void *ctx)
+{
+        int64_t lag;
+        int32_t i;
+
+        for (i = 0; i < s->n_partitions; i++)
+                if (kafka_lag(s, i, &lag))
+                        each(ctx, i, lag);
+}
+
 void sw_source_kafka_stats(const struct sw_source_kafka *s, struct sw_source_stats *ret)
 {
-        int64_t low, high;
+        int64_t lag;
         int32_t i;
 
         *ret = (struct sw_source_stats){ .topic = s->topic,
@@ -584,11 +609,8 @@ void sw_source_kafka_stats(const struct sw_source_kafka *s, struct sw_source_sta
                 ret->n_partitions++;
                 ret->n_at_end += p->at_end;
                 ret->n_ahead += kafka_is_ahead(s, p);
-                if (p->next < 0 ||
-                        rd_kafka_get_watermark_offsets(s->rk, s->topic, i, &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-                        high < 0)
-                        continue;
-                ret->lag = (ret->lag < 0 ? 0 : ret->lag) + (high > p->next ? high - p->next : 0);
+                if (kafka_lag(s, i, &lag))
+                        ret->lag = (ret->lag < 0 ? 0 : ret->lag) + lag;
         }
 }
 

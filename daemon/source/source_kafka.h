@@ -52,3 +52,12 @@ void sw_source_kafka_limit(struct sw_source_kafka *s, struct sw_etime limit);
 void sw_source_kafka_commit(struct sw_source_kafka *s, const uint32_t *ids, const int64_t *next, uint32_t n);
 
 void sw_source_kafka_stats(const struct sw_source_kafka *s, struct sw_source_stats *ret);
+
+/* For metrics. Per partition whose end is known: messages not delivered yet. */
+void sw_source_kafka_lags(
+        const struct sw_source_kafka *s, void (*each)(void *ctx, int32_t partition, int64_t lag), void *ctx);
+/* Per kind of error since the start: "auth", "connect" ... */
+void sw_source_kafka_errors(
+        const struct sw_source_kafka *s, void (*each)(void *ctx, const char *code, uint64_t n), void *ctx);
+uint64_t sw_source_kafka_throttled_ms(const struct sw_source_kafka *s); /* the brokers asked for */
+const char *sw_source_kafka_version(void);                              /* of librdkafka */

@@ -135,6 +135,16 @@ static void client_on_error(rd_kafka_t *rk, int err, const char *reason, void *o
         sw__kafka_error(opaque, err, reason);
 }
 
+static void client_on_throttle(rd_kafka_t *rk, const char *broker, int32_t id, int ms, void *opaque)
+{
+        struct sw_source_kafka *s = opaque;
+
+        (void)rk;
+        (void)broker;
+        (void)id;
+        s->throttled_ms += ms > 0 ? (uint64_t)ms : 0;
+}
+
 static void client_on_commit(
         rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *offsets, void *opaque)
 {
@@ -210,6 +220,7 @@ int sw__kafka_client_new(struct sw_source_kafka *s, const struct sw_source_kafka
         rd_kafka_conf_set_opaque(c, s);
         rd_kafka_conf_set_log_cb(c, client_on_log);
         rd_kafka_conf_set_error_cb(c, client_on_error);
+        rd_kafka_conf_set_throttle_cb(c, client_on_throttle);
         rd_kafka_conf_set_offset_commit_cb(c, client_on_commit);
         r = client_configure(s, c, conf, reterr);
         if (r < 0) {
@@ -323,6 +334,7 @@ void sw__kafka_error(struct sw_source_kafka *s, rd_kafka_resp_err_t err, const c
         if (s->stopped)
                 return;
         atomic_fetch_add(&s->n_errors, 1);
+        s->n_by_cause[cause]++;
         /* a refusal also brings down the connection: its cause was told already */
         s->failing = true;
         if (cause == SW__KAFKA_CONNECT &&
@@ -342,4 +354,23 @@ void sw__kafka_works(struct sw_source_kafka *s)
         s->failing = false;
         memset(s->told_ms, 0, sizeof(s->told_ms));
         sw_log(s->log, SW_LOG_INFO, "kafka_works", s->name, "reading %s on %s works again", s->topic, s->brokers);
+}
+
+void sw_source_kafka_errors(
+        const struct sw_source_kafka *s, void (*each)(void *ctx, const char *code, uint64_t n), void *ctx)
+{
+        unsigned i;
+
+        for (i = 0; i < SW__KAFKA_N_CAUSES; i++)
+                each(ctx, client_advice[i].event + strlen("kafka_"), s->n_by_cause[i]);
+}
+
+uint64_t sw_source_kafka_throttled_ms(const struct sw_source_kafka *s)
+{
+        return s->throttled_ms;
+}
+
+const char *sw_source_kafka_version(void)
+{
+        return rd_kafka_version_str();
 }

@@ -92,6 +92,7 @@ struct sw_source_kafka {
         bool failing;
         uint64_t messages, bytes, gaps;
         atomic_uint_fast64_t n_errors;
+        uint64_t n_by_cause[SW__KAFKA_N_CAUSES], throttled_ms;
 };
 
 /* Fills s->rk from the configuration, with name, topic, brokers. */

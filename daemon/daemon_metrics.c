@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One table of metrics: a row is a name, what it counts, and where its value stands or how its samples are written.
+ * Labels are bounded: sources, tables, detectors and closed lists of words; never an address. */
+#include "base/time.h"
+#include "daemon_admin.h"
+#include "daemon_sight.h"
+#include "metrics/text.h"
+#include "model/flow.h"
+
+#include <dirent.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+struct metric_look {
+        const struct sw_daemon *d;
+        const struct sw__sight *s;
+        struct sw_buf *out;
+        const char *name; /* of the row being written */
+};
+
+struct metric_row {
+        const char *name;
+        enum sw_metric_type type;
+        const char *help;
+        size_t at;                                  /* 1 + offset of a uint64_t of struct sw__sight, or */
+        void (*write)(const struct metric_look *l); /* every sample */
+};
+
+static void put(const struct metric_look *l, uint64_t v)
+{
+        sw_metrics_u64(l->out, l->name, NULL, 0, v);
+}
+
+static void put_ms(const struct metric_look *l, int64_t ms)
+{
+        sw_metrics_milli(l->out, l->name, NULL, 0, ms);
+}
+
+static void put_label(const struct metric_look *l, const char *label, const char *value, uint64_t v)
+{
+        const struct sw_metric_label labels[] = { { label, sw_str_of(value) } };
+
+        sw_metrics_u64(l->out, l->name, labels, 1, v);
+}
+
+/* ---- the daemon ---- */
+
+static void write_build(const struct metric_look *l)
+{
+        const struct sw_metric_label labels[] = { { "version", sw_str_of(SW_VERSION) },
+                { "librdkafka", sw_str_of(sw_source_kafka_version()) } };
+
+        sw_metrics_u64(l->out, l->name, labels, 2, 1);
+}
+
+static void write_ready(const struct metric_look *l)
+{
+        unsigned i;
+        bool ready = true;
+
+        for (i = 0; i < SW_SIGHT_N_TROUBLES; i++)
+                ready = ready && !l->s->trouble[i];
+        put(l, ready);
+}
+
+static void write_troubles(const struct metric_look *l)
+{
+        unsigned i;
+
+        for (i = 0; i < SW_SIGHT_N_TROUBLES; i++)
+                put_label(l, "reason", sw_sight_trouble_names[i], l->s->trouble[i]);
+}
+
+static void write_eta(const struct metric_look *l)
+{
+        if (l->s->trouble[SW_SIGHT_CATCHING_UP] && l->s->eta_ms >= 0)
+                put_ms(l, l->s->eta_ms);
+}
+
+static void write_reload_ok(const struct metric_look *l)
+{
+        put(l, !l->d->reloads.failed);
+}
+
+static void write_reload_time(const struct metric_look *l)
+{
+        put_ms(l, l->d->reloads.ok_at.ms);
+}
+
+static void write_memory_limit(const struct metric_look *l)
+{
+        put(l, l->d->conf->conf.memory.limit);
+}
+
+static void write_disk(const struct metric_look *l)
+{
+        if (!l->d->disk.known)
+                return;
+        put_label(l, "of", "state", l->d->disk.state_free);
+        put_label(l, "of", "alerts", l->d->disk.alerts_free);
+}
+
+static void write_checkpoint_age(const struct metric_look *l)
+{
+        if (l->d->checkpoint.at.ms > 0)
+                put_ms(l, l->s->now.ms - l->d->checkpoint.at.ms);
+}
+
+static void write_checkpoint_duration(const struct metric_look *l)
+{
+        if (l->d->checkpoint.at.ms > 0)
+                put_ms(l, l->d->checkpoint.took_ms);
+}
+
+static void write_checkpoint_bytes(const struct metric_look *l)
+{
+        if (l->d->checkpoint.at.ms > 0)
+                put(l, l->d->checkpoint.bytes);
+}
+
+static void admin_sample(void *ctx, const char *socket, const struct sw_server_stats *s)
+{
+        put_label(ctx, "socket", socket, s->requests);
+}
+
+static void write_admin_requests(const struct metric_look *l)
+{
+        struct metric_look copy = *l;
+
+        sw__admin_servers(l->d, admin_sample, &copy);
+}
+
+static void admin_refused_sample(void *ctx, const char *socket, const struct sw_server_stats *s)
+{
+        static const char *const reasons[] = { "busy", "too_long", "too_slow" };
+        const struct metric_look *l = ctx;
+        unsigned i;
+
+        for (i = 0; i < 3; i++) {
+                const struct sw_metric_label labels[] = { { "socket", sw_str_of(socket) },
+                        { "reason", sw_str_of(reasons[i]) } };
+
+                sw_metrics_u64(l->out, l->name, labels, 2, s->refused[i]);
+        }
+}
+
+static void write_admin_refused(const struct metric_look *l)
+{
+        struct metric_look copy = *l;
+
+        sw__admin_servers(l->d, admin_refused_sample, &copy);
+}
+
+/* ---- sources ---- */
+
+static void source_samples(const struct metric_look *l, bool kafka_only,
+        bool (*sample)(const struct metric_look *l, const struct sw__sight_source *k, int64_t *ret), bool milli)
+{
+        uint32_t i;
+
+        for (i = 0; i < l->s->n_sources; i++) {
+                const struct sw__sight_source *k = &l->s->sources[i];
+                const struct sw_metric_label labels[] = { { "source", sw_str_of(k->conf->name) },
+                        { "topic", sw_str_of(k->stats.topic) } };
+                unsigned n = kafka_only ? 2 : 1;
+                int64_t v;
+
+                if ((kafka_only && k->conf->kind == SW_SOURCE_FILE) || !sample(l, k, &v))
+                        continue;
+                if (milli)
+                        sw_metrics_milli(l->out, l->name, labels, n, v);
+                else
+                        sw_metrics_u64(l->out, l->name, labels, n, (uint64_t)v);
+        }
+}
+
+/* METRIC_SOURCE(name, value): a sample for each source */
+#define METRIC_SOURCE(id, value)                                                                                       \
+        static bool sample_##id(const struct metric_look *l, const struct sw__sight_source *k, int64_t *ret)           \
+        {                                                                                                              \
+                (void)l;                                                                                               \
+                *ret = (int64_t)(value);                                                                               \
+                return true;                                                                                           \
+        }
+METRIC_SOURCE(up, !k->stats.failing)
+METRIC_SOURCE(messages, k->stats.messages)
+METRIC_SOURCE(bytes, k->stats.bytes)
+METRIC_SOURCE(records, k->count.records)
+METRIC_SOURCE(bad, k->count.bad)
+METRIC_SOURCE(gaps, k->stats.gaps)
+METRIC_SOURCE(errors, k->stats.n_errors)
+METRIC_SOURCE(partitions, k->stats.n_partitions)
+METRIC_SOURCE(at_end, k->stats.n_at_end)
+METRIC_SOURCE(left_behind, k->n_left_behind)
+METRIC_SOURCE(throttled, k->kafka ? sw_source_kafka_throttled_ms(k->kafka) : 0)
+#undef METRIC_SOURCE
+
+static bool sample_newest(const struct metric_look *l, const struct sw__sight_source *k, int64_t *ret)
+{
+        (void)l;
+        *ret = k->count.newest.ms;
+        return !sw_etime_is_none(k->count.newest);
+}
+
+static bool sample_behind(const struct metric_look *l, const struct sw__sight_source *k, int64_t *ret)
+{
+        *ret = l->s->now.ms > k->count.newest.ms ? l->s->now.ms - k->count.newest.ms : 0;
+        return !sw_etime_is_none(k->count.newest);
+}
+
+/* METRIC_SOURCES(name, kafka only, milliseconds): the row's function */
+#define METRIC_SOURCES(id, name, kafka, milli)                                                                         \
+        static void write_##id(const struct metric_look *l)                                                            \
+        {                                                                                                              \
+                source_samples(l, kafka, sample_##name, milli);                                                        \
+        }
+METRIC_SOURCES(source_up, up, false, false)
+METRIC_SOURCES(source_messages, messages, false, false)
+METRIC_SOURCES(source_bytes, bytes, false, false)
+METRIC_SOURCES(source_records, records, false, false)
+METRIC_SOURCES(source_bad, bad, false, false)
+METRIC_SOURCES(source_gaps, gaps, false, false)
+METRIC_SOURCES(source_errors, errors, false, false)
+METRIC_SOURCES(source_partitions, partitions, false, false)
+METRIC_SOURCES(source_at_end, at_end, false, false)
+METRIC_SOURCES(source_left_behind, left_behind, false, false)
+METRIC_SOURCES(source_newest, newest, false, true)
+METRIC_SOURCES(source_behind, behind, false, true)
+METRIC_SOURCES(kafka_messages, messages, true, false)
+METRIC_SOURCES(kafka_bytes, bytes, true, false)
+METRIC_SOURCES(kafka_lag_seconds, behind, true, true)
+METRIC_SOURCES(kafka_throttle, throttled, true, true)
+#undef METRIC_SOURCES
+
+struct metric_part {
+        const struct metric_look *l;
+        const struct sw__sight_source *k;
+};
+
+static void lag_sample(void *ctx, int32_t partition, int64_t lag)
+{
+        const struct metric_part *p = ctx;
+        char number[16];
+        const struct sw_metric_label labels[] = { { "source", sw_str_of(p->k->conf->name) },
+                { "topic", sw_str_of(p->k->stats.topic) },
+                { "partition", { number, (size_t)snprintf(number, sizeof(number), "%d", partition) } } };
+
+        sw_metrics_u64(p->l->out, p->l->name, labels, 3, (uint64_t)lag);
+}
+
+static void write_kafka_lag(const struct metric_look *l)
+{
+        uint32_t i;
+
+        for (i = 0; i < l->s->n_sources; i++) {
+                struct metric_part p = { l, &l->s->sources[i] };
+
+                if (p.k->kafka)
+                        sw_source_kafka_lags(p.k->kafka, lag_sample, &p);
+        }
+}
+
+static void error_sample(void *ctx, const char *code, uint64_t n)
+{
+        const struct metric_part *p = ctx;
+        const struct sw_metric_label labels[] = { { "source", sw_str_of(p->k->conf->name) },
+                { "code", sw_str_of(code) } };
+
+        sw_metrics_u64(p->l->out, p->l->name, labels, 2, n);
+}
+
+static void write_kafka_errors(const struct metric_look *l)
+{
+        uint32_t i;
+
+        for (i = 0; i < l->s->n_sources; i++) {
+                struct metric_part p = { l, &l->s->sources[i] };
+
+                if (p.k->kafka)
+                        sw_source_kafka_errors(p.k->kafka, error_sample, &p);
+        }
+}
+
+/* ---- engine ---- */
+
+static void write_tuples(const struct metric_look *l)
+{
+        const struct sw_engine_stats *e = &l->s->progress.engine;
+
+        put_label(l, "state", "begin", e->tuples_begin);
+        put_label(l, "state", "continue", e->tuples_continue);
+        put_label(l, "state", "end", e->tuples_end);
+        put_label(l, "state", "denied", e->tuples_denied);
+        put_label(l, "state", "stateless", e->tuples_stateless);
+}
+
+static void write_reasons(const struct metric_look *l)
+{
+        unsigned i;
+
+        for (i = 0; i < SW_N_REASONS; i++)
+                put_label(l, "reason", sw_reason_name((enum sw_reason)i), l->s->progress.engine.reasons[i]);
+}
+
+/* METRIC_TABLES(name, field) */
+#define METRIC_TABLES(id, field)                                                                                       \
+        static void write_##id(const struct metric_look *l)                                                            \
+        {                                                                                                              \
+                uint32_t i;                                                                                            \
+                                                                                                                       \
+                for (i = 0; i < l->s->engine.n_tables; i++)                                                            \
+                        put_label(l, "table", l->s->engine.tables[i].name, l->s->engine.tables[i].field);              \
+        }
+METRIC_TABLES(table_entries, entries)
+METRIC_TABLES(table_bytes, bytes)
+METRIC_TABLES(table_limit, limit_bytes)
+METRIC_TABLES(table_evicted, evicted)
+#undef METRIC_TABLES
+
+static void write_watermark(const struct metric_look *l)
+{
+        if (!sw_etime_is_none(l->s->progress.watermark))
+                put_ms(l, l->s->progress.watermark.ms);
+}
+
+static void write_watermark_lag(const struct metric_look *l)
+{
+        if (!sw_etime_is_none(l->s->progress.watermark))
+                put_ms(l, l->s->now.ms - l->s->progress.watermark.ms);
+}
+
+static void write_learning(const struct metric_look *l)
+{
+        put(l, l->s->engine.n_learning);
+}
+
+/* ---- findings ---- */
+
+static void write_findings(const struct metric_look *l)
+{
+        static const char *const severities[] = { "unknown", "informational", "low", "medium", "high", "critical" };
+        static const char *const activities[] = { "unknown", "create", "update", "close" };
+        unsigned rule, severity, activity;
+
+        for (rule = 0; rule < SW__DAEMON_RULES; rule++)
+                for (severity = 0; severity <= SW_SEVERITY_CRITICAL; severity++)
+                        for (activity = 0; activity <= SW_ACTIVITY_CLOSE; activity++) {
+                                const struct sw_metric_label labels[] = { { "rule", sw_str_of(sw__tally_rule(rule)) },
+                                        { "severity", sw_str_of(severities[severity]) },
+                                        { "activity", sw_str_of(activities[activity]) } };
+                                uint64_t v = atomic_load(&l->d->tally.findings[rule][severity][activity]);
+
+                                if (v > 0) /* of the many that there might be only those that are */
+                                        sw_metrics_u64(l->out, l->name, labels, 3, v);
+                        }
+}
+
+static void write_latency(const struct metric_look *l)
+{
+        uint64_t counts[SW__DAEMON_LATENCIES + 1];
+        struct sw_metric_histogram h = { sw__tally_bounds_ms, counts, SW__DAEMON_LATENCIES,
+                atomic_load(&l->d->tally.latency_sum_ms) };
+        unsigned i;
+
+        for (i = 0; i <= SW__DAEMON_LATENCIES; i++)
+                counts[i] = atomic_load(&l->d->tally.latency[i]);
+        sw_metrics_histogram(l->out, l->name, &h);
+}
+
+static void write_incidents(const struct metric_look *l)
+{
+        uint32_t i;
+
+        for (i = 0; i < l->s->engine.n_tables; i++)
+                if (sw_str_eq(sw_str_of(l->s->engine.tables[i].name), SW_STR("incidents")))
+                        put(l, l->s->engine.tables[i].entries);
+}
+
+/* ---- the process ---- */
+
+static void write_pages(const struct metric_look *l, unsigned which)
+{
+        FILE *f = fopen("/proc/self/statm", "re");
+        unsigned long long v[2] = { 0 };
+        long page = sysconf(_SC_PAGESIZE);
+
+        if (f && fscanf(f, "%llu %llu", &v[0], &v[1]) == 2 && page > 0)
+                put(l, v[which] * (unsigned long)page);
+        if (f)
+                (void)fclose(f);
+}
+
+static void write_virtual(const struct metric_look *l)
+{
+        write_pages(l, 0);
+}
+
+static void write_resident(const struct metric_look *l)
+{
+        write_pages(l, 1);
+}
+
+static void write_cpu(const struct metric_look *l)
+{
+        struct rusage u;
+
+        if (getrusage(RUSAGE_SELF, &u) == 0)
+                put_ms(l, ((int64_t)u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
+                                  (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000);
+}
+
+static void write_start(const struct metric_look *l)
+{
+        put_ms(l, l->d->started_wall.ms);
+}
+
+static void write_fds(const struct metric_look *l)
+{
+        DIR *dir = opendir("/proc/self/fd");
+        uint64_t n = 0;
+
+        if (!dir)
+                return;
+        while (readdir(dir))
+                n++;
+        (void)closedir(dir);
+        put(l, n > 3 ? n - 3 : 0); /* without . and .. and the folder itself */
+}
+
+static void write_max_fds(const struct metric_look *l)
+{
+        struct rlimit r;
+
+        if (getrlimit(RLIMIT_NOFILE, &r) == 0)
+                put(l, r.rlim_cur);
+}
+
+/* ---- the table ---- */
+
+#define COUNTER SW_METRIC_COUNTER
+#define GAUGE SW_METRIC_GAUGE
+#define AT(field) 1 + offsetof(struct sw__sight, field), NULL
+#define ENGINE(field) AT(progress.engine.field)
+#define BY(id) 0, write_##id
+
+static const struct metric_row metric_rows[] = {
+        { "segwatch_build_info", GAUGE, "Version of the program and of librdkafka.", BY(build) },
+        { "segwatch_ready", GAUGE, "1 while everything is seen as it happens, as /readyz says.", BY(ready) },
+        { "segwatch_trouble", GAUGE, "1 while this is why the daemon is not ready.", BY(troubles) },
+        { "segwatch_catch_up_eta_seconds", GAUGE, "Until the lag is gone at the present speed; absent if unknown.",
+                BY(eta) },
+        /* sources */
+        { "segwatch_source_up", GAUGE, "0 while the last thing heard of the source was an error.", BY(source_up) },
+        { "segwatch_source_messages_total", COUNTER, "Messages, or pieces of a file, that were taken.",
+                BY(source_messages) },
+        { "segwatch_source_bytes_total", COUNTER, "Bytes of these messages.", BY(source_bytes) },
+        { "segwatch_source_records_total", COUNTER, "Flow records in them, duplicates included.", BY(source_records) },
+        { "segwatch_source_bad_messages_total", COUNTER, "Messages of which nothing was used.", BY(source_bad) },
+        { "segwatch_source_gaps_total", COUNTER, "Times that messages were gone before they could be read.",
+                BY(source_gaps) },
+        { "segwatch_source_errors_total", COUNTER, "Errors of the brokers or the file.", BY(source_errors) },
+        { "segwatch_source_partitions", GAUGE, "Partitions that are read.", BY(source_partitions) },
+        { "segwatch_source_partitions_at_end", GAUGE, "Partitions of which everything was read.", BY(source_at_end) },
+        { "segwatch_source_partitions_left_behind", GAUGE, "Partitions the others go on without.",
+                BY(source_left_behind) },
+        { "segwatch_source_last_record_timestamp_seconds", GAUGE, "Newest event time that the source brought.",
+                BY(source_newest) },
+        { "segwatch_source_lag_seconds", GAUGE, "How old that event time is.", BY(source_behind) },
+        { "segwatch_kafka_messages_total", COUNTER, "Kafka messages that were taken.", BY(kafka_messages) },
+        { "segwatch_kafka_bytes_total", COUNTER, "Bytes of these messages.", BY(kafka_bytes) },
+        { "segwatch_kafka_lag_messages", GAUGE, "Messages not yet taken; absent if unknown.", BY(kafka_lag) },
+        { "segwatch_kafka_lag_seconds", GAUGE, "Age of the newest event time of the topic.", BY(kafka_lag_seconds) },
+        { "segwatch_kafka_errors_total", COUNTER, "Errors by kind.", BY(kafka_errors) },
+        { "segwatch_kafka_throttle_seconds_total", COUNTER, "Pauses that the brokers asked for.", BY(kafka_throttle) },
+        /* what was read */
+        { "segwatch_messages_total", COUNTER, "Messages decoded.", ENGINE(decode.messages) },
+        { "segwatch_message_errors_total", COUNTER, "Messages of which nothing was used.",
+                ENGINE(decode.message_errors) },
+        { "segwatch_records_total", COUNTER, "Flow records, duplicates included.", ENGINE(records) },
+        { "segwatch_records_duplicate_total", COUNTER, "Flow records that were seen before.",
+                ENGINE(records_duplicate) },
+        { "segwatch_records_old_total", COUNTER, "Flow records older than time.dedupe.", ENGINE(records_old) },
+        { "segwatch_records_skipped_total", COUNTER, "Records that carry no flows.", ENGINE(decode.records_skipped) },
+        { "segwatch_record_errors_total", COUNTER, "Records that lack what they need.", ENGINE(decode.record_errors) },
+        { "segwatch_records_unknown_version_total", COUNTER, "Records of an unknown version, read all the same.",
+                ENGINE(decode.unknown_versions) },
+        { "segwatch_tuples_total", COUNTER, "Flow tuples by state.", BY(tuples) },
+        { "segwatch_tuple_errors_total", COUNTER, "Tuples that could not be read.", ENGINE(decode.tuple_errors) },
+        { "segwatch_tuples_late_total", COUNTER, "Tuples that came after their time was folded.", ENGINE(tuples_late) },
+        { "segwatch_tuples_too_late_total", COUNTER, "Tuples later than time.lateness, only counted.",
+                ENGINE(tuples_too_late) },
+        { "segwatch_tuples_future_total", COUNTER, "Tuples later than their message, set to its time.",
+                ENGINE(tuples_clamped) },
+        { "segwatch_tuples_held_total", COUNTER, "Tuples far ahead in time, held until another sensor confirms.",
+                ENGINE(tuples_held) },
+        { "segwatch_tuples_waiting", GAUGE, "Tuples that wait for the watermark.", ENGINE(reorder_tuples) },
+        { "segwatch_reorder_forced_seconds_total", COUNTER, "Seconds of event time released early for want of memory.",
+                ENGINE(reorder_forced) },
+        { "segwatch_parse_errors_total", COUNTER, "What could not be decoded, by reason.", BY(reasons) },
+        { "segwatch_quarantined_total", COUNTER, "Lines written to the quarantine.", AT(quarantined) },
+        /* state */
+        { "segwatch_watermark_timestamp_seconds", GAUGE, "Event time up to which everything was folded.",
+                BY(watermark) },
+        { "segwatch_watermark_lag_seconds", GAUGE, "How old the watermark is.", BY(watermark_lag) },
+        { "segwatch_releases_total", COUNTER, "Releases of the watermark.", AT(progress.releases) },
+        { "segwatch_connections_total", COUNTER, "Connections opened.", ENGINE(connections) },
+        { "segwatch_hosts", GAUGE, "Hosts known.", ENGINE(hosts) },
+        { "segwatch_edges", GAUGE, "Edges known: source, destination, service.", ENGINE(edges) },
+        { "segwatch_learning_segments", GAUGE, "Segments whose baselines are not complete yet.", BY(learning) },
+        { "segwatch_state_entries", GAUGE, "Entries of a table.", BY(table_entries) },
+        { "segwatch_state_bytes", GAUGE, "Memory of a table.", BY(table_bytes) },
+        { "segwatch_state_limit_bytes", GAUGE, "Share of memory.limit of a table.", BY(table_limit) },
+        { "segwatch_state_evictions_total", COUNTER, "Entries a table lost for want of memory.", BY(table_evicted) },
+        { "segwatch_memory_limit_bytes", GAUGE, "memory.limit.", BY(memory_limit) },
+        { "segwatch_checkpoint_age_seconds", GAUGE, "Age of the newest snapshot.", BY(checkpoint_age) },
+        { "segwatch_checkpoint_duration_seconds", GAUGE, "How long it took.", BY(checkpoint_duration) },
+        { "segwatch_checkpoint_bytes", GAUGE, "Its size.", BY(checkpoint_bytes) },
+        { "segwatch_disk_free_bytes", GAUGE, "Free space of state.dir and of the alert file.", BY(disk) },
+        /* findings */
+        { "segwatch_signals_total", COUNTER, "Signals of all detectors.", ENGINE(signals) },
+        { "segwatch_incidents_open", GAUGE, "Incidents that may still grow.", BY(incidents) },
+        { "segwatch_findings_total", COUNTER, "Lines written to the alert file.", BY(findings) },
+        { "segwatch_detect_latency_seconds", SW_METRIC_HISTOGRAM,
+                "From the event time that decided a finding to its line in the alert file.", BY(latency) },
+        /* control */
+        { "segwatch_config_last_reload_successful", GAUGE, "Whether the last reload was taken over.", BY(reload_ok) },
+        { "segwatch_config_last_reload_success_timestamp_seconds", GAUGE, "Since when the configuration is in force.",
+                BY(reload_time) },
+        { "segwatch_admin_requests_total", COUNTER, "Requests answered.", BY(admin_requests) },
+        { "segwatch_admin_refused_total", COUNTER, "Clients that were let go without an answer.", BY(admin_refused) },
+        { "process_cpu_seconds_total", COUNTER, "Processor time of the process.", BY(cpu) },
+        { "process_resident_memory_bytes", GAUGE, "Resident memory of the process.", BY(resident) },
+        { "process_virtual_memory_bytes", GAUGE, "Address space of the process.", BY(virtual) },
+        { "process_open_fds", GAUGE, "Open descriptors.", BY(fds) },
+        { "process_max_fds", GAUGE, "Limit of open descriptors.", BY(max_fds) },
+        { "process_start_time_seconds", GAUGE, "When the process was started.", BY(start) },
+};
+
+void sw__metrics_write(const struct sw_daemon *d, const struct sw__sight *s, struct sw_buf *out)
+{
+        size_t i;
+
+        for (i = 0; i < sizeof(metric_rows) / sizeof(*metric_rows); i++) {
+                const struct metric_row *row = &metric_rows[i];
+                const struct metric_look l = { d, s, out, row->name };
+
+                sw_metrics_head(out, row->name, row->type, row->help);
+                if (row->write)
+                        row->write(&l);
+                else
+                        put(&l, *(const uint64_t *)(const void *)((const char *)s + row->at - 1));
+        }
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counts findings by rule, severity and activity, and how long after its time each was written. A line says all of that
+ * itself, whoever wrote it; findings are few. */
+#include "base/json.h"
+#include "daemon_int.h"
+#include "detect/detector.h"
+
+#include <string.h>
+
+const int64_t sw__tally_bounds_ms[SW__DAEMON_LATENCIES] = { 10 * SW_SECOND, 30 * SW_SECOND, SW_MINUTE, 2 * SW_MINUTE,
+        5 * SW_MINUTE, 10 * SW_MINUTE, 20 * SW_MINUTE, SW_HOUR, 6 * SW_HOUR };
+
+const char *sw__tally_rule(unsigned rule)
+{
+        return rule < SW_N_DETECTORS ? sw_detectors[rule]->name : rule == SW_N_DETECTORS ? "incident" : "health";
+}
+
+static unsigned tally_rule_of(const struct sw_json *line)
+{
+        struct sw_str kind = sw_json_str(sw_json_at(line, "unmapped.kind")),
+                      name = sw_json_str(sw_json_at(line, "finding_info.analytic.name"));
+        unsigned i;
+
+        if (sw_str_eq(kind, SW_STR("health")))
+                return SW_N_DETECTORS + 1;
+        for (i = 0; i < SW_N_DETECTORS && !sw_str_eq(kind, SW_STR("incident")); i++)
+                if (sw_str_eq(name, sw_str_of(sw_detectors[i]->name)))
+                        return i;
+        return SW_N_DETECTORS;
+}
+
+static void tally_latency(struct sw__daemon_tally *t, const struct sw_json *line)
+{
+        int64_t logged, decided, ms;
+        unsigned i;
+
+        if (!sw_json_i64(sw_json_at(line, "metadata.logged_time"), &logged) ||
+                !sw_json_i64(sw_json_at(line, "finding_info.modified_time"), &decided))
+                return;
+        ms = logged > decided ? logged - decided : 0;
+        for (i = 0; i < SW__DAEMON_LATENCIES && ms > sw__tally_bounds_ms[i]; i++)
+                ;
+        atomic_fetch_add_explicit(&t->latency[i], 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&t->latency_sum_ms, ms, memory_order_relaxed);
+}
+
+static void tally_line(struct sw__daemon_tally *t, struct sw_str text)
+{
+        struct sw_json *line = sw_json_parse(text);
+        unsigned rule = tally_rule_of(line);
+        int64_t severity, activity;
+
+        if (sw_json_i64(sw_json_get(line, "severity_id"), &severity) &&
+                sw_json_i64(sw_json_get(line, "activity_id"), &activity) && severity >= 0 &&
+                severity <= SW_SEVERITY_CRITICAL && activity >= 0 && activity <= SW_ACTIVITY_CLOSE)
+                atomic_fetch_add_explicit(&t->findings[rule][severity][activity], 1, memory_order_relaxed);
+        if (line && rule != SW_N_DETECTORS + 1) /* health has no event time */
+                tally_latency(t, line);
+        sw_json_free(line);
+}
+
+void sw__daemon_tally(struct sw_daemon *d, struct sw_str lines)
+{
+        while (lines.n > 0) {
+                const char *end = memchr(lines.p, '\n', lines.n);
+                size_t n = end ? (size_t)(end - lines.p) : lines.n;
+
+                tally_line(&d->tally, (struct sw_str){ lines.p, n });
+                n += end != NULL;
+                lines = (struct sw_str){ lines.p + n, lines.n - n };
+        }
+}
