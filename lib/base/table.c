@@ -32,6 +32,18 @@ static unsigned char *meta_ptr(const struct sw_table *t, uint32_t id)
         return t->meta + id;
 }
 
+/* Stands before every change of an entry or its meta byte, and before an entry is handed out that may be changed. */
+static inline void table_touch(const struct sw_table *t, uint32_t id)
+{
+        if (__builtin_expect(t->guard != NULL, 0))
+                sw_guard_touch(t->guard, id);
+}
+
+static size_t meta_bytes(const struct sw_table *t)
+{
+        return t->pool_bytes / t->spec.entry_size + chunk_entries(t);
+}
+
 int sw_table_init(struct sw_table *t, const struct sw_table_spec *spec, size_t limit_bytes,
         const struct sw_hash_key *key, void *ctx)
 {
@@ -80,8 +92,8 @@ void sw_table_deinit(struct sw_table *t)
         if (!t)
                 return;
         sw_unreserve(t->pool, t->pool_bytes);
+        sw_unreserve(t->meta, meta_bytes(t));
         free_slots(t->slots, t->slot_mask);
-        sw_free(t->meta);
         t->pool = NULL;
         t->meta = NULL;
         t->slots = NULL;
@@ -91,6 +103,10 @@ void sw_table_deinit(struct sw_table *t)
 
 void sw_table_clear(struct sw_table *t)
 {
+        uint32_t id;
+
+        for (id = 0; t->guard && id < t->n_high; id++)
+                table_touch(t, id);
         if (t->pool)
                 memset(t->pool, 0, chunk_bytes(t) * t->n_chunks);
         if (t->meta)
@@ -197,6 +213,7 @@ static void *hit(const struct sw_table *t, uint32_t slot, uint32_t *ret_id)
         uint32_t id = (uint32_t)t->slots[slot] - 1;
         unsigned char *m = meta_ptr(t, id);
 
+        table_touch(t, id);
         if (!(*m & META_RECENT))
                 *m |= META_RECENT;
         if (ret_id)
@@ -280,29 +297,30 @@ size_t sw_table_growth(const struct sw_table *t)
         return n;
 }
 
+/* Address space for as much as the limit allows: neither entries nor meta bytes ever move. */
+static bool table_reserve(struct sw_table *t)
+{
+        if (t->pool)
+                return true;
+        t->pool_bytes = t->limit_bytes;
+        t->pool = sw_reserve(t->pool_bytes);
+        t->meta = t->pool ? sw_reserve(meta_bytes(t)) : NULL;
+        if (t->meta)
+                return true;
+        sw_unreserve(t->pool, t->pool_bytes);
+        t->pool = NULL;
+        return false;
+}
+
 /* Takes one more chunk of the reservation into use. */
 static bool grow_pool(struct sw_table *t)
 {
         size_t more = table_pool_step(t), used = chunk_bytes(t) * t->n_chunks;
-        unsigned char *meta;
 
         if (t->bytes + more > t->limit_bytes || (uint64_t)(t->n_chunks + 1) << t->chunk_shift > UINT32_MAX - 1)
                 return false;
-        if (!t->pool) {
-                t->pool_bytes = t->limit_bytes;
-                t->pool = sw_reserve(t->pool_bytes);
-                if (!t->pool)
-                        return false;
-        }
-        if ((t->n_chunks & (t->n_chunks - 1)) == 0) { /* the meta bytes grow in powers of two */
-                size_t n = t->n_chunks ? (size_t)t->n_chunks * 2 : 1;
-
-                meta = sw_realloc_array(t->meta, n << t->chunk_shift, 1);
-                if (!meta)
-                        return false;
-                t->meta = meta;
-        }
-        memset(t->meta + ((size_t)t->n_chunks << t->chunk_shift), 0, chunk_entries(t));
+        if (!table_reserve(t))
+                return false;
         /* A small table must not cost a huge page: the hint runs one ahead of what is used. */
         if (used >= HUGE_BYTES && used / HUGE_BYTES != (used + chunk_bytes(t)) / HUGE_BYTES)
                 sw_reserve_huge(
@@ -347,6 +365,7 @@ void sw_table_remove_id(struct sw_table *t, uint32_t id)
         unsigned char *e = entry_ptr(t, id);
 
         assert(*meta_ptr(t, id) & META_USED);
+        table_touch(t, id);
         unlink_slot(t, slot_of_id(t, id));
         *meta_ptr(t, id) = 0;
         memcpy(e, &t->free_head, sizeof(t->free_head)); /* the rest is zeroed when it is used again, warm then */
@@ -386,6 +405,7 @@ static bool evict_one(struct sw_table *t)
                 m = meta_ptr(t, id);
                 if (!(*m & META_USED) || *m & META_PINNED)
                         continue;
+                table_touch(t, id);
                 if (*m & META_RECENT) {
                         *m &= (unsigned char)~META_RECENT;
                         continue;
@@ -407,6 +427,7 @@ static bool take_id(struct sw_table *t, uint32_t *ret_id)
         }
         if (t->free_head) {
                 *ret_id = t->free_head - 1;
+                table_touch(t, *ret_id);
                 memcpy(&t->free_head, entry_ptr(t, *ret_id), sizeof(t->free_head));
                 memset(entry_ptr(t, *ret_id), 0, t->spec.entry_size);
                 return true;
@@ -474,6 +495,7 @@ void *sw_table_at(const struct sw_table *t, uint32_t id)
 {
         if (id >= t->n_high || !(*meta_ptr(t, id) & META_USED))
                 return NULL;
+        table_touch(t, id);
         return entry_ptr(t, id);
 }
 
@@ -481,13 +503,92 @@ void sw_table_pin(struct sw_table *t, uint32_t id, bool pinned)
 {
         unsigned char *m = meta_ptr(t, id);
 
+        table_touch(t, id);
         *m = (unsigned char)(pinned ? *m | META_PINNED : *m & ~META_PINNED);
 }
 
 void *sw_table_next(const struct sw_table *t, uint32_t *inout_id)
 {
         for (; *inout_id < t->n_high; (*inout_id)++)
-                if (*meta_ptr(t, *inout_id) & META_USED)
+                if (*meta_ptr(t, *inout_id) & META_USED) {
+                        table_touch(t, *inout_id);
                         return entry_ptr(t, *inout_id);
+                }
         return NULL;
+}
+
+struct sw_table_image sw_table_image(const struct sw_table *t)
+{
+        return (struct sw_table_image){
+                .n_high = t->n_high,
+                .n_used = t->n_used,
+                .free_head = t->free_head,
+                .hand = t->hand,
+                .n_slots = t->slots ? t->slot_mask + 1 : 0,
+                .n_evicted = t->n_evicted,
+        };
+}
+
+int sw_table_restore(struct sw_table *t, const struct sw_table_image *image)
+{
+        uint64_t n_chunks = ((uint64_t)image->n_high + chunk_entries(t) - 1) >> t->chunk_shift, n = image->n_slots;
+
+        assert(!t->n_high && !t->slots);
+        if ((n & (n - 1)) || (n && n < MIN_SLOTS) || n > UINT32_C(1) << 31 || image->n_used > n / 4 * 3 ||
+                image->n_used > image->n_high || (image->hand && image->hand >= image->n_high))
+                return -SW_ERR_DATA;
+        if (n_chunks > UINT32_MAX || n_chunks * table_pool_step(t) + n * sizeof(*t->slots) > t->limit_bytes)
+                return -SW_ERR_LIMIT;
+        while (t->n_chunks < n_chunks)
+                if (!grow_pool(t))
+                        return -SW_ERR_NOMEM;
+        if (n) {
+                t->slots = new_slots((uint32_t)n);
+                if (!t->slots)
+                        return -SW_ERR_NOMEM;
+                t->slot_mask = (uint32_t)n - 1;
+                t->bytes += (size_t)n * sizeof(*t->slots);
+        }
+        t->n_high = image->n_high;
+        t->hand = image->hand;
+        t->n_evicted = image->n_evicted;
+        return 0;
+}
+
+void sw_table_put(struct sw_table *t, uint32_t first, uint32_t n, const unsigned char *entries, const unsigned char *meta)
+{
+        assert(first <= t->n_high && n <= t->n_high - first);
+        memcpy(entry_ptr(t, first), entries, (size_t)n * t->spec.entry_size);
+        memcpy(meta_ptr(t, first), meta, n);
+}
+
+int sw_table_restore_end(struct sw_table *t, const struct sw_table_image *image)
+{
+        uint32_t id, slot, next, n_free = t->n_high - image->n_used;
+        uint64_t hash;
+
+        for (id = 0; id < t->n_high; id++) {
+                if (*meta_ptr(t, id) & ~(META_USED | META_RECENT | META_PINNED))
+                        return -SW_ERR_DATA;
+                if (!(*meta_ptr(t, id) & META_USED))
+                        continue;
+                if (t->n_used == image->n_used)
+                        return -SW_ERR_DATA;
+                hash = sw_table_hash(t, entry_ptr(t, id));
+                slot = probe(t, entry_ptr(t, id), hash);
+                if (t->slots[slot])
+                        return -SW_ERR_DATA;
+                t->slots[slot] = hash << 32 | (uint64_t)(id + 1);
+                t->n_used++;
+        }
+        /* As long as it should be, so it has no loop; all entries that are not in use. */
+        for (next = image->free_head; next; n_free--) {
+                if (!n_free || next > t->n_high || *meta_ptr(t, next - 1))
+                        return -SW_ERR_DATA;
+                memcpy(&next, entry_ptr(t, next - 1), sizeof(next));
+        }
+        if (n_free || t->n_used != image->n_used)
+                return -SW_ERR_DATA;
+        t->free_head = image->free_head;
+        return 0;
 }

@@ -12,6 +12,7 @@
  *           victim does not depend on the seed either.
  *
  * The key is the first key_size bytes of an entry. Threads: one owner. Cost: O(1) expected. */
+#include "base/guard.h"
 #include "base/hash.h"
 
 #include <stdbool.h>
@@ -27,6 +28,9 @@ struct sw_table_spec {
         uint32_t key_size;   /* bytes, padding zeroed by the caller */
         /* Told before an entry is evicted (not removed); may be NULL. ctx is given at init. */
         void (*on_evict)(void *ctx, void *entry);
+        /* Makes an entry of today's version (zeroed, entry_size bytes, key included) out of one of an older snapshot.
+         * False: that version cannot be read, the table is dropped. May be NULL. */
+        bool (*migrate)(uint32_t version, uint32_t entry_size, const void *old, void *entry);
 };
 
 struct sw_table {
@@ -34,7 +38,8 @@ struct sw_table {
         struct sw_hash_key key;
         void *ctx;
         unsigned char *pool; /* reservation of pool_bytes; n_chunks of it are in use */
-        unsigned char *meta; /* a byte per entry of all chunks */
+        unsigned char *meta; /* reservation: a byte per entry of all chunks */
+        struct sw_guard_region *guard; /* while a snapshot is read; else NULL */
         uint64_t *slots;
         size_t pool_bytes;
         uint32_t n_chunks, chunk_shift; /* 1 << chunk_shift entries per chunk */
@@ -84,3 +89,17 @@ void sw_table_pin(struct sw_table *t, uint32_t id, bool pinned); /* pinned entri
 
 /* Walks live entries in id order: `for (id = 0; (e = sw_table_next(t, &id)); id++)`. */
 void *sw_table_next(const struct sw_table *t, uint32_t *inout_id);
+
+/* ---- snapshots ----
+ * A table is saved as its pool, the meta bytes and these numbers; the index is made anew. */
+struct sw_table_image {
+        uint32_t n_high, n_used, free_head, hand, n_slots;
+        uint64_t n_evicted;
+};
+struct sw_table_image sw_table_image(const struct sw_table *t);
+/* Prepares an empty table for the content of an image, filled by _put (ranges within n_high). 0 | -SW_ERR_LIMIT (more
+ * than limit_bytes) | -SW_ERR_NOMEM | -SW_ERR_DATA (such a table never was). */
+int sw_table_restore(struct sw_table *t, const struct sw_table_image *image);
+void sw_table_put(struct sw_table *t, uint32_t first, uint32_t n, const unsigned char *entries, const unsigned char *meta);
+/* Makes the index. 0 | -SW_ERR_DATA: entries, free list and image do not fit each other, or a key is there twice. */
+int sw_table_restore_end(struct sw_table *t, const struct sw_table_image *image);

@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Outside headers that only these files may include. Anything that smells of I/O, clock or thread is barred from lib/.
 OUTSIDE = {
     "cjson/cJSON.h": ["lib/base/json.c", "lib/decode/"],
+    "stdatomic.h": ["lib/base/guard.c", "daemon/"],
     "xxhash.h": ["lib/base/hash.c"],
     "openssl/": ["lib/base/hash.c", "daemon/"],
     "yaml.h": ["lib/config/parse.c"],
@@ -24,7 +25,7 @@ OUTSIDE = {
     "curl/curl.h": ["daemon/sink/http.c", "daemon/loop.c"],
 }
 BARRED_IN_LIB = {"uv.h", "time.h", "sys/time.h", "pthread.h", "threads.h", "unistd.h", "fcntl.h", "sys/socket.h",
-                 "sys/stat.h", "signal.h", "poll.h", "dirent.h", "stdatomic.h", "syslog.h"}
+                 "sys/stat.h", "signal.h", "poll.h", "dirent.h", "syslog.h"}
 LEAVES = ["source", "sink", "state", "admin"]  # of daemon/: may use these rooms of lib/ and never one another
 OPEN = {"state/outbox.h"}  # the one door between them: sinks read what the release log keeps for them
 LEAF_ROOMS = {"base", "model", "config", "decode", "deliver", "metrics"}
