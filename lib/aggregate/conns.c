@@ -236,7 +236,8 @@ static void own_end(struct sw_conns *c, const struct sw_conn *x, const struct fo
         if (!own || own->mac || !s->mac)
                 return;
         if (s->has_subnet)
-                (void)sw_directory_subnet((struct sw_str){ s->target, s->n_target }, &vnet, &subnet);
+                (void)sw_directory_subnet(
+                        sw_directory_text(&c->view->world->directory, s->target, s->n_target), &vnet, &subnet);
         sw_hosts_own(hosts, own, s->mac, vnet, subnet);
 }
 

@@ -11,8 +11,7 @@ struct fold {
 
 struct text {
         uint64_t key[2];
-        const char *p;
-        uint32_t n, pad;
+        uint32_t ref, n;
 };
 
 static const struct sw_table_spec sensor_spec = {
@@ -45,6 +44,7 @@ int sw_directory_init(struct sw_directory *d, size_t limit_bytes, const struct s
                 r = sw_table_init(&d->text_ids, &text_spec, limit_bytes / 8, key, NULL);
         if (r < 0)
                 return r;
+        sw_texts_init(&d->texts, "directory_texts", d->text_limit_bytes + 2 * MAX_TEXT_BYTES);
         /* Room for the longest key from the start: the digest of a cut one would be another's. */
         sw_buf_printf(&d->scratch, "%*s", (int)(2 * MAX_TEXT_BYTES + 64), "");
         if (d->scratch.failed) {
@@ -66,7 +66,7 @@ void sw_directory_deinit(struct sw_directory *d)
         sw_table_deinit(&d->folds);
         sw_table_deinit(&d->rules);
         sw_table_deinit(&d->text_ids);
-        sw_arena_deinit(&d->texts);
+        sw_texts_deinit(&d->texts);
         sw_buf_deinit(&d->scratch);
 }
 
@@ -120,7 +120,7 @@ static void *directory_entry(
 }
 
 /* The text for good, shared by all that have it. */
-static const char *keep(struct sw_directory *d, struct sw_str s, uint32_t *ret_n)
+static uint32_t keep(struct sw_directory *d, struct sw_str s, uint32_t *ret_n)
 {
         uint64_t key[2];
         struct text *t;
@@ -129,19 +129,17 @@ static const char *keep(struct sw_directory *d, struct sw_str s, uint32_t *ret_n
 
         *ret_n = 0;
         if (s.n == 0)
-                return "";
+                return 0;
         key[0] = sw_siphash(&d->keys[0], s.p, s.n);
         key[1] = sw_siphash(&d->keys[1], s.p, s.n);
         t = directory_entry(d, &d->text_ids, key, &created, &id);
         if (!t)
-                return "";
-        if (created) {
-                t->p = sw_arena_copy(&d->texts, s.p, s.n);
-                t->n = t->p ? (uint32_t)s.n : 0;
-                d->full = d->full || !t->p;
-        }
+                return 0;
+        if (created && sw_texts_add(&d->texts, s, &t->ref))
+                t->n = (uint32_t)s.n;
+        d->full = d->full || !t->n;
         *ret_n = t->n;
-        return t->p ? t->p : "";
+        return t->ref;
 }
 
 static uint32_t sensor_intern(struct sw_directory *d, const struct sw_record *r, const struct sw_segments *segments)
@@ -201,9 +199,9 @@ static uint32_t rule_intern(struct sw_directory *d, const struct sw_rule *r)
         return id;
 }
 
-static bool same_text(const char *p, uint32_t n, struct sw_str s)
+static bool same_text(const struct sw_directory *d, uint32_t ref, uint32_t n, struct sw_str s)
 {
-        return n == s.n && (n == 0 || memcmp(p, s.p, n) == 0);
+        return n == s.n && (n == 0 || memcmp(sw_texts_at(&d->texts, ref), s.p, n) == 0);
 }
 
 static uint32_t recent_slot(uint64_t x)
@@ -228,7 +226,8 @@ uint32_t sw_directory_sensor(struct sw_directory *d, const struct sw_record *r, 
         const struct sw_directory_sensor *s = sw_directory_sensor_at(d, *recent);
 
         if (s && s->mac == r->mac && s->kind == (uint8_t)r->kind &&
-                same_text(s->flow_log, s->n_flow_log, r->flow_log) && same_text(s->target, s->n_target, r->target))
+                same_text(d, s->flow_log, s->n_flow_log, r->flow_log) &&
+                same_text(d, s->target, s->n_target, r->target))
                 return *recent;
         *recent = sensor_intern(d, r, segments);
         return *recent;
@@ -239,7 +238,7 @@ uint32_t sw_directory_rule(struct sw_directory *d, const struct sw_rule *r)
         uint32_t *recent = &d->recent_rules[recent_slot(text_tail(r->acl) * 31 ^ text_tail(r->name))];
         const struct sw_directory_rule *e = sw_table_at(&d->rules, *recent);
 
-        if (e && same_text(e->acl, e->n_acl, r->acl) && same_text(e->name, e->n_name, r->name))
+        if (e && same_text(d, e->acl, e->n_acl, r->acl) && same_text(d, e->name, e->n_name, r->name))
                 return *recent;
         *recent = rule_intern(d, r);
         return *recent;
@@ -251,7 +250,7 @@ void sw_directory_set_segments(struct sw_directory *d, const struct sw_segments 
         uint32_t id;
 
         for (id = 0; (s = sw_table_next(&d->sensors, &id)); id++)
-                s->realm = sw_segments_realm(segments, (struct sw_str){ s->flow_log, s->n_flow_log });
+                s->realm = sw_segments_realm(segments, sw_directory_text(d, s->flow_log, s->n_flow_log));
 }
 
 const struct sw_directory_sensor *sw_directory_sensor_at(const struct sw_directory *d, uint32_t id)
@@ -267,16 +266,15 @@ struct sw_rule sw_directory_rule_at(const struct sw_directory *d, uint32_t id)
 
         if (!r)
                 r = sw_table_at(&d->rules, 0);
-        return (struct sw_rule){ { r->acl, r->n_acl }, { r->name, r->n_name } };
+        return (struct sw_rule){ sw_directory_text(d, r->acl, r->n_acl), sw_directory_text(d, r->name, r->n_name) };
 }
 
-static int text_cmp(const char *a, uint32_t n_a, const char *b, uint32_t n_b)
+static int text_cmp(struct sw_str a, struct sw_str b)
 {
-        struct sw_str x = { a, n_a }, y = { b, n_b };
-        int c = sw_str_icmp(x, y);
+        int c = sw_str_icmp(a, b);
 
         /* Equal when folded means equally long. */
-        return c ? c : memcmp(a, b, n_a);
+        return c ? c : memcmp(a.p, b.p, a.n);
 }
 
 int sw_directory_sensor_cmp(const struct sw_directory *d, uint32_t a, uint32_t b)
@@ -288,11 +286,13 @@ int sw_directory_sensor_cmp(const struct sw_directory *d, uint32_t a, uint32_t b
                 return 0;
         x = sw_directory_sensor_at(d, a);
         y = sw_directory_sensor_at(d, b);
-        c = text_cmp(x->flow_log, x->n_flow_log, y->flow_log, y->n_flow_log);
+        c = text_cmp(
+                sw_directory_text(d, x->flow_log, x->n_flow_log), sw_directory_text(d, y->flow_log, y->n_flow_log));
         if (c == 0 && x->mac != y->mac)
                 c = x->mac < y->mac ? -1 : 1;
         if (c == 0)
-                c = text_cmp(x->target, x->n_target, y->target, y->n_target);
+                c = text_cmp(
+                        sw_directory_text(d, x->target, x->n_target), sw_directory_text(d, y->target, y->n_target));
         return c ? c : (int)x->kind - (int)y->kind;
 }
 
@@ -306,8 +306,8 @@ int sw_directory_rule_cmp(const struct sw_directory *d, uint32_t a, uint32_t b)
         x = sw_table_at(&d->rules, a);
         y = sw_table_at(&d->rules, b);
         assert(x && y);
-        c = text_cmp(x->acl, x->n_acl, y->acl, y->n_acl);
-        return c ? c : text_cmp(x->name, x->n_name, y->name, y->n_name);
+        c = text_cmp(sw_directory_text(d, x->acl, x->n_acl), sw_directory_text(d, y->acl, y->n_acl));
+        return c ? c : text_cmp(sw_directory_text(d, x->name, x->n_name), sw_directory_text(d, y->name, y->n_name));
 }
 
 size_t sw_directory_bytes(const struct sw_directory *d)

@@ -5,11 +5,12 @@
  * evicted, since ids live in the state; when the limit is reached, new texts get the id of the empty text and are
  * counted. Threads: one owner. */
 #include "aggregate/view.h"
+#include "base/pool.h"
 #include "base/table.h"
 
 struct sw_directory_sensor {
         uint64_t key[2];
-        const char *flow_log, *target;
+        uint32_t flow_log, target; /* texts: sw_directory_text */
         uint32_t n_flow_log, n_target;
         uint64_t mac;
         uint32_t fold; /* same for every spelling of (flow log, MAC) */
@@ -20,7 +21,7 @@ struct sw_directory_sensor {
 
 struct sw_directory_rule {
         uint64_t key[2];
-        const char *acl, *name;
+        uint32_t acl, name;
         uint32_t n_acl, n_name;
 };
 
@@ -29,7 +30,7 @@ struct sw_directory_rule {
 struct sw_directory {
         struct sw_table sensors, folds, rules;
         struct sw_table text_ids; /* a text is kept once: thousands of NICs share a flow log and a target */
-        struct sw_arena texts;
+        struct sw_texts texts;
         struct sw_buf scratch;
         struct sw_hash_key keys[2];
         /* ids by a cheap hash of what was asked for lately; checked against the text, so a miss only costs time */
@@ -49,6 +50,11 @@ uint32_t sw_directory_rule(struct sw_directory *d, const struct sw_rule *r);
 /* Realms again, after a change of configuration. */
 void sw_directory_set_segments(struct sw_directory *d, const struct sw_segments *segments);
 
+/* Valid as long as the directory. */
+static inline struct sw_str sw_directory_text(const struct sw_directory *d, uint32_t ref, uint32_t n)
+{
+        return (struct sw_str){ n ? sw_texts_at(&d->texts, ref) : "", n };
+}
 const struct sw_directory_sensor *sw_directory_sensor_at(const struct sw_directory *d, uint32_t id);
 struct sw_rule sw_directory_rule_at(const struct sw_directory *d, uint32_t id);
 /* Case folded first, then exact: 0 only for the same text. */

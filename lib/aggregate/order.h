@@ -31,7 +31,7 @@ int sw_order_cmp(const struct sw_directory *d, const struct sw_otuple *a, const 
 
 struct sw_order_item {
         uint64_t prefix;
-        struct sw_otuple *tuple;
+        const struct sw_otuple *tuple;
 };
 /* Sorts tuples of one second; `scratch` has room for n. Equal tuples are the same in every printed value. */
 void sw_order_sort(

@@ -4,46 +4,40 @@
 #include <assert.h>
 
 /* A quiet second takes a small chunk, a busy one fills large ones. */
-static const uint32_t chunk_tuples[2] = { 4, 40 };
+#define CHUNK_SMALL_TUPLES 4u
+#define CHUNK_LARGE_TUPLES 40u
 
-struct sw_reorder_chunk {
-        struct sw_reorder_chunk *next;
-        uint32_t n, size_class;
+struct chunk {
+        uint32_t next; /* as the head of a bucket */
+        uint32_t n;
         struct sw_otuple tuples[];
 };
 
+#define CHUNK_LARGE UINT32_C(0x80000000)
+#define CHUNK_BYTES(tuples) (sizeof(struct chunk) + (tuples) * sizeof(struct sw_otuple))
+
 static const struct sw_table_spec bucket_spec = {
         .name = "reorder_seconds", .version = 1, .entry_size = sizeof(struct sw_reorder_bucket), .key_size = 8
+};
+static const struct sw_pool_spec chunk_specs[2] = {
+        { .name = "reorder_small", .version = 1, .entry_size = CHUNK_BYTES(CHUNK_SMALL_TUPLES) },
+        { .name = "reorder_large", .version = 1, .entry_size = CHUNK_BYTES(CHUNK_LARGE_TUPLES) },
 };
 
 int sw_reorder_init(
         struct sw_reorder *r, const struct sw_directory *d, size_t limit_bytes, const struct sw_hash_key *key)
 {
-        *r = (struct sw_reorder){ .directory = d, .limit_bytes = limit_bytes };
+        *r = (struct sw_reorder){ .directory = d, .limit_bytes = limit_bytes, .last = SW_TABLE_NO_ID };
+        /* Address space only: what is used is bounded by limit_bytes, and by the slack that cutting a second needs. */
+        sw_pool_init(&r->chunks[0], &chunk_specs[0], limit_bytes * 2);
+        sw_pool_init(&r->chunks[1], &chunk_specs[1], limit_bytes * 2);
         return sw_table_init(&r->buckets, &bucket_spec, limit_bytes, key, NULL);
-}
-
-static void free_chain(struct sw_reorder_chunk *c)
-{
-        while (c) {
-                struct sw_reorder_chunk *next = c->next;
-
-                sw_free(c);
-                c = next;
-        }
 }
 
 void sw_reorder_deinit(struct sw_reorder *r)
 {
-        struct sw_reorder_bucket *b;
-        uint32_t id;
-
-        for (id = 0; (b = sw_table_next(&r->buckets, &id)); id++)
-                free_chain(b->head);
-        free_chain(r->late.head);
-        free_chain(r->free[0]);
-        free_chain(r->free[1]);
-        free_chain(r->taken);
+        sw_pool_deinit(&r->chunks[0]);
+        sw_pool_deinit(&r->chunks[1]);
         sw_table_deinit(&r->buckets);
         sw_free(r->heap);
         sw_free(r->items);
@@ -53,47 +47,80 @@ void sw_reorder_deinit(struct sw_reorder *r)
 
 static size_t reorder_chunk_bytes(unsigned size_class)
 {
-        return sizeof(struct sw_reorder_chunk) + chunk_tuples[size_class] * sizeof(struct sw_otuple);
+        return chunk_specs[size_class].entry_size;
 }
 
-static struct sw_reorder_chunk *reorder_chunk(struct sw_reorder *r, unsigned size_class)
+static const struct chunk *chunk_peek(const struct sw_reorder *r, uint32_t ref)
 {
-        struct sw_reorder_chunk *c = r->free[size_class];
+        return sw_pool_peek(&r->chunks[(ref & CHUNK_LARGE) != 0], (ref & ~CHUNK_LARGE) - 1);
+}
 
-        if (c) {
-                r->free[size_class] = c->next;
-                r->free_bytes -= reorder_chunk_bytes(size_class);
-        } else {
-                if (r->bytes + r->buckets.bytes + reorder_chunk_bytes(size_class) > r->limit_bytes)
-                        return NULL;
-                c = sw_alloc(reorder_chunk_bytes(size_class));
-                if (!c)
-                        return NULL;
-                r->bytes += reorder_chunk_bytes(size_class);
-                c->size_class = size_class;
+static struct chunk *chunk_at(struct sw_reorder *r, uint32_t ref)
+{
+        return sw_pool_at(&r->chunks[(ref & CHUNK_LARGE) != 0], (ref & ~CHUNK_LARGE) - 1);
+}
+
+static void chunk_give(struct sw_reorder *r, uint32_t ref)
+{
+        unsigned size_class = (ref & CHUNK_LARGE) != 0;
+
+        sw_pool_give(&r->chunks[size_class], (ref & ~CHUNK_LARGE) - 1);
+        r->free_bytes += reorder_chunk_bytes(size_class);
+}
+
+static void give_chain(struct sw_reorder *r, uint32_t ref)
+{
+        uint32_t next;
+
+        for (; ref; ref = next) {
+                next = chunk_peek(r, ref)->next;
+                chunk_give(r, ref);
         }
-        c->next = NULL;
+}
+
+static uint32_t reorder_chunk(struct sw_reorder *r, unsigned size_class)
+{
+        bool fresh = !r->chunks[size_class].free_head;
+        struct chunk *c;
+        uint32_t id;
+
+        if (fresh && r->bytes + r->buckets.bytes + reorder_chunk_bytes(size_class) > r->limit_bytes)
+                return 0;
+        c = sw_pool_take(&r->chunks[size_class], &id);
+        if (!c)
+                return 0;
+        if (fresh)
+                r->bytes += reorder_chunk_bytes(size_class);
+        else
+                r->free_bytes -= reorder_chunk_bytes(size_class);
+        c->next = 0;
         c->n = 0;
-        return c;
+        return (id + 1) | (size_class ? CHUNK_LARGE : 0);
+}
+
+static uint32_t chunk_room(uint32_t ref)
+{
+        return ref & CHUNK_LARGE ? CHUNK_LARGE_TUPLES : CHUNK_SMALL_TUPLES;
 }
 
 static bool append(struct sw_reorder *r, struct sw_reorder_bucket *b, const struct sw_otuple *t)
 {
-        struct sw_reorder_chunk *c = b->tail;
+        struct chunk *c = b->tail ? chunk_at(r, b->tail) : NULL;
 
-        if (!c || c->n == chunk_tuples[c->size_class]) {
-                unsigned size_class = b->n >= chunk_tuples[0] * 2;
+        if (!c || c->n == chunk_room(b->tail)) {
+                unsigned size_class = b->n >= CHUNK_SMALL_TUPLES * 2;
+                uint32_t ref = reorder_chunk(r, size_class);
 
-                c = reorder_chunk(r, size_class);
-                if (!c)
-                        c = reorder_chunk(r, !size_class);
-                if (!c)
+                if (!ref)
+                        ref = reorder_chunk(r, !size_class);
+                if (!ref)
                         return false;
-                if (b->tail)
-                        b->tail->next = c;
+                if (c)
+                        c->next = ref;
                 else
-                        b->head = c;
-                b->tail = c;
+                        b->head = ref;
+                b->tail = ref;
+                c = chunk_at(r, ref);
         }
         c->tuples[c->n++] = *t;
         b->n++;
@@ -147,7 +174,7 @@ static bool reorder_has_room(const struct sw_reorder *r)
 
         if (r->n_heap == r->cap_heap)
                 more += (r->cap_heap ? r->cap_heap : 256) * sizeof(*r->heap);
-        if (!r->free[0] && !r->free[1])
+        if (!r->chunks[0].free_head && !r->chunks[1].free_head)
                 more += reorder_chunk_bytes(0);
         return r->bytes + r->buckets.bytes + more <= r->limit_bytes;
 }
@@ -160,11 +187,12 @@ bool sw_reorder_is_pressed(const struct sw_reorder *r)
 int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t)
 {
         int64_t second = t->time.ms / SW_SECOND;
-        struct sw_reorder_bucket *b =
-                r->last && r->last->second == second ? r->last : sw_table_find(&r->buckets, &second);
+        struct sw_reorder_bucket *b = sw_table_at(&r->buckets, r->last);
         bool created;
-        uint32_t id;
+        uint32_t id = r->last;
 
+        if (!b || b->second != second)
+                b = sw_table_find_id(&r->buckets, &second, &id);
         if (!b) {
                 /* Never evict a bucket: room for one more is checked before. */
                 if (!reorder_has_room(r) && (r->n_heap || r->late.n))
@@ -176,7 +204,7 @@ int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t)
                 if (!heap_push(r, second))
                         return -SW_ERR_NOMEM;
         }
-        r->last = b;
+        r->last = id;
         if (append(r, b, t))
                 return SW_REORDER_OK;
         return SW_REORDER_E_FULL;
@@ -197,14 +225,8 @@ bool sw_reorder_next(const struct sw_reorder *r, int64_t *ret_second)
 
 void sw_reorder_recycle(struct sw_reorder *r)
 {
-        while (r->taken) {
-                struct sw_reorder_chunk *c = r->taken;
-
-                r->taken = c->next;
-                c->next = r->free[c->size_class];
-                r->free[c->size_class] = c;
-                r->free_bytes += reorder_chunk_bytes(c->size_class);
-        }
+        give_chain(r, r->taken);
+        r->taken = 0;
 }
 
 static int reserve(struct sw_reorder *r, uint32_t n)
@@ -232,12 +254,13 @@ static int reserve(struct sw_reorder *r, uint32_t n)
 static int collect(struct sw_reorder *r, struct sw_reorder_bucket *b, struct sw_etime until, bool prefix,
         struct sw_reorder_bucket *rest)
 {
-        struct sw_reorder_chunk *c;
-        uint32_t n = 0, i;
+        const struct chunk *c;
+        uint32_t n = 0, i, ref;
 
-        for (c = b->head; c; c = c->next)
+        for (ref = b->head; ref; ref = c->next) {
+                c = chunk_peek(r, ref);
                 for (i = 0; i < c->n; i++) {
-                        struct sw_otuple *t = &c->tuples[i];
+                        const struct sw_otuple *t = &c->tuples[i];
 
                         if (t->time.ms > until.ms) {
                                 if (!append(r, rest, t))
@@ -248,6 +271,7 @@ static int collect(struct sw_reorder *r, struct sw_reorder_bucket *b, struct sw_
                         r->items[n].prefix = prefix ? sw_order_prefix(t) : 0;
                         r->items[n++].tuple = t;
                 }
+        }
         return (int)n;
 }
 
@@ -264,12 +288,12 @@ int sw_reorder_take(struct sw_reorder *r, struct sw_etime until, struct sw_reord
                 return -SW_ERR_NOMEM;
         /* Only the last second of a release can be cut; its chunks then need some slack beyond the limit. */
         if (b->second * SW_SECOND + SW_SECOND - 1 > until.ms)
-                r->limit_bytes += (size_t)(b->n / chunk_tuples[0] + 2) * reorder_chunk_bytes(1);
+                r->limit_bytes += (size_t)(b->n / CHUNK_SMALL_TUPLES + 2) * reorder_chunk_bytes(1);
         n = collect(r, b, until, true, &rest);
         if (b->second * SW_SECOND + SW_SECOND - 1 > until.ms)
-                r->limit_bytes -= (size_t)(b->n / chunk_tuples[0] + 2) * reorder_chunk_bytes(1);
+                r->limit_bytes -= (size_t)(b->n / CHUNK_SMALL_TUPLES + 2) * reorder_chunk_bytes(1);
         if (n < 0) {
-                free_chain(rest.head);
+                give_chain(r, rest.head);
                 return n;
         }
         r->taken = b->head;
@@ -279,7 +303,7 @@ int sw_reorder_take(struct sw_reorder *r, struct sw_etime until, struct sw_reord
                 b->tail = rest.tail;
                 b->n = rest.n;
         } else {
-                r->last = NULL;
+                r->last = SW_TABLE_NO_ID;
                 sw_table_remove(&r->buckets, b);
                 heap_pop(r);
         }

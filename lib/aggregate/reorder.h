@@ -3,11 +3,11 @@
 /* What waits for the watermark: tuples in buckets by event second, in chunks from one pool with a byte limit, and the
  * late ones apart. A second comes out in canonical order (design.md 2). Threads: one owner. */
 #include "aggregate/order.h"
+#include "base/pool.h"
 
-struct sw_reorder_chunk;
 struct sw_reorder_bucket {
         int64_t second;
-        struct sw_reorder_chunk *head, *tail;
+        uint32_t head, tail; /* chunks: id + 1, their pool in the top bit; 0 = none */
         uint32_t n, pad;
 };
 
@@ -22,9 +22,10 @@ struct sw_reorder {
         struct sw_table buckets;
         int64_t *heap; /* seconds that have a bucket, smallest first */
         uint32_t n_heap, cap_heap;
-        struct sw_reorder_bucket *last; /* of the last add, NULL = none: tuples come in runs of the same second */
+        uint32_t last; /* id of the bucket of the last add, SW_TABLE_NO_ID: tuples come in runs of the same second */
         struct sw_reorder_bucket late;
-        struct sw_reorder_chunk *free[2], *taken; /* by size; taken: behind the last run */
+        struct sw_pool chunks[2]; /* small and large ones */
+        uint32_t taken;           /* chunks behind the last run */
         struct sw_order_item *items, *scratch;
         uint32_t cap_items;
         size_t bytes, limit_bytes, free_bytes; /* free: of bytes, those in free chunks */

@@ -24,11 +24,11 @@ static bool segs_intern(struct sw_segs *s, struct sw_str name, uint32_t *ret)
                 return false;
         }
         sw_table_pin(&s->names, *ret, true);
-        e->name = sw_arena_copy(&s->texts, name.p, name.n);
-        if (!e->name) {
+        if (!sw_texts_add(&s->texts, name, &e->name)) {
                 sw_table_remove_id(&s->names, *ret);
                 return false;
         }
+        e->n_name = (uint32_t)name.n;
         e->start = SW_ETIME_NONE;
         e->fresh = true;
         return true;
@@ -45,6 +45,7 @@ int sw_segs_init(struct sw_segs *s, const struct sw_segments *conf, int64_t lear
         s->max_implicit = (uint32_t)(limit_bytes / 6 / sizeof(*s->implicit));
         if (s->max_implicit > UINT32_MAX / 2)
                 s->max_implicit = UINT32_MAX / 2;
+        sw_texts_init(&s->texts, "segment_texts", s->text_limit_bytes + 8);
         r = sw_table_init(&s->names, &name_spec, limit_bytes / 3, key, NULL);
         if (r == 0)
                 r = sw_segs_set_conf(s, conf, learning_ms);
@@ -56,7 +57,7 @@ int sw_segs_init(struct sw_segs *s, const struct sw_segments *conf, int64_t lear
 void sw_segs_deinit(struct sw_segs *s)
 {
         sw_table_deinit(&s->names);
-        sw_arena_deinit(&s->texts);
+        sw_texts_deinit(&s->texts);
         sw_free(s->implicit);
         sw_free(s->serials);
         sw_free(s->old_serials);
@@ -92,6 +93,11 @@ int sw_segs_set_conf(struct sw_segs *s, const struct sw_segments *conf, int64_t 
         return 0;
 }
 
+const char *sw_segs_name_text(const struct sw_segs *s, const struct sw_segs_name *n)
+{
+        return sw_texts_at(&s->texts, n->name);
+}
+
 static uint32_t segs_implicit(struct sw_segs *s, struct sw_str name)
 {
         struct sw_segs_implicit *p;
@@ -123,7 +129,7 @@ static uint32_t segs_implicit(struct sw_segs *s, struct sw_str name)
         p = &s->implicit[s->n_implicit];
         *p = (struct sw_segs_implicit){ .serial = serial };
         p->segment = (struct sw_segment){ .criticality = 2 };
-        p->segment.name = row->name;
+        p->segment.name = sw_segs_name_text(s, row);
         row->implicit = ++s->n_implicit;
         return SW_SEGMENT_IMPLICIT + row->implicit - 1;
 }

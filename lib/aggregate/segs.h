@@ -4,14 +4,15 @@
  * (design.md 3.8). Each name has a serial that outlives changes of configuration; baselines are keyed by it, and the
  * learning clock belongs to it (design.md 3.9). Threads: one owner. */
 #include "aggregate/view.h"
+#include "base/pool.h"
 #include "base/table.h"
 
 struct sw_segs_name {
         uint64_t key[2];
-        const char *name;
+        uint32_t name, n_name; /* sw_segs_name_text */
         struct sw_etime start; /* first tuple, or oldest start taken over; NONE = nothing seen */
         uint32_t implicit;     /* index + 1 of the implicit segment of that name, 0 = none */
-        bool fresh;            /* had no start when the configuration changed: may inherit */
+        uint32_t fresh;        /* had no start when the configuration changed: may inherit */
 };
 
 struct sw_segs_implicit {
@@ -22,7 +23,7 @@ struct sw_segs_implicit {
 struct sw_segs {
         const struct sw_segments *conf;
         struct sw_table names;
-        struct sw_arena texts;
+        struct sw_texts texts;
         struct sw_segs_implicit *implicit; /* index = id - SW_SEGMENT_IMPLICIT */
         uint32_t n_implicit, cap_implicit, max_implicit;
         uint32_t *serials; /* of ids below SW_SEGMENT_FIRST + count */
@@ -43,6 +44,7 @@ void sw_segs_deinit(struct sw_segs *s);
 /* Hosts must be resolved again afterwards. 0 | -SW_ERR_NOMEM. */
 int sw_segs_set_conf(struct sw_segs *s, const struct sw_segments *conf, int64_t learning_ms);
 
+const char *sw_segs_name_text(const struct sw_segs *s, const struct sw_segs_name *n); /* valid as long as s */
 uint32_t sw_segs_resolve(struct sw_segs *s, uint16_t realm, const struct sw_addr *a);
 /* The implicit segment of a subnet that a flow log's target names, "vnet/subnet"; UNASSIGNED if there is no room. */
 uint32_t sw_segs_subnet(struct sw_segs *s, struct sw_str vnet, struct sw_str subnet);

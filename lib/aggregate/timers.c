@@ -9,11 +9,13 @@
 
 #define CHUNK_TIMERS 62u
 
-struct sw_timers_chunk {
-        struct sw_timers_chunk *next;
-        uint64_t n;
+struct chunk {
+        uint32_t next; /* id + 1 */
+        uint32_t n;
         uint64_t items[CHUNK_TIMERS]; /* millisecond << 32 | id */
 };
+
+static const struct sw_pool_spec chunk_spec = { .name = "timers", .version = 1, .entry_size = sizeof(struct chunk) };
 
 struct sw_timers *sw_timers_new(size_t limit_bytes)
 {
@@ -23,48 +25,32 @@ struct sw_timers *sw_timers_new(size_t limit_bytes)
                 return NULL;
         t->bytes = sizeof(*t);
         t->limit_bytes = limit_bytes;
+        sw_pool_init(&t->chunks, &chunk_spec, limit_bytes);
         return t;
-}
-
-static void free_chain(struct sw_timers_chunk *c)
-{
-        while (c) {
-                struct sw_timers_chunk *next = c->next;
-
-                sw_free(c);
-                c = next;
-        }
 }
 
 struct sw_timers *sw_timers_free(struct sw_timers *t)
 {
-        uint32_t i;
-
         if (!t)
                 return NULL;
-        for (i = 0; i < SW_TIMERS_BUCKETS; i++)
-                free_chain(t->buckets[i].head);
-        free_chain(t->free);
+        sw_pool_deinit(&t->chunks);
         sw_free(t->due);
         sw_free(t);
         return NULL;
 }
 
-static struct sw_timers_chunk *timers_chunk(struct sw_timers *t)
+static struct chunk *timers_chunk(struct sw_timers *t, uint32_t *ret_id)
 {
-        struct sw_timers_chunk *c = t->free;
+        bool fresh = !t->chunks.free_head;
+        struct chunk *c;
 
-        if (c) {
-                t->free = c->next;
-        } else {
-                if (t->bytes + sizeof(*c) > t->limit_bytes)
-                        return NULL;
-                c = sw_alloc(sizeof(*c));
-                if (!c)
-                        return NULL;
-                t->bytes += sizeof(*c);
-        }
-        c->next = NULL;
+        if (fresh && t->bytes + sizeof(*c) > t->limit_bytes)
+                return NULL;
+        c = sw_pool_take(&t->chunks, ret_id);
+        if (!c)
+                return NULL;
+        t->bytes += fresh ? sizeof(*c) : 0;
+        c->next = 0;
         c->n = 0;
         return c;
 }
@@ -92,17 +78,18 @@ static bool arm_loaded(struct sw_timers *t, uint64_t item)
 
 static bool arm_bucket(struct sw_timers *t, uint32_t i, uint64_t item)
 {
-        struct sw_timers_chunk *c = t->buckets[i].tail;
+        uint32_t tail = t->buckets[i].tail, id;
+        struct chunk *c = tail ? sw_pool_at(&t->chunks, tail - 1) : NULL, *last = c;
 
         if (!c || c->n == CHUNK_TIMERS) {
-                c = timers_chunk(t);
+                c = timers_chunk(t, &id);
                 if (!c)
                         return false;
-                if (t->buckets[i].tail)
-                        t->buckets[i].tail->next = c;
+                if (last)
+                        last->next = id + 1;
                 else
-                        t->buckets[i].head = c;
-                t->buckets[i].tail = c;
+                        t->buckets[i].head = id + 1;
+                t->buckets[i].tail = id + 1;
                 t->occupied[i / 64] |= UINT64_C(1) << (i % 64);
         }
         c->items[c->n++] = item;
@@ -136,11 +123,12 @@ struct sw_etime sw_timers_arm(struct sw_timers *t, struct sw_etime now, struct s
 /* Stable counting sort by millisecond: order of arming stays among equals. */
 static bool load(struct sw_timers *t, uint32_t i)
 {
-        struct sw_timers_chunk *c, *next;
-        uint32_t start[SW_SECOND + 1] = { 0 }, n = 0, k;
+        const struct chunk *c;
+        uint32_t start[SW_SECOND + 1] = { 0 }, n = 0, k, id, next;
 
-        for (c = t->buckets[i].head; c; c = c->next) {
-                n += (uint32_t)c->n;
+        for (id = t->buckets[i].head; id; id = c->next) {
+                c = sw_pool_peek(&t->chunks, id - 1);
+                n += c->n;
                 for (k = 0; k < c->n; k++)
                         start[(c->items[k] >> 32) + 1]++;
         }
@@ -155,14 +143,14 @@ static bool load(struct sw_timers *t, uint32_t i)
         }
         for (k = 1; k < SW_SECOND; k++)
                 start[k] += start[k - 1];
-        for (c = t->buckets[i].head; c; c = next) {
+        for (id = t->buckets[i].head; id; id = next) {
+                c = sw_pool_peek(&t->chunks, id - 1);
                 next = c->next;
                 for (k = 0; k < c->n; k++)
                         t->due[start[c->items[k] >> 32]++] = c->items[k];
-                c->next = t->free;
-                t->free = c;
+                sw_pool_give(&t->chunks, id - 1);
         }
-        t->buckets[i].head = t->buckets[i].tail = NULL;
+        t->buckets[i].head = t->buckets[i].tail = 0;
         t->occupied[i / 64] &= ~(UINT64_C(1) << (i % 64));
         t->n_due = n;
         t->next_due = 0;

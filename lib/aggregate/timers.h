@@ -4,6 +4,7 @@
  * id) in a chunk of its bucket; there is no cancel: the owner keeps its current deadline and ignores what fires at
  * another time. Order: deadline, then order of arming. Threads: one owner. */
 #include "base/err.h"
+#include "base/pool.h"
 #include "base/time.h"
 
 #include <stdbool.h>
@@ -12,13 +13,12 @@
 #define SW_TIMERS_BUCKETS 4096u
 #define SW_TIMERS_MAX_MS ((int64_t)(SW_TIMERS_BUCKETS - 2) * SW_SECOND)
 
-struct sw_timers_chunk;
 struct sw_timers {
         struct {
-                struct sw_timers_chunk *head, *tail;
+                uint32_t head, tail; /* id + 1 of its chunks */
         } buckets[SW_TIMERS_BUCKETS];
         uint64_t occupied[SW_TIMERS_BUCKETS / 64];
-        struct sw_timers_chunk *free;
+        struct sw_pool chunks;
         int64_t second; /* all buckets before it are empty; `due` holds the ones of this second once it is loaded */
         bool loaded;
         bool failed; /* no memory to sort a second: nothing may be released any more */

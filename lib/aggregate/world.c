@@ -120,11 +120,12 @@ struct sw_rule sw_view_rule(const struct sw_view *v, uint32_t rule)
 
 struct sw_sensor sw_view_sensor(const struct sw_view *v, uint32_t sensor)
 {
-        const struct sw_directory_sensor *s = sw_directory_sensor_at(&v->world->directory, sensor);
+        const struct sw_directory *d = &v->world->directory;
+        const struct sw_directory_sensor *s = sw_directory_sensor_at(d, sensor);
 
         return (struct sw_sensor){
-                .flow_log = { s->flow_log, s->n_flow_log },
-                .target = { s->target, s->n_target },
+                .flow_log = sw_directory_text(d, s->flow_log, s->n_flow_log),
+                .target = sw_directory_text(d, s->target, s->n_target),
                 .mac = s->mac,
                 .kind = (enum sw_kind)s->kind,
         };

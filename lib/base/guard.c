@@ -19,7 +19,7 @@ struct sw_guard_region {
         struct sw_guard *guard;
         struct sw_guard_source source;
         struct sw_guard_region **owner;
-        _Atomic unsigned char *state; /* per grain */
+        _Atomic unsigned char *state;    /* per grain */
         uint32_t index, shift, n_grains; /* 1 << shift entries per grain */
 };
 
@@ -211,8 +211,8 @@ static __attribute__((noinline)) void guard_save(struct sw_guard_region *r, uint
                 g->stats.waits += spins == 0;
                 guard_pause(g, &spins);
         }
-        if (atomic_compare_exchange_strong_explicit(&r->state[grain], &expected,
-                    abandoned ? GRAIN_SAVED : GRAIN_BUSY, memory_order_acq_rel, memory_order_acquire)) {
+        if (atomic_compare_exchange_strong_explicit(&r->state[grain], &expected, abandoned ? GRAIN_SAVED : GRAIN_BUSY,
+                    memory_order_acq_rel, memory_order_acquire)) {
                 if (abandoned)
                         return;
                 if (grain_is_free(r, grain))
@@ -302,7 +302,8 @@ static size_t read_run(struct sw_guard *g, struct sw_guard_region *r, unsigned c
                 is_free = grain_is_free(r, g->grain);
                 if (!is_free) {
                         memcpy(to + (size_t)count * r->source.entry_size,
-                                r->source.entries + (size_t)id * r->source.entry_size, (size_t)k * r->source.entry_size);
+                                r->source.entries + (size_t)id * r->source.entry_size,
+                                (size_t)k * r->source.entry_size);
                         if (r->source.meta)
                                 memcpy(meta + count, r->source.meta + id, k);
                 }

@@ -2,9 +2,10 @@
 #pragma once
 /* Arrays of entries read as they were at one moment by one other thread, while their owner goes on changing them.
  *
- * Entries are guarded in grains of some 512 bytes. Whoever needs a grain first copies it: the reader when it gets there,
- * or the owner just before its first change (sw_guard_touch), into a ring of bounded size. While the ring is full the
- * owner waits for the reader, which always empties it first. Every grain is read exactly once, in no fixed order.
+ * Entries are guarded in grains of some 512 bytes. Whoever needs a grain first copies it: the reader when it gets
+ * there, or the owner just before its first change (sw_guard_touch), into a ring of bounded size. While the ring is
+ * full the owner waits for the reader, which always empties it first. Every grain is read exactly once, in no fixed
+ * order.
  *
  * Threads: touch, open and free belong to the owner; read to one reader; abandon to anybody. */
 #include <stdbool.h>
@@ -27,8 +28,8 @@ typedef void (*sw_guard_wait)(void *ctx);
 /* Takes ring_bytes (at least the minimum) of address space. wait NULL: yields. 0 | -SW_ERR_NOMEM. */
 int sw_guard_new(size_t ring_bytes, sw_guard_wait wait, void *ctx, struct sw_guard **ret);
 struct sw_guard *sw_guard_free(struct sw_guard *g); /* clears the owners' pointers. NULL-safe, returns NULL */
-/* Before open. owner: where the pointer for sw_guard_touch goes; NULL: only appended to, so that nothing has to be kept.
- * Regions are numbered from 0 in this order. 0 | -SW_ERR_NOMEM. */
+/* Before open. owner: where the pointer for sw_guard_touch goes; NULL: only appended to, so that nothing has to be
+ * kept. Regions are numbered from 0 in this order. 0 | -SW_ERR_NOMEM. */
 int sw_guard_add(struct sw_guard *g, const struct sw_guard_source *source, struct sw_guard_region **owner);
 int sw_guard_open(struct sw_guard *g); /* 0 | -SW_ERR_NOMEM */
 

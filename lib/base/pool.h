@@ -34,10 +34,11 @@ static inline const void *sw_pool_peek(const struct sw_pool *p, uint32_t id)
         return p->entries + (size_t)id * p->spec.entry_size;
 }
 
-/* A pool as it was saved: n_high entries, filled by _put (ranges within n_high), free ones listed by _end. p is as after
- * init. 0 | -SW_ERR_LIMIT | -SW_ERR_NOMEM; _end: -SW_ERR_DATA if not n_used entries came. */
+/* A pool as it was saved: n_high entries, filled by _put (ranges within n_high), free ones listed by _end. p is as
+ * after init. 0 | -SW_ERR_LIMIT | -SW_ERR_NOMEM; _end: -SW_ERR_DATA if not n_used entries came. */
 int sw_pool_restore(struct sw_pool *p, uint32_t n_high);
-void sw_pool_put(struct sw_pool *p, uint32_t first, uint32_t n, const unsigned char *entries, const unsigned char *meta);
+void sw_pool_put(
+        struct sw_pool *p, uint32_t first, uint32_t n, const unsigned char *entries, const unsigned char *meta);
 int sw_pool_restore_end(struct sw_pool *p, uint32_t n_used);
 
 #define SW_TEXTS_UNIT 8u

@@ -92,7 +92,8 @@ void sw_table_deinit(struct sw_table *t)
         if (!t)
                 return;
         sw_unreserve(t->pool, t->pool_bytes);
-        sw_unreserve(t->meta, meta_bytes(t));
+        if (t->meta)
+                sw_unreserve(t->meta, meta_bytes(t));
         free_slots(t->slots, t->slot_mask);
         t->pool = NULL;
         t->meta = NULL;
@@ -555,7 +556,8 @@ int sw_table_restore(struct sw_table *t, const struct sw_table_image *image)
         return 0;
 }
 
-void sw_table_put(struct sw_table *t, uint32_t first, uint32_t n, const unsigned char *entries, const unsigned char *meta)
+void sw_table_put(
+        struct sw_table *t, uint32_t first, uint32_t n, const unsigned char *entries, const unsigned char *meta)
 {
         assert(first <= t->n_high && n <= t->n_high - first);
         memcpy(entry_ptr(t, first), entries, (size_t)n * t->spec.entry_size);

@@ -37,8 +37,8 @@ struct sw_table {
         struct sw_table_spec spec;
         struct sw_hash_key key;
         void *ctx;
-        unsigned char *pool; /* reservation of pool_bytes; n_chunks of it are in use */
-        unsigned char *meta; /* reservation: a byte per entry of all chunks */
+        unsigned char *pool;           /* reservation of pool_bytes; n_chunks of it are in use */
+        unsigned char *meta;           /* reservation: a byte per entry of all chunks */
         struct sw_guard_region *guard; /* while a snapshot is read; else NULL */
         uint64_t *slots;
         size_t pool_bytes;
@@ -100,6 +100,7 @@ struct sw_table_image sw_table_image(const struct sw_table *t);
 /* Prepares an empty table for the content of an image, filled by _put (ranges within n_high). 0 | -SW_ERR_LIMIT (more
  * than limit_bytes) | -SW_ERR_NOMEM | -SW_ERR_DATA (such a table never was). */
 int sw_table_restore(struct sw_table *t, const struct sw_table_image *image);
-void sw_table_put(struct sw_table *t, uint32_t first, uint32_t n, const unsigned char *entries, const unsigned char *meta);
+void sw_table_put(
+        struct sw_table *t, uint32_t first, uint32_t n, const unsigned char *entries, const unsigned char *meta);
 /* Makes the index. 0 | -SW_ERR_DATA: entries, free list and image do not fit each other, or a key is there twice. */
 int sw_table_restore_end(struct sw_table *t, const struct sw_table_image *image);

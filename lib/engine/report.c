@@ -84,11 +84,10 @@ struct sw_engine_stats sw_engine_stats(const struct sw_engine *e)
         s.findings_folded = sw_correlate_stats(e->correlate).folded;
         sw_engine_tables(e, add_row, &s);
         if (s.tuples_late) {
-                const struct sw_directory_sensor *sensor = sw_directory_sensor_at(&e->world.directory, e->late_sensor);
-                size_t n =
-                        sensor->n_flow_log < sizeof(s.late_flow_log) ? sensor->n_flow_log : sizeof(s.late_flow_log) - 1;
+                const struct sw_str log = sw_view_sensor(&e->view, e->late_sensor).flow_log;
+                size_t n = log.n < sizeof(s.late_flow_log) ? log.n : sizeof(s.late_flow_log) - 1;
 
-                memcpy(s.late_flow_log, sensor->flow_log, n);
+                memcpy(s.late_flow_log, log.p, n);
                 s.late_flow_log[n] = '\0';
         }
         return s;
@@ -110,7 +109,7 @@ void sw_engine_learning(
                         continue;
                 until = sw_etime_add(n->start, s->learning_ms);
                 if (e->view.now.ms < until.ms)
-                        each(ctx, n->name, until);
+                        each(ctx, sw_segs_name_text(s, n), until);
         }
 }
 
@@ -118,7 +117,7 @@ static const char *serial_name(const struct sw_segs *s, uint32_t serial)
 {
         const struct sw_segs_name *n = sw_table_at(&s->names, serial);
 
-        return n ? n->name : "unassigned";
+        return n ? sw_segs_name_text(s, n) : "unassigned";
 }
 
 void sw_engine_pairs(const struct sw_engine *e, void (*each)(void *ctx, const struct sw_pair_info *p), void *ctx)

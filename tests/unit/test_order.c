@@ -310,8 +310,8 @@ Test(order, thousands_of_nics_share_the_texts_of_their_flow_log)
         }
         cr_assert_eq(d.n_refused, 0);
         cr_assert_leq(sw_directory_bytes(&d), 2 << 20);
-        cr_assert(sw_str_eq((struct sw_str){ sw_directory_sensor_at(&d, last)->flow_log,
-                                    sw_directory_sensor_at(&d, last)->n_flow_log },
+        cr_assert(sw_str_eq(sw_directory_text(&d, sw_directory_sensor_at(&d, last)->flow_log,
+                                    sw_directory_sensor_at(&d, last)->n_flow_log),
                 SW_STR(flow_log)));
         sw_directory_deinit(&d);
 }
