@@ -46,6 +46,10 @@ struct sw_conf {
         } memory;
         struct {
                 char *dir;
+                struct {
+                        int64_t age_ms;
+                        uint64_t size;
+                } retention; /* of findings that every output has taken */
         } state;
         struct {
                 char *file;

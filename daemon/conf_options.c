@@ -297,6 +297,23 @@ static const struct sw_opt memory_rows[] = {
                 .doc = "Bound of all tables together; beyond it the oldest entries are dropped, counted." },
         SW_OPT_END,
 };
+static const struct sw_opt retention_rows[] = {
+        { .key = "age",
+                .type = SW_OPT_DURATION,
+                INSIDE(state.retention, age_ms),
+                .min = SW_HOUR,
+                .max = 3650 * SW_DAY,
+                .def = "30d",
+                .doc = "How long they are kept." },
+        { .key = "size",
+                .type = SW_OPT_SIZE,
+                INSIDE(state.retention, size),
+                .min = 1 << 20,
+                .max = UINT64_C(1) << 40,
+                .def = "256MiB",
+                .doc = "How much of them is kept at most; the oldest go first." },
+        SW_OPT_END,
+};
 static const struct sw_opt state_rows[] = {
         { .key = "dir",
                 .type = SW_OPT_STRING,
@@ -304,6 +321,11 @@ static const struct sw_opt state_rows[] = {
                 .def = "/var/lib/segwatch",
                 .doc = "Folder of the daemon's own files." },
         { .key = "checkpoint", .type = SW_OPT_DURATION, .flags = SW_OPT_LATER },
+        { .key = "retention",
+                .type = SW_OPT_SECTION,
+                INSIDE(state, retention),
+                .rows = retention_rows,
+                .doc = "Findings that every output has taken: kept to be sent again or explained." },
         SW_OPT_END,
 };
 static const struct sw_opt rotate_rows[] = {

@@ -156,7 +156,7 @@ static void daemon_on_stop(void *ctx)
 
 void sw__daemon_reopen(struct sw_daemon *d)
 {
-        sw_sink_file_reopen(d->alerts);
+        sw_alert_export_reopen(d->alerts);
         if (d->signals)
                 sw_sink_file_reopen(d->signals);
         sw_sink_file_reopen(d->quarantine);
@@ -167,20 +167,31 @@ static void daemon_on_reopen(void *ctx)
         sw__daemon_reopen(ctx);
 }
 
+/* After a failed write a fresh start, which repeats what is not safe, is the way out. */
+static int daemon_exit_code(int code)
+{
+        return code == -SW_ERR_IO ? SW_EXIT_TEMPFAIL : SW_EXIT_FAILURE;
+}
+
 void sw__daemon_fail(struct sw_daemon *d, int code, const char *what)
 {
         if (atomic_load(&d->stop) || d->exit_code)
                 return;
         sw_log(d->log, SW_LOG_ERROR, "failed", NULL, "%s: %s", what, sw_error_text(code));
-        d->exit_code = SW_EXIT_FAILURE;
+        d->exit_code = daemon_exit_code(code);
         sw_loop_stop(d->loop);
 }
 
 static void daemon_tick(void *ctx)
 {
         struct sw_daemon *d = ctx;
-        int r = sw_pipeline_tick(d->pipeline);
+        int r = atomic_load(&d->output_failed);
 
+        if (r < 0) {
+                sw__daemon_fail(d, r, "output");
+                return;
+        }
+        r = sw_pipeline_tick(d->pipeline);
         if (r < 0)
                 sw__daemon_fail(d, r, "pipeline");
 }
@@ -311,9 +322,14 @@ static int daemon_finish(struct sw_daemon *d)
         r = sw_pipeline_finish(d->pipeline, false, &err);
         if (r < 0 && r != -SW_ERR_UNAVAIL && !d->exit_code) {
                 sw_log(d->log, SW_LOG_ERROR, "failed", NULL, "pipeline: %s", err.msg);
-                d->exit_code = SW_EXIT_FAILURE;
+                d->exit_code = daemon_exit_code(r);
         }
-        if (sw__daemon_save_offsets_now(d, &err) < 0) {
+        r = sw__daemon_flush(d);
+        if (r < 0 && r != -SW_ERR_UNAVAIL && !d->exit_code)
+                d->exit_code = daemon_exit_code(r);
+        if (r == 0)
+                sw_alert_export_drain(d->alerts);
+        if (r == 0 && sw__daemon_save_offsets_now(d, &err) < 0) {
                 sw_log(d->log, SW_LOG_ERROR, "offsets_save", NULL, "%s", err.msg);
                 d->exit_code = SW_EXIT_FAILURE;
         }
@@ -346,9 +362,7 @@ static void daemon_close(struct sw_daemon *d)
                 d->sources[i].kafka = sw_source_kafka_free(d->sources[i].kafka);
                 d->sources[i].tail = sw_source_tail_free(d->sources[i].tail);
         }
-        d->alerts = sw_sink_file_close(d->alerts);
-        d->signals = sw_sink_file_close(d->signals);
-        d->quarantine = sw_sink_file_close(d->quarantine);
+        sw__daemon_close_files(d);
         d->state = sw_state_dir_close(d->state);
         for (i = 0; i < d->n_parts; i++)
                 sw_free(d->parts[i]);

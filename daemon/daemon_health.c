@@ -17,7 +17,7 @@
 
 struct health_line {
         struct sw_daemon *daemon;
-        struct sw_buf text;
+        struct sw_lines lines; /* one */
 };
 
 /* Pool thread: the disk may make it wait. */
@@ -25,17 +25,15 @@ static void health_write(void *ctx)
 {
         struct health_line *l = ctx;
 
-        if (sw_sink_file_append(l->daemon->alerts, l->text.p, l->text.n) != SW_SINK_FILE_OK)
-                return;
-        (void)sw_sink_file_sync(l->daemon->alerts);
-        sw__daemon_tally(l->daemon, (struct sw_str){ l->text.p, l->text.n });
+        if (sw__daemon_put_release(l->daemon, NULL, &l->lines) == 0)
+                sw__daemon_tally(l->daemon, (struct sw_str){ l->lines.text.p, l->lines.text.n });
 }
 
 static void health_written(void *ctx)
 {
         struct health_line *l = ctx;
 
-        sw_buf_deinit(&l->text);
+        sw_lines_deinit(&l->lines);
         sw_free(l);
 }
 
@@ -71,9 +69,9 @@ void sw__daemon_health(struct sw_daemon *d, const char *kind, const char *scope,
                 f->title = sw_str_of(title);
                 f->message = sw_str_of(message);
                 l->daemon = d;
-                sw_enc_ocsf(&l->text, f, SW_VERSION);
-                sw_buf_putc(&l->text, '\n');
-                if (!l->text.failed && sw_loop_work(d->loop, health_write, health_written, l) == 0) {
+                sw_enc_ocsf(&l->lines.text, f, SW_VERSION);
+                if (sw_lines_add(&l->lines, 0, (uint8_t)f->severity, f->line_uid) == 0 &&
+                        sw_loop_work(d->loop, health_write, health_written, l) == 0) {
                         atomic_fetch_add(&d->n_findings, 1);
                         l = NULL;
                 }
@@ -312,7 +310,7 @@ const char *sw__daemon_hangs(const struct sw_daemon *d, int64_t limit_ms)
         unsigned i;
 
         for (i = 0; (b = sw_pipeline_beat(d->pipeline, i)); i++)
-                if (sw_beat_ms(b, now) > limit_ms && !(i == 0 && sw_sink_file_is_blocked(d->alerts)))
+                if (sw_beat_ms(b, now) > limit_ms && !(i == 0 && sw__daemon_is_blocked(d)))
                         return b->name;
         for (i = 0; i < d->n_beats; i++)
                 if (sw_beat_ms(d->beats[i], now) > limit_ms)
@@ -328,8 +326,7 @@ static void health_watchdog(struct sw_daemon *d)
         const char *hangs;
 
         sw_pipeline_progress(d->pipeline, &p);
-        if (p.items_taken != d->watchdog_taken || p.items_taken >= d->n_submitted ||
-                sw_sink_file_is_blocked(d->alerts)) {
+        if (p.items_taken != d->watchdog_taken || p.items_taken >= d->n_submitted || sw__daemon_is_blocked(d)) {
                 d->watchdog_taken = p.items_taken;
                 d->watchdog_moved_ms = sw_clock_mono().ms;
         }
@@ -391,7 +388,7 @@ void sw__daemon_status(void *ctx)
                         k.failing ? ", failing" : "");
         }
         sw_buf_printf(&b, "findings %llu%s", (unsigned long long)atomic_load(&d->n_findings),
-                sw_sink_file_is_blocked(d->alerts) ? "; waiting for the disk" : "");
+                sw__daemon_is_blocked(d) || sw_alert_export_is_blocked(d->alerts) ? "; waiting for the disk" : "");
         sw_buf_putc(&b, '\0');
         if (!b.failed)
                 sw_service_notify("STATUS=%s", b.p);

@@ -212,7 +212,7 @@ static void input_leave_behind(struct sw_daemon *d, uint32_t id, struct sw_etime
         }
         if (p->left_behind)
                 return;
-        if (!behind || p->at_end || d->paused || sw_sink_file_is_blocked(d->alerts)) {
+        if (!behind || p->at_end || d->paused || sw__daemon_is_blocked(d)) {
                 sw_behind_reset(&p->behind);
                 return;
         }
@@ -243,8 +243,7 @@ static void input_idle(struct sw_daemon *d)
         uint32_t i;
 
         if (d->paused || d->idle_told || d->n_submitted == 0 ||
-                sw_clock_mono().ms - d->last_input_ms < d->conf->conf.time.idle_ms ||
-                sw_sink_file_is_blocked(d->alerts))
+                sw_clock_mono().ms - d->last_input_ms < d->conf->conf.time.idle_ms || sw__daemon_is_blocked(d))
                 return;
         for (i = 0; i < d->n_sources; i++) {
                 sw__daemon_source_stats(&d->sources[i], &stats);
@@ -468,7 +467,8 @@ static void input_save(void *ctx)
         int r = 0;
 
         pthread_mutex_lock(&d->save_lock);
-        if (!atomic_load(&d->stop)) /* the last save is made by the loop's thread and is newer */
+        if (sw_outbox_writer_wait(d->writer, d->save_ticket) == 0 &&
+                !atomic_load(&d->stop)) /* the last save is made by the loop's thread and is newer */
                 r = sw_state_dir_save(d->state, INPUT_OFFSETS, (struct sw_str){ d->save_text.p, d->save_text.n }, &err);
         pthread_mutex_unlock(&d->save_lock);
         if (r < 0)
@@ -492,6 +492,7 @@ void sw__daemon_save_offsets(void *ctx)
         input_collect(d, true);
         sw_buf_reset(&d->save_text);
         sw_offsets_print(&d->offsets, &d->save_text);
+        d->save_ticket = sw_outbox_writer_ticket(d->writer); /* what was found before these offsets were reached */
         if (!d->save_text.failed)
                 d->saving = sw_loop_work(d->loop, input_save, input_saved, d) == 0;
 }

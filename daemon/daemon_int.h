@@ -16,10 +16,12 @@
 #include "log.h"
 #include "loop.h"
 #include "pipeline.h"
+#include "sink/alert_export.h"
 #include "sink/sink_file.h"
 #include "source/source_kafka.h"
 #include "source/source_tail.h"
 #include "state/offsets.h"
+#include "state/outbox_writer.h"
 #include "state/state_dir.h"
 
 #include <pthread.h>
@@ -101,7 +103,11 @@ struct sw_daemon {
         struct sw_log *log;
         struct sw_loop *loop;
         struct sw_state_dir *state;
-        struct sw_sink_file *alerts, *signals, *quarantine;
+        struct sw_outbox *outbox;
+        struct sw_outbox_writer *writer;
+        struct sw_alert_export *alerts;
+        struct sw_sink_file *signals, *quarantine;
+        atomic_int output_failed; /* negative: nothing is committed or written any more */
         struct sw_pipeline *pipeline;
         atomic_bool stop; /* set by the thread that waits for SIGTERM, or when the loop has ended */
         pthread_t stop_thread;
@@ -123,6 +129,7 @@ struct sw_daemon {
         pthread_mutex_t save_lock;
         bool saving;
         struct sw_buf save_text; /* of the save under way */
+        uint64_t save_ticket;    /* what must be committed before it */
 
         struct sw_buf bad_lines; /* engine thread */
         atomic_uint_fast64_t n_findings, n_quarantined;
@@ -178,7 +185,16 @@ void sw__daemon_fail(struct sw_daemon *d, int code, const char *what); /* ends t
 
 /* daemon_output.c */
 int sw__daemon_open_files(struct sw_daemon *d, struct sw_err *reterr);
+void sw__daemon_close_files(struct sw_daemon *d); /* after the pipeline was freed */
 void sw__daemon_hooks(struct sw_daemon *d, struct sw_pipeline_hooks *ret);
+/* A release and its findings (either may be NULL), to be committed together; waits only for room in the queue. Any
+ * thread. 0 | negative. */
+int sw__daemon_put_release(struct sw_daemon *d, const struct sw_outbox_release *r, const struct sw_lines *findings);
+uint64_t sw__daemon_committed(struct sw_daemon *d); /* number of the newest release on the disk; any thread */
+/* Waits until all that was put is committed. 0 | -SW_ERR_UNAVAIL: told to stop while the disk was full | negative. */
+int sw__daemon_flush(struct sw_daemon *d);
+/* The engine waits for the disk, or soon will. What the alert file waits for waits in the outbox. */
+bool sw__daemon_is_blocked(const struct sw_daemon *d);
 
 /* daemon_health.c */
 void sw__daemon_watch(void *daemon);  /* every second: quiet sources, learning, watchdog */

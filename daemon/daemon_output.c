@@ -23,17 +23,81 @@ static char *output_beside(const char *file, const char *name)
         return b.p;
 }
 
+/* ---- outbox ---- */
+
+static void output_on_commit(void *ctx)
+{
+        struct sw_daemon *d = ctx;
+
+        sw_alert_export_wake(d->alerts);
+}
+
+static void output_on_fail(void *ctx, int r)
+{
+        struct sw_daemon *d = ctx;
+
+        atomic_store(&d->output_failed, r);
+}
+
+static int output_open_outbox(struct sw_daemon *d, struct sw_err *reterr)
+{
+        const struct sw_conf *c = &d->conf->conf;
+        struct sw_outbox_conf outbox = { .dir = c->state.dir,
+                .max_bytes = c->state.retention.size,
+                .max_age_ms = c->state.retention.age_ms,
+                .stop = &d->stop };
+        struct sw_alert_export_conf alerts = { .path = c->alerts.file,
+                .rotate_bytes = c->alerts.rotate.size,
+                .keep = (unsigned)c->alerts.rotate.keep,
+                .stop = &d->stop,
+                .on_fail = output_on_fail,
+                .ctx = d };
+        struct sw_outbox_writer_conf writer = {
+                .stop = &d->stop, .on_commit = output_on_commit, .on_fail = output_on_fail, .ctx = d
+        };
+        int r = sw_outbox_open(&outbox, d->log, &d->outbox, reterr);
+
+        if (r < 0)
+                return r;
+        alerts.outbox = writer.outbox = d->outbox;
+        r = sw_alert_export_new(&alerts, d->log, &d->alerts, reterr);
+        if (r == 0 && sw_outbox_writer_new(&writer, &d->writer) < 0)
+                r = sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
+        return r;
+}
+
+int sw__daemon_put_release(struct sw_daemon *d, const struct sw_outbox_release *r, const struct sw_lines *findings)
+{
+        return sw_outbox_writer_put(d->writer, r, findings, NULL);
+}
+
+uint64_t sw__daemon_committed(struct sw_daemon *d)
+{
+        return sw_outbox_writer_release(d->writer);
+}
+
+int sw__daemon_flush(struct sw_daemon *d)
+{
+        return sw_outbox_writer_wait(d->writer, sw_outbox_writer_ticket(d->writer));
+}
+
+bool sw__daemon_is_blocked(const struct sw_daemon *d)
+{
+        return sw_outbox_is_blocked(d->outbox) || (d->signals && sw_sink_file_is_blocked(d->signals)) ||
+               sw_sink_file_is_blocked(d->quarantine);
+}
+
+/* ---- files ---- */
+
 int sw__daemon_open_files(struct sw_daemon *d, struct sw_err *reterr)
 {
         const struct sw_conf *c = &d->conf->conf;
-        struct sw_sink_file_conf f = { .path = c->alerts.file,
-                .rotate_bytes = c->alerts.rotate.size,
-                .keep = (unsigned)c->alerts.rotate.keep,
-                .stop = &d->stop };
+        struct sw_sink_file_conf f = {
+                .rotate_bytes = c->alerts.rotate.size, .keep = (unsigned)c->alerts.rotate.keep, .stop = &d->stop
+        };
         char *signals;
-        int r;
+        int r = output_open_outbox(d, reterr);
 
-        r = sw_sink_file_open(&f, d->log, &d->alerts, reterr);
         if (r == 0 && c->alerts.signals) {
                 signals = output_beside(c->alerts.file, "signals.jsonl");
                 if (!signals)
@@ -50,17 +114,27 @@ int sw__daemon_open_files(struct sw_daemon *d, struct sw_err *reterr)
         return r;
 }
 
-/* Engine thread. The findings are on the disk before the release counts as done, and with it the offsets. */
+void sw__daemon_close_files(struct sw_daemon *d)
+{
+        d->writer = sw_outbox_writer_free(d->writer); /* before whom it wakes */
+        d->alerts = sw_alert_export_free(d->alerts);
+        d->outbox = sw_outbox_close(d->outbox);
+        d->signals = sw_sink_file_close(d->signals);
+        d->quarantine = sw_sink_file_close(d->quarantine);
+}
+
+/* ---- hooks ---- */
+
+/* Engine thread. */
 static int output_on_actions(void *ctx, const struct sw_actions *a)
 {
         struct sw_daemon *d = ctx;
-        int r;
+        int r = 0;
 
-        r = sw_sink_file_append(d->alerts, a->findings.text.p, a->findings.text.n);
-        if (r == SW_SINK_FILE_OK && d->signals)
+        if (a->findings.n > 0)
+                r = sw__daemon_put_release(d, NULL, &a->findings);
+        if (r == 0 && d->signals)
                 r = sw_sink_file_append(d->signals, a->signals.text.p, a->signals.text.n);
-        if (r == SW_SINK_FILE_OK)
-                r = sw_sink_file_sync(d->alerts);
         if (r == SW_SINK_FILE_STOPPED)
                 return -SW_ERR_UNAVAIL; /* not written, not released: read again after the restart */
         if (r == 0)

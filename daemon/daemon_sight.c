@@ -144,7 +144,7 @@ static void sight_troubles(const struct sw_daemon *d, struct sw__sight *s)
 
         s->hangs = sw__daemon_hangs(d, d->watchdog_ms ? d->watchdog_ms : SIGHT_HANG_MS);
         s->trouble[SW_SIGHT_HANGS] = s->hangs != NULL;
-        s->trouble[SW_SIGHT_DISK] = sw_sink_file_is_blocked(d->alerts);
+        s->trouble[SW_SIGHT_DISK] = sw__daemon_is_blocked(d);
         s->trouble[SW_SIGHT_STARTING] = sight_is_starting(s);
         s->trouble[SW_SIGHT_PAUSED] = d->paused;
         for (i = 0; i < s->n_sources; i++) {
@@ -219,7 +219,8 @@ void sw__sight_tell(const struct sw_daemon *d, const struct sw__sight *s, enum s
                         (long long)((d->watchdog_ms ? d->watchdog_ms : SIGHT_HANG_MS) / SW_SECOND));
                 break;
         case SW_SIGHT_DISK:
-                sw_buf_printf(out, "the disk of %s is full: reading waits for it", d->conf->conf.alerts.file);
+                sw_buf_printf(out, "a disk is full (%s, %s): reading waits for it", d->conf->conf.state.dir,
+                        d->conf->conf.alerts.file);
                 break;
         case SW_SIGHT_STARTING:
                 sw_buf_puts(out, "starting: nothing was heard of any source yet");

@@ -109,6 +109,22 @@ static void status_sink(struct sw_jsonw *w, const char *name, const char *path, 
         sw_jsonw_end_object(w);
 }
 
+static void status_alerts(const struct sw_daemon *d, struct sw_jsonw *w)
+{
+        struct sw_outbox_sink_stats k;
+
+        sw_jsonw_object(w);
+        sw_jsonw_ktext(w, "name", "alerts");
+        sw_jsonw_ktext(w, "kind", "file");
+        sw_jsonw_ktext(w, "path", d->conf->conf.alerts.file);
+        sw_jsonw_ktext(w, "state", sw_alert_export_is_blocked(d->alerts) ? "disk_full" : "ok");
+        if (sw_outbox_sink_stats(d->outbox, SW_ALERT_SINK, &k) == 0) {
+                sw_jsonw_ku64(w, "waiting_rows", k.rows);
+                sw_jsonw_ku64(w, "waiting_bytes", k.bytes);
+        }
+        sw_jsonw_end_object(w);
+}
+
 static void status_disk(const struct sw_daemon *d, struct sw_jsonw *w)
 {
         sw_jsonw_key(w, "disk");
@@ -209,7 +225,7 @@ void sw__status_write(const struct sw_daemon *d, const struct sw__sight *s, stru
         status_learning(d, s, w);
         sw_jsonw_key(w, "sinks");
         sw_jsonw_array(w);
-        status_sink(w, "alerts", d->conf->conf.alerts.file, d->alerts);
+        status_alerts(d, w);
         status_sink(w, "signals", NULL, d->signals);
         status_sink(w, "quarantine", d->conf->conf.alerts.quarantine, d->quarantine);
         sw_jsonw_end_array(w);

@@ -24,11 +24,18 @@ struct sw_sink_file {
         uint64_t rotate_bytes;
         unsigned keep;
         const atomic_bool *stop;
+        const char *when_full;
+        int (*on_switch)(void *ctx, size_t done);
+        void *ctx;
         pthread_mutex_t lock; /* of fd */
         int fd;
         dev_t device;
         ino_t inode;
-        bool dirty;
+        off_t end;      /* behind what was written last */
+        bool end_known; /* false: somebody else's may stand at the end */
+        bool switched;  /* on_switch is to be told */
+        bool opened, dirty;
+        bool lost; /* a sync failed: nobody knows what is on the disk */
         atomic_bool reopen_wanted, blocked;
 };
 
@@ -60,7 +67,7 @@ static void sink_file_end_torn_line(struct sw_sink_file *f, int fd, off_t size)
 }
 
 /* Replaces f->fd only on success. */
-static int sink_file_open_path(struct sw_sink_file *f, struct sw_err *reterr)
+static int sink_file_open_path(struct sw_sink_file *f, bool keep_torn, struct sw_err *reterr)
 {
         const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
         struct stat st;
@@ -82,12 +89,17 @@ static int sink_file_open_path(struct sw_sink_file *f, struct sw_err *reterr)
                 close(fd);
                 return sw_err_set(reterr, -SW_ERR_IO, "%s is not a regular file", f->path);
         }
-        sink_file_end_torn_line(f, fd, st.st_size);
+        if (!keep_torn)
+                sink_file_end_torn_line(f, fd, st.st_size);
         if (f->fd >= 0)
                 close(f->fd);
         f->fd = fd;
+        f->switched = f->switched || (f->opened && (f->device != st.st_dev || f->inode != st.st_ino));
+        f->opened = true;
         f->device = st.st_dev;
         f->inode = st.st_ino;
+        f->end = st.st_size;
+        f->end_known = false;
         return 0;
 }
 
@@ -113,7 +125,10 @@ int sw_sink_file_open(
         f->rotate_bytes = conf->rotate_bytes;
         f->keep = conf->keep;
         f->stop = conf->stop;
-        r = sink_file_open_path(f, reterr);
+        f->when_full = conf->when_full ? conf->when_full : "nothing is read from the sources until there is room again";
+        f->on_switch = conf->on_switch;
+        f->ctx = conf->ctx;
+        r = sink_file_open_path(f, conf->keep_torn, reterr);
         if (r < 0) {
                 sw_sink_file_close(f);
                 return r;
@@ -156,6 +171,7 @@ static int sink_file_sync(struct sw_sink_file *f)
                         continue;
                 sw_log(f->log, SW_LOG_ERROR, "file_sync", f->path, "the disk did not take what was written: %s",
                         strerror(errno));
+                f->lost = true;
                 return -SW_ERR_IO;
         }
         f->dirty = false;
@@ -187,32 +203,30 @@ static int sink_file_rotate(struct sw_sink_file *f)
                         return 0;
                 }
         }
-        r = sink_file_open_path(f, &err);
+        r = sink_file_open_path(f, false, &err);
         if (r < 0)
                 sw_log(f->log, SW_LOG_ERROR, "file_rotate", f->path, "%s; going on with the old file", err.msg);
         sink_file_sync_dir(f);
         return 0;
 }
 
-/* Follows the path: whoever moved or removed our file expects the next line in a new one. True: reopened. */
-static bool sink_file_follow_path(struct sw_sink_file *f)
+/* Follows the path: whoever moved or removed our file expects the next line in a new one. */
+static void sink_file_follow_path(struct sw_sink_file *f)
 {
         struct sw_err err = SW_ERR_NULL;
         struct stat st;
         bool same = stat(f->path, &st) == 0 && st.st_dev == f->device && st.st_ino == f->inode;
 
         if (same && !atomic_exchange(&f->reopen_wanted, false))
-                return false;
-        if (f->dirty && fdatasync(f->fd) == 0)
-                f->dirty = false;
-        if (sink_file_open_path(f, &err) < 0) {
+                return;
+        (void)sink_file_sync(f);
+        if (sink_file_open_path(f, false, &err) < 0) {
                 sw_log(f->log, SW_LOG_ERROR, "file_reopen", f->path, "%s; going on with the file that is open",
                         err.msg);
-                return false;
+                return;
         }
         atomic_store(&f->reopen_wanted, false);
         sw_log(f->log, SW_LOG_INFO, "file_reopen", f->path, "opened anew");
-        return !same;
 }
 
 /* false: told to stop. */
@@ -268,38 +282,70 @@ static size_t sink_file_line_start(const char *text, size_t done)
         return done;
 }
 
-/* One try. *done moves on. 0 or errno. */
-static int sink_file_put(struct sw_sink_file *f, const char *text, size_t n, size_t *done)
+/* The end of the file, as the next write will find it: another file, a cut one, or one with somebody else's lines at
+ * its end. Goes back to the start of a line that was begun elsewhere. 0 or errno; *ret_r: what on_switch said. */
+static int sink_file_settle(struct sw_sink_file *f, const char *text, size_t *done, int *ret_r)
 {
         struct stat st;
-        bool rotate, within = *done > 0 && text[*done - 1] != '\n';
+        char last;
+
+        if (fstat(f->fd, &st) != 0)
+                return errno;
+        if (!f->switched && f->end_known && st.st_size == f->end)
+                return 0;
+        if (f->switched || st.st_size != f->end)
+                *done = sink_file_line_start(text, *done);
+        if (st.st_size < f->end) {
+                f->switched = true;
+                (void)sink_file_sync(f);
+        }
+        f->end = st.st_size;
+        if (f->switched && f->on_switch) {
+                *ret_r = f->lost ? -SW_ERR_IO : f->on_switch(f->ctx, *done);
+                if (*ret_r != 0)
+                        return 0;
+        }
+        f->switched = false;
+        if (st.st_size > 0 && pread(f->fd, &last, 1, st.st_size - 1) == 1 && last != '\n') {
+                if (write(f->fd, "\n", 1) != 1)
+                        return errno;
+                f->end++;
+        }
+        f->end_known = true;
+        return 0;
+}
+
+/* One try. *done moves on. 0 or errno; *ret_r: what on_switch said. */
+static int sink_file_put(struct sw_sink_file *f, const char *text, size_t n, size_t *done, int *ret_r)
+{
+        bool rotate, within;
         size_t portion;
         ssize_t wrote;
         int error;
 
-        if (sink_file_follow_path(f) && within)
-                *done = sink_file_line_start(text, *done);
-        if (fstat(f->fd, &st) != 0)
-                return errno;
-        if (within && st.st_size == 0)
-                *done = sink_file_line_start(text, *done);
+        sink_file_follow_path(f);
+        error = sink_file_settle(f, text, done, ret_r);
+        if (error || *ret_r)
+                return error;
         within = *done > 0 && text[*done - 1] != '\n';
-        portion = sink_file_portion(f, text + *done, n - *done, within ? 0 : (uint64_t)st.st_size, &rotate);
+        portion = sink_file_portion(f, text + *done, n - *done, within ? 0 : (uint64_t)f->end, &rotate);
         if (rotate) {
                 if (sink_file_rotate(f) < 0)
                         return EIO;
-                if (fstat(f->fd, &st) != 0)
-                        return errno;
+                error = sink_file_settle(f, text, done, ret_r);
+                if (error || *ret_r)
+                        return error;
                 /* if it could not be rotated the line goes into the old file */
                 portion = sink_file_portion(f, text + *done, n - *done, 0, &rotate);
         }
-        error = sink_file_reserve(f, st.st_size, portion);
+        error = sink_file_reserve(f, f->end, portion);
         if (error)
                 return error;
         wrote = write(f->fd, text + *done, portion);
         if (wrote < 0)
                 return errno;
         f->dirty = true;
+        f->end += wrote;
         *done += (size_t)wrote;
         return 0;
 }
@@ -311,13 +357,14 @@ int sw_sink_file_append(struct sw_sink_file *f, const char *text, size_t n)
 
         pthread_mutex_lock(&f->lock);
         while (done < n) {
-                error = sink_file_put(f, text, n, &done);
+                error = sink_file_put(f, text, n, &done, &r);
+                if (r != 0)
+                        break;
                 if (error == 0 || error == EINTR)
                         continue;
                 atomic_store(&f->blocked, true);
-                sw_log(f->log, SW_LOG_ERROR, "file_write", f->path,
-                        "cannot write: %s; nothing is read from the sources until there is room again",
-                        strerror(error));
+                sw_log(f->log, SW_LOG_ERROR, "file_write", f->path, "cannot write: %s; %s", strerror(error),
+                        f->when_full);
                 if (!sink_file_wait(f)) {
                         r = SW_SINK_FILE_STOPPED;
                         break;
@@ -339,12 +386,31 @@ int sw_sink_file_sync(struct sw_sink_file *f)
         return r;
 }
 
+void sw_sink_file_place(const struct sw_sink_file *f, struct sw_sink_file_place *ret)
+{
+        *ret = (struct sw_sink_file_place){ .fd = f->fd, .inode = f->inode, .size = (uint64_t)f->end };
+}
+
+void sw_sink_file_refresh(struct sw_sink_file *f)
+{
+        struct stat st;
+
+        pthread_mutex_lock(&f->lock);
+        if (fstat(f->fd, &st) == 0)
+                f->end = st.st_size;
+        f->end_known = false;
+        pthread_mutex_unlock(&f->lock);
+}
+
 void sw_sink_file_reopen(struct sw_sink_file *f)
 {
+        int r = 0;
+
         atomic_store(&f->reopen_wanted, true);
         if (pthread_mutex_trylock(&f->lock) != 0)
                 return;
         sink_file_follow_path(f);
+        (void)sink_file_settle(f, NULL, &(size_t){ 0 }, &r); /* what fails now is tried again before the next line */
         pthread_mutex_unlock(&f->lock);
 }
 
