@@ -204,9 +204,10 @@ static bool same_text(const struct sw_directory *d, uint32_t ref, uint32_t n, st
         return n == s.n && (n == 0 || memcmp(sw_texts_at(&d->texts, ref), s.p, n) == 0);
 }
 
-static uint32_t recent_slot(uint64_t x)
+static uint32_t recent_slot(uint64_t x, uint32_t n)
 {
-        return (uint32_t)(x * UINT64_C(0x9e3779b97f4a7c15) >> 40) & (SW_DIRECTORY_RECENT - 1);
+        x = (x ^ x >> 32) * UINT64_C(0x9e3779b97f4a7c15); /* lengths stand in the top byte */
+        return (uint32_t)(x >> 40) & (n - 1);
 }
 
 /* Ends of texts differ more often than their beginnings. */
@@ -222,7 +223,8 @@ static uint64_t text_tail(struct sw_str s)
 
 uint32_t sw_directory_sensor(struct sw_directory *d, const struct sw_record *r, const struct sw_segments *segments)
 {
-        uint32_t *recent = &d->recent_sensors[recent_slot(r->mac ^ text_tail(r->flow_log) << 8 ^ r->kind)];
+        uint32_t *recent = &d->recent_sensors[recent_slot(
+                r->mac ^ text_tail(r->flow_log) << 8 ^ r->kind, SW_DIRECTORY_RECENT_SENSORS)];
         const struct sw_directory_sensor *s = sw_directory_sensor_at(d, *recent);
 
         if (s && s->mac == r->mac && s->kind == (uint8_t)r->kind &&
@@ -235,7 +237,8 @@ uint32_t sw_directory_sensor(struct sw_directory *d, const struct sw_record *r, 
 
 uint32_t sw_directory_rule(struct sw_directory *d, const struct sw_rule *r)
 {
-        uint32_t *recent = &d->recent_rules[recent_slot(text_tail(r->acl) * 31 ^ text_tail(r->name))];
+        uint32_t *recent =
+                &d->recent_rules[recent_slot(text_tail(r->acl) * 31 ^ text_tail(r->name), SW_DIRECTORY_RECENT_RULES)];
         const struct sw_directory_rule *e = sw_table_at(&d->rules, *recent);
 
         if (e && same_text(d, e->acl, e->n_acl, r->acl) && same_text(d, e->name, e->n_name, r->name))

@@ -25,7 +25,9 @@ struct sw_directory_rule {
         uint32_t n_acl, n_name;
 };
 
-#define SW_DIRECTORY_RECENT 4096u /* power of two */
+/* Powers of two. Each sensor speaks once a minute, in turns: a memory for fewer of them than there are helps nobody. */
+#define SW_DIRECTORY_RECENT_SENSORS 65536u
+#define SW_DIRECTORY_RECENT_RULES 4096u
 
 struct sw_directory {
         struct sw_table sensors, folds, rules;
@@ -34,7 +36,7 @@ struct sw_directory {
         struct sw_buf scratch;
         struct sw_hash_key keys[2];
         /* ids by a cheap hash of what was asked for lately; checked against the text, so a miss only costs time */
-        uint32_t recent_sensors[SW_DIRECTORY_RECENT], recent_rules[SW_DIRECTORY_RECENT];
+        uint32_t recent_sensors[SW_DIRECTORY_RECENT_SENSORS], recent_rules[SW_DIRECTORY_RECENT_RULES];
         size_t text_limit_bytes;
         bool full;
         uint64_t n_refused;
