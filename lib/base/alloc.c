@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
+#define PAGE ((size_t)4096)
 #define HUGE_PAGE ((uintptr_t)2 << 20)
+#define LARGE_BYTES (2 * HUGE_PAGE) /* reservations from here on have huge pages from their first byte on */
 
 struct sw_arena_block {
         struct sw_arena_block *next;
@@ -47,9 +50,22 @@ char *sw_strdup(const char *s)
 
 void *sw_reserve(size_t n_bytes)
 {
-        void *p = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        bool large = n_bytes >= LARGE_BYTES && n_bytes < SIZE_MAX - 2 * HUGE_PAGE;
+        size_t used = (n_bytes + PAGE - 1) & ~(PAGE - 1), n = large ? used + HUGE_PAGE : n_bytes, head;
+        char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-        return p == MAP_FAILED ? NULL : p;
+        if (p == MAP_FAILED)
+                return NULL;
+        if (!large)
+                return p;
+        /* On the border of a huge page; what is left over goes back. */
+        head = (size_t)(-(uintptr_t)p & (HUGE_PAGE - 1));
+        if (head)
+                (void)munmap(p, head);
+        if (n - head > used)
+                (void)munmap(p + head + used, n - head - used);
+        sw_reserve_huge(p + head, 0, used);
+        return p + head;
 }
 
 void sw_unreserve(void *p, size_t n_bytes)

@@ -10,7 +10,8 @@ void *sw_realloc_array(void *p, size_t n, size_t size); /* p stays valid when NU
 void sw_free(void *p);                                  /* NULL is fine */
 char *sw_strdup(const char *s);
 
-/* Address space for a pool that grows in place: zeroed, page aligned, backed by memory only where it is touched. */
+/* Address space for a pool that grows in place: zeroed, page aligned, backed by memory only where it is touched. From
+ * 4 MiB on it has huge pages: most of what a look-up in a large table waits for is the address translation. */
 void *sw_reserve(size_t n_bytes); /* NULL: refused */
 void sw_unreserve(void *p, size_t n_bytes);
 /* Says that [p + from, p + to) of a reservation will be used at random: huge pages spare most TLB misses. */
