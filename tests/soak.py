@@ -18,6 +18,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # kind: modules of tests/faults (or tests/e2e), or classes of them
 KINDS = {
     "alloc": ["test_alloc"],
+    "bomb": ["test_bombs"],
+    "flood": ["test_floods"],
 }
 
 

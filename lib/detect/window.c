@@ -139,6 +139,16 @@ int64_t sw_window_span(const struct sw_window *w, struct sw_etime now, int64_t s
         return burst < SW_MINUTE ? SW_MINUTE : burst - burst % SW_MINUTE;
 }
 
+/* 2^-n, as IEEE 754 writes it down; n: 0..64. A library call here is a third of the time under a sweep. */
+static double window_pow2(unsigned n)
+{
+        uint64_t bits = (uint64_t)(1023 - n) << 52;
+        double v;
+
+        memcpy(&v, &bits, sizeof(v));
+        return v;
+}
+
 /* Flajolet et al. 2007, with linear counting while registers are empty. */
 uint64_t sw_window_estimate(const struct sw_window *w)
 {
@@ -147,7 +157,7 @@ uint64_t sw_window_estimate(const struct sw_window *w)
         int i, zeros = 0;
 
         for (i = 0; i < SW_WINDOW_REGISTERS; i++) {
-                sum += ldexp(1, -w->registers[i]);
+                sum += window_pow2(w->registers[i]);
                 zeros += w->registers[i] == 0;
         }
         estimate = alpha * m * m / sum;

@@ -181,3 +181,50 @@ Test(table, spreads_keys_under_any_secret)
                 cr_assert_gt(n, 40000, "secret %u: %u of 65536 slots, 41427 are expected of chance", s, n);
         }
 }
+
+/* Longest way from a key's home to its slot. */
+static unsigned longest_probe(const struct sw_table *t)
+{
+        unsigned longest = 0;
+        uint32_t i, id;
+
+        for (i = 0; i <= t->slot_mask; i++) {
+                const void *e;
+                uint32_t home;
+
+                if (!t->slots[i])
+                        continue;
+                id = (uint32_t)t->slots[i] - 1;
+                e = sw_table_at(t, id);
+                cr_assert_not_null(e);
+                home = (uint32_t)sw_table_hash(t, e) & t->slot_mask;
+                if (((i - home) & t->slot_mask) > longest)
+                        longest = (i - home) & t->slot_mask;
+        }
+        return longest;
+}
+
+/* Keys that all share a home under a secret that somebody knows: the worst he can send. */
+Test(table, keys_aimed_at_one_secret_are_spread_by_another)
+{
+        enum { N = 1000, MASK = 1023 };
+        static const struct sw_hash_key known = { 42, 43 }, secret = { 7, 8 };
+        struct sw_table aimed, safe;
+        uint64_t key = 0;
+        bool created;
+        unsigned n;
+
+        cr_assert_eq(sw_table_init(&aimed, &spec, 1 << 20, &known, NULL), 0);
+        cr_assert_eq(sw_table_init(&safe, &spec, 1 << 20, &secret, NULL), 0);
+        for (n = 0; n < N; key++) {
+                if ((sw_table_hash(&aimed, &key) & MASK) != 17)
+                        continue;
+                cr_assert_not_null(sw_table_insert(&aimed, &key, &created));
+                cr_assert_not_null(sw_table_insert(&safe, &key, &created));
+                n++;
+        }
+        cr_assert_gt(longest_probe(&aimed), N / 4, "%u: the keys collide as they should", longest_probe(&aimed));
+        cr_assert_lt(longest_probe(&safe), 64, "%u", longest_probe(&safe));
+        sw_table_deinit(&aimed);
+        sw_table_deinit(&safe);
+}
