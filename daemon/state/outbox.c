@@ -52,7 +52,7 @@ int sw_outbox_get_conf(struct sw_outbox *o, const char hash[SW_OUTBOX_HASH], str
         sqlite3_stmt *s;
         int r;
 
-        pthread_mutex_lock(&o->lock);
+        sw__outbox_lock(o);
         s = sw__outbox_sql(o, OUTBOX_GET_CONF, &r);
         if (s) {
                 outbox_bind_text(s, 1, hash);
@@ -65,7 +65,7 @@ int sw_outbox_get_conf(struct sw_outbox *o, const char hash[SW_OUTBOX_HASH], str
                         r = -SW_ERR_NOENT;
                 }
         }
-        pthread_mutex_unlock(&o->lock);
+        sw__outbox_unlock(o);
         return sw__outbox_as_error(r);
 }
 
@@ -213,9 +213,9 @@ int sw_outbox_add(struct sw_outbox *o, const struct sw_line *line, const char *t
 
 void sw_outbox_stats(struct sw_outbox *o, struct sw_outbox_stats *ret)
 {
-        pthread_mutex_lock(&o->lock);
+        sw__outbox_lock(o);
         *ret = o->mem.stats;
-        pthread_mutex_unlock(&o->lock);
+        sw__outbox_unlock(o);
 }
 
 /* ---- what was released ---- */
@@ -234,7 +234,7 @@ int sw_outbox_last(struct sw_outbox *o, struct sw_outbox_release *ret)
         sqlite3_stmt *s;
         int r;
 
-        pthread_mutex_lock(&o->lock);
+        sw__outbox_lock(o);
         s = sw__outbox_sql(o, OUTBOX_LAST_RELEASE, &r);
         if (s)
                 r = sw__outbox_step(o, s);
@@ -245,7 +245,7 @@ int sw_outbox_last(struct sw_outbox *o, struct sw_outbox_release *ret)
         } else if (r == 0) {
                 *ret = (struct sw_outbox_release){ .watermark = SW_ETIME_NONE, .wall = SW_ETIME_NONE };
         }
-        pthread_mutex_unlock(&o->lock);
+        sw__outbox_unlock(o);
         return sw__outbox_as_error(r);
 }
 
@@ -369,9 +369,9 @@ int sw_outbox_releases(struct sw_outbox *o, uint64_t after,
         int r;
 
         for (;;) {
-                pthread_mutex_lock(&o->lock);
+                sw__outbox_lock(o);
                 r = outbox_past_load(o, &p, after);
-                pthread_mutex_unlock(&o->lock);
+                sw__outbox_unlock(o);
                 r = sw__outbox_as_error(r);
                 if (r != 0 || p.release.number == 0)
                         break;

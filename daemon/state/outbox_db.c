@@ -62,6 +62,25 @@ int64_t sw__outbox_wall_ms(void)
         return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+void sw__outbox_lock(struct sw_outbox *o)
+{
+        uint64_t turn;
+
+        pthread_mutex_lock(&o->lock);
+        turn = o->next_turn++;
+        while (o->at_turn != turn)
+                pthread_cond_wait(&o->turn, &o->lock);
+        pthread_mutex_unlock(&o->lock);
+}
+
+void sw__outbox_unlock(struct sw_outbox *o)
+{
+        pthread_mutex_lock(&o->lock);
+        o->at_turn++;
+        pthread_cond_broadcast(&o->turn);
+        pthread_mutex_unlock(&o->lock);
+}
+
 /* ---- errors ---- */
 
 /* errno of the file that failed: SQLite's own sqlite3_system_errno() knows nothing of a failed commit. */
@@ -267,14 +286,14 @@ int sw__outbox_transact(struct sw_outbox *o, bool durable, int (*work)(struct sw
         int r;
 
         for (;;) {
-                pthread_mutex_lock(&o->lock);
+                sw__outbox_lock(o);
                 r = o->failed ? o->failed : outbox_try(o, durable, work, ctx);
                 if (r == OUTBOX_AGAIN && !waited)
                         sw_log(o->log, SW_LOG_ERROR, "outbox_full", NULL,
                                 "cannot write %s: %s; no finding is lost, and nothing more is read from the sources "
                                 "until it can be written",
                                 o->path, o->why);
-                pthread_mutex_unlock(&o->lock);
+                sw__outbox_unlock(o);
                 if (r != OUTBOX_AGAIN)
                         break;
                 if (!waited)
@@ -462,6 +481,7 @@ int sw_outbox_open(const struct sw_outbox_conf *conf, struct sw_log *log, struct
                 return sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
         }
         pthread_mutex_init(&o->lock, NULL);
+        pthread_cond_init(&o->turn, NULL);
         o->log = log;
         o->path = path.p;
         o->max_bytes = conf->max_bytes;
@@ -496,6 +516,7 @@ struct sw_outbox *sw_outbox_close(struct sw_outbox *o)
         if (o->failed)
                 (void)sqlite3_db_config(o->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         (void)sqlite3_close_v2(o->db);
+        pthread_cond_destroy(&o->turn);
         pthread_mutex_destroy(&o->lock);
         sw_free(o->path);
         sw_free(o);

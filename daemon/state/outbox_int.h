@@ -107,7 +107,9 @@ struct sw_outbox {
         uint64_t max_bytes;
         int64_t max_age_ms;
         const atomic_bool *stop;
-        pthread_mutex_t lock; /* of all below */
+        pthread_mutex_t lock; /* of the two counters: who holds the turn holds all below */
+        pthread_cond_t turn;
+        uint64_t next_turn, at_turn;
         sqlite3 *db;
         sqlite3_stmt *sql[OUTBOX_N_SQL];
         struct outbox_mem mem;
@@ -120,6 +122,10 @@ struct sw_outbox {
 };
 
 /* ---- outbox_db.c ---- */
+
+/* In the order of asking: the writer, which commits again and again, would else keep the sinks from reading. */
+void sw__outbox_lock(struct sw_outbox *o);
+void sw__outbox_unlock(struct sw_outbox *o);
 
 enum { OUTBOX_DONE, OUTBOX_ROW, OUTBOX_AGAIN /* no room or locked: roll back, wait, do it all again */ };
 

@@ -209,13 +209,13 @@ int sw_outbox_sink_severity(struct sw_outbox *o, const char *name, uint8_t min_s
         struct outbox_sink *sink;
         int r = -SW_ERR_NOENT;
 
-        pthread_mutex_lock(&o->lock);
+        sw__outbox_lock(o);
         sink = outbox_find(o, name);
         if (sink) {
                 sink->min_severity = (uint8_t)sw__outbox_severity(min_severity);
                 r = outbox_recount(o, sink);
         }
-        pthread_mutex_unlock(&o->lock);
+        sw__outbox_unlock(o);
         return sw__outbox_as_error(r);
 }
 
@@ -398,10 +398,10 @@ int sw_outbox_read(struct sw_outbox *o, const char *name, int64_t after, uint32_
 
                 c.n = 0;
                 sw_buf_reset(&c.text);
-                pthread_mutex_lock(&o->lock);
+                sw__outbox_lock(o);
                 sink = outbox_find(o, name);
                 r = !sink ? -SW_ERR_NOENT : outbox_fill(o, sink, after, max - done, &c);
-                pthread_mutex_unlock(&o->lock);
+                sw__outbox_unlock(o);
                 r = sw__outbox_as_error(r);
                 if (r != 0 || c.n == 0)
                         break;
@@ -487,7 +487,7 @@ int sw_outbox_note(struct sw_outbox *o, const char *name, struct sw_buf *out)
         sqlite3_stmt *s = NULL;
         int r = -SW_ERR_NOENT;
 
-        pthread_mutex_lock(&o->lock);
+        sw__outbox_lock(o);
         sink = outbox_find(o, name);
         if (sink)
                 s = sw__outbox_sql(o, OUTBOX_GET_NOTE, &r);
@@ -500,7 +500,7 @@ int sw_outbox_note(struct sw_outbox *o, const char *name, struct sw_buf *out)
                         r = out->failed ? -SW_ERR_NOMEM : 0;
                 }
         }
-        pthread_mutex_unlock(&o->lock);
+        sw__outbox_unlock(o);
         return sw__outbox_as_error(r);
 }
 
@@ -508,11 +508,11 @@ int sw_outbox_marked(struct sw_outbox *o, const char *name, int64_t *ret)
 {
         struct outbox_sink *sink;
 
-        pthread_mutex_lock(&o->lock);
+        sw__outbox_lock(o);
         sink = outbox_find(o, name);
         if (sink)
                 *ret = sink->marked;
-        pthread_mutex_unlock(&o->lock);
+        sw__outbox_unlock(o);
         return sink ? 0 : -SW_ERR_NOENT;
 }
 
@@ -555,7 +555,7 @@ int sw_outbox_sink_stats(struct sw_outbox *o, const char *name, struct sw_outbox
         unsigned severity;
         int r;
 
-        pthread_mutex_lock(&o->lock);
+        sw__outbox_lock(o);
         sink = outbox_find(o, name);
         r = !sink ? -SW_ERR_NOENT : sw__outbox_ints(o, OUTBOX_RESEND_SUM, 1, &sink->id, 3, v);
         if (r == 0) {
@@ -576,7 +576,7 @@ int sw_outbox_sink_stats(struct sw_outbox *o, const char *name, struct sw_outbox
                 r = sw__outbox_ints(o, OUTBOX_LOGGED, 1, &first, 1, v);
                 k.oldest.ms = v[0];
         }
-        pthread_mutex_unlock(&o->lock);
+        sw__outbox_unlock(o);
         if (r == 0)
                 *ret = k;
         return sw__outbox_as_error(r);
