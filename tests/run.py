@@ -175,11 +175,17 @@ def stage_faults():
         yield from python_tests("tests/faults")
 
 
+def stage_package():
+    """The Debian package: built, looked at by lintian, installed, upgraded, removed; the README's way to install it."""
+    yield from python_tests("tests/package")
+
+
 STAGES = {"style": stage_style, "unit": stage_unit, "sanitizers": stage_sanitizers, "diff": stage_diff,
           "threads": stage_threads, "fuzz": stage_fuzz}
 if any((ROOT / "tests/e2e").glob("test_*.py")):
     STAGES["e2e"] = stage_e2e
 STAGES["faults"] = stage_faults
+STAGES["package"] = stage_package
 
 
 def main():

@@ -15,11 +15,12 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
-# kind: modules of tests/faults (or tests/e2e), or classes of them
+# kind: modules of tests/faults, tests/e2e or tests/package, or classes of them
 KINDS = {
     "alloc": ["test_alloc"],
     "bomb": ["test_bombs"],
     "flood": ["test_floods"],
+    "package": ["test_package"],
 }
 
 
@@ -27,7 +28,7 @@ def one_round(kind, seed, count):
     env = dict(os.environ, SEGWATCH_SOAK="1", SEGWATCH_SEED=str(seed),
                SEGWATCH=os.environ.get("SEGWATCH", str(ROOT / "build-test/daemon/segwatch")),
                SEGWATCH_BUILD=os.environ.get("SEGWATCH_BUILD", str(ROOT / "build-test")),
-               PYTHONPATH=f"{ROOT}/tests/faults:{ROOT}/tests/e2e")
+               PYTHONPATH=f"{ROOT}/tests/faults:{ROOT}/tests/e2e:{ROOT}/tests/package")
     if count:
         env["SEGWATCH_COUNT"] = str(count)
     began = time.monotonic()
