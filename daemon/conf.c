@@ -50,6 +50,7 @@ void sw_conf_deinit(struct sw_conf *conf)
         for (i = 0; i < SW_CONF_N_TABLES; i++)
                 sw_schema_free(parts[i].rows, parts[i].base);
         conf->segments = sw_segments_free(conf->segments);
+        sw_conf_free_suppressions(conf);
         sw_arena_deinit(&conf->lists->names);
         sw_free(conf->lists);
         *conf = (struct sw_conf){ 0 };
@@ -100,6 +101,7 @@ static bool conf_read_files(struct sw_conf *conf, const char *path, struct sw_co
                 return false;
         for (i = 1; i < lists->n_files; i++)
                 ok = conf_read_one(conf, lists->files[i], true, check) && ok;
+        ok = sw_conf_read_suppressions(lists, path, check) && ok;
         return ok;
 }
 
@@ -116,21 +118,33 @@ static char *conf_beside(const char *beside, const char *name)
         return b.failed ? NULL : b.p;
 }
 
+/* Files beside the alert file whose names are fixed. */
+static void conf_check_fixed(struct sw_conf *conf, const char *name, const char *what, struct sw_conf_check *check)
+{
+        char *fixed = conf_beside(conf->alerts.file, name);
+
+        if (!fixed)
+                check->no_memory = true;
+        else if (strcmp(conf->alerts.file, fixed) == 0)
+                sw_conf_error(check, &conf->alerts.file_place, "alerts: %s is the file of %s", name, what);
+        else if (strcmp(conf->alerts.quarantine, fixed) == 0)
+                sw_conf_error(check, &conf->alerts.quarantine_place, "alerts: %s is the file of %s", name, what);
+        sw_free(fixed);
+}
+
 static void conf_check_alerts(struct sw_conf *conf, struct sw_conf_check *check)
 {
-        char *signals = conf_beside(conf->alerts.file, "signals.jsonl");
-
         if (!conf->alerts.quarantine)
                 conf->alerts.quarantine = conf_beside(conf->alerts.file, "quarantine.jsonl");
-        if (!signals || !conf->alerts.quarantine)
+        if (!conf->alerts.quarantine) {
                 check->no_memory = true;
-        else if (strcmp(conf->alerts.file, conf->alerts.quarantine) == 0)
+                return;
+        }
+        if (strcmp(conf->alerts.file, conf->alerts.quarantine) == 0)
                 sw_conf_error(check, &conf->alerts.quarantine_place, "alerts: file and quarantine are the same file");
-        else if (conf->alerts.signals && strcmp(conf->alerts.file, signals) == 0)
-                sw_conf_error(check, &conf->alerts.file_place, "alerts: signals.jsonl is the file of signals");
-        else if (conf->alerts.signals && strcmp(conf->alerts.quarantine, signals) == 0)
-                sw_conf_error(check, &conf->alerts.quarantine_place, "alerts: signals.jsonl is the file of signals");
-        sw_free(signals);
+        if (conf->alerts.signals)
+                conf_check_fixed(conf, "signals.jsonl", "signals", check);
+        conf_check_fixed(conf, "suppressed.jsonl", "suppressed signals", check);
 }
 
 static void conf_check_time(struct sw_conf *conf, struct sw_conf_check *check)
@@ -155,11 +169,13 @@ static void conf_check_all(struct sw_conf *conf, bool need_sources, struct sw_co
         sw_conf_check_admin(conf, check);
         sw_conf_check_sources(conf, check);
         sw_conf_check_lists(conf->lists, check);
+        sw_conf_check_suppressions(conf->lists, check);
         if (need_sources && conf->sources.n == 0)
                 sw_conf_error(check, &whole, "there are no sources: nothing to read from");
         if (need_sources && check->n_errors == 0)
                 sw_conf_check_secrets(conf, check);
-        if (check->n_errors == 0 && sw_conf_build_segments(conf, check) == -SW_ERR_NOMEM)
+        if (check->n_errors == 0 &&
+                (sw_conf_build_segments(conf, check) == -SW_ERR_NOMEM || sw_conf_build_suppressions(conf) < 0))
                 check->no_memory = true;
 }
 
@@ -254,6 +270,7 @@ void sw_conf_core(const struct sw_conf *conf, struct sw_core_conf *ret)
         ret->incidents.max_per_hour = (uint32_t)conf->incidents.max_per_hour;
         memcpy(ret->detectors, conf->detectors, sizeof(ret->detectors));
         ret->segments = conf->segments;
+        ret->suppressions = &conf->suppressions;
         ret->version = SW_VERSION;
         ret->write_signals = conf->alerts.signals;
 }

@@ -70,6 +70,8 @@ struct sw_conf {
                 uint32_t level, format; /* enum sw_log_level, enum sw_log_format */
         } log;
         struct sw_segments *segments;                      /* built from segments, policy, hosts, realms */
+        struct sw_suppressions suppressions;               /* built, points into lists */
+        struct sw_arena suppressions_memory;
         struct sw_detector_conf detectors[SW_N_DETECTORS]; /* .conf owned */
         struct sw_conf_lists *lists;                       /* as written: conf_lists.h */
 };

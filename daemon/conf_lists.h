@@ -62,12 +62,45 @@ struct sw_conf_realm {
         struct sw_conf_texts flow_logs;
 };
 
+struct sw_conf_detector_set {
+        uint32_t bits; /* per enum sw_detector_id; 0 = all */
+};
+
+/* Addresses, ranges and names of segments. */
+struct sw_conf_ends {
+        struct sw_conf_cidrs cidrs;
+        struct sw_conf_ref *segments;
+        uint32_t n_segments;
+};
+
+struct sw_conf_expiry {
+        struct sw_etime time; /* NONE: never */
+        bool given;
+};
+
+struct sw_conf_suppression {
+        char *id, *reason, *owner;
+        struct sw_conf_expiry expires;
+        struct sw_conf_detector_set detectors;
+        struct sw_conf_ends source, destination;
+        struct sw_conf_services services;
+        struct sw_conf_place place;
+};
+
+/* `suppressions:` names a file, or is the list itself (so that --dump stands alone). */
+struct sw_conf_suppressions {
+        char *file;
+        struct sw_conf_place place;
+        struct sw_list list; /* of struct sw_conf_suppression */
+};
+
 #define SW_CONF_MAX_FILES 256
 struct sw_conf_lists {
         struct sw_list segments; /* of struct sw_conf_segment */
         struct sw_list policy;   /* of struct sw_conf_policy */
         struct sw_list realms;   /* of struct sw_conf_realm */
         struct sw_conf_hosts hosts;
+        struct sw_conf_suppressions suppressions;
         struct sw_conf_texts include;
         struct sw_conf_place include_place;
         struct sw_arena names;                    /* of files, for the places */
@@ -97,7 +130,17 @@ SW_CONF_TYPE_DECLARE(hosts)     /* struct sw_conf_hosts */
 SW_CONF_TYPE_DECLARE(brokers)   /* char *, comma list */
 SW_CONF_TYPE_DECLARE(start)     /* start of struct sw_conf_source */
 SW_CONF_TYPE_DECLARE(detectors) /* detectors of struct sw_conf (conf_detectors.c) */
+SW_CONF_TYPE_DECLARE(detector_set) /* struct sw_conf_detector_set (conf_suppressions.c, like the next three) */
+SW_CONF_TYPE_DECLARE(ends)         /* struct sw_conf_ends */
+SW_CONF_TYPE_DECLARE(expiry)       /* struct sw_conf_expiry */
+SW_CONF_TYPE_DECLARE(suppressions) /* struct sw_conf_suppressions */
 #undef SW_CONF_TYPE_DECLARE
+/* Reads the file that `suppressions:` names, then looks at them all. */
+bool sw_conf_read_suppressions(struct sw_conf_lists *lists, const char *main_file, struct sw_conf_check *check);
+void sw_conf_check_suppressions(const struct sw_conf_lists *lists, struct sw_conf_check *check);
+/* Fills conf->suppressions from lists without errors; points into them. 0 | -SW_ERR_NOMEM. */
+int sw_conf_build_suppressions(struct sw_conf *conf);
+void sw_conf_free_suppressions(struct sw_conf *conf);
 void sw_conf_detectors_sample(struct sw_buf *out);
 /* Name ("horizontal_scan"), code ("D01") and tables of options of a detector. */
 struct sw_conf_detector {
@@ -116,6 +159,9 @@ void sw_conf_check_sources(const struct sw_conf *conf, struct sw_conf_check *che
 void sw_conf_check_admin(const struct sw_conf *conf, struct sw_conf_check *check);
 void sw_conf_check_secrets(const struct sw_conf *conf, struct sw_conf_check *check);
 void sw_conf_check_lists(const struct sw_conf_lists *lists, struct sw_conf_check *check);
+/* The segment that a name stands for must be there (or be one of the fixed names). */
+void sw_conf_check_ref(
+        const struct sw_conf_lists *lists, const struct sw_conf_ref *ref, const char *key, struct sw_conf_check *check);
 /* Builds conf->segments from lists without errors. 0 | -SW_ERR_NOMEM | -SW_ERR_CONFIG, reported. */
 int sw_conf_build_segments(struct sw_conf *conf, struct sw_conf_check *check);
 

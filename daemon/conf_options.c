@@ -212,6 +212,13 @@ static const struct sw_opt list_rows[] = {
                 .example = "{scanner: [10.9.0.5], jump: [10.9.0.10]}",
                 .doc = "Roles of single hosts or ranges: scanner, jump, monitor, backup, patch, deploy, resolver, dc, "
                        "proxy, file-server, shared." },
+        { .key = "suppressions",
+                SW_CONF_CUSTOM(suppressions),
+                .flags = SW_OPT_RELOAD | SW_OPT_BLOCK,
+                AT(suppressions),
+                .example = "suppressions.yaml",
+                .doc = "File of suppressions, relative to this one, or the list itself: id, reason, owner, expires (a "
+                       "date or never) and at least one of detectors, source, destination, services." },
         SW_OPT_END,
 };
 static const struct sw_opt include_rows[] = {
@@ -445,7 +452,6 @@ static const struct sw_opt setting_rows[] = {
         { .key = "admin", .type = SW_OPT_SECTION, AT(admin), .rows = admin_rows, .doc = "Control and metrics." },
         { .key = "packs", .type = SW_OPT_ANY_MAP, .flags = SW_OPT_LATER },
         { .key = "outputs", .type = SW_OPT_ANY_MAP, .flags = SW_OPT_LATER },
-        { .key = "suppressions", .type = SW_OPT_ANY_MAP, .flags = SW_OPT_LATER },
         SW_OPT_END,
 };
 #undef AT

@@ -100,7 +100,7 @@ static uint32_t lists_find_segment(const struct sw_conf_lists *lists, const char
         return SW_SEGMENT_ANY;
 }
 
-static void lists_check_ref(
+void sw_conf_check_ref(
         const struct sw_conf_lists *lists, const struct sw_conf_ref *ref, const char *key, struct sw_conf_check *check)
 {
         const struct sw_conf_segment *segments = lists->segments.items;
@@ -163,8 +163,8 @@ static void lists_check_segment(
 static void lists_check_policy(
         const struct sw_conf_lists *lists, const struct sw_conf_policy *row, struct sw_conf_check *check)
 {
-        lists_check_ref(lists, &row->from, "from", check);
-        lists_check_ref(lists, &row->to, "to", check);
+        sw_conf_check_ref(lists, &row->from, "from", check);
+        sw_conf_check_ref(lists, &row->to, "to", check);
         if (row->from.name && row->to.name && strcmp(row->from.name, "any") == 0 && strcmp(row->to.name, "any") == 0 &&
                 row->services.n == 0)
                 sw_conf_warn(check, &row->place, "this row allows everything from everywhere to everywhere");

@@ -159,6 +159,7 @@ void sw__daemon_reopen(struct sw_daemon *d)
         sw_alert_export_reopen(d->alerts);
         if (d->signals)
                 sw_sink_file_reopen(d->signals);
+        sw_sink_file_reopen(d->suppressed);
         sw_sink_file_reopen(d->quarantine);
 }
 

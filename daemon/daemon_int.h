@@ -106,7 +106,7 @@ struct sw_daemon {
         struct sw_outbox *outbox;
         struct sw_outbox_writer *writer;
         struct sw_alert_export *alerts;
-        struct sw_sink_file *signals, *quarantine;
+        struct sw_sink_file *signals, *suppressed, *quarantine;
         atomic_int output_failed; /* negative: nothing is committed or written any more */
         struct sw_pipeline *pipeline;
         atomic_bool stop; /* set by the thread that waits for SIGTERM, or when the loop has ended */

@@ -520,6 +520,7 @@ static const struct metric_row metric_rows[] = {
         { "segwatch_disk_free_bytes", GAUGE, "Free space of state.dir and of the alert file.", BY(disk) },
         /* findings */
         { "segwatch_signals_total", COUNTER, "Signals of all detectors.", ENGINE(signals) },
+        { "segwatch_signals_suppressed_total", COUNTER, "Signals that a suppression kept back.", ENGINE(suppressed) },
         { "segwatch_incidents_open", GAUGE, "Incidents that may still grow.", BY(incidents) },
         { "segwatch_findings_total", COUNTER, "Lines written to the alert file.", BY(findings) },
         { "segwatch_detect_latency_seconds", SW_METRIC_HISTOGRAM,

@@ -9,7 +9,7 @@
 #define OUTPUT_QUARANTINE_BYTES (UINT64_C(64) << 20)
 #define OUTPUT_QUARANTINE_KEEP 2
 
-/* "signals.jsonl" beside the alert file. */
+/* A file like "signals.jsonl" beside the alert file. */
 static char *output_beside(const char *file, const char *name)
 {
         const char *slash = strrchr(file, '/');
@@ -84,10 +84,24 @@ int sw__daemon_flush(struct sw_daemon *d)
 bool sw__daemon_is_blocked(const struct sw_daemon *d)
 {
         return sw_outbox_is_blocked(d->outbox) || (d->signals && sw_sink_file_is_blocked(d->signals)) ||
-               sw_sink_file_is_blocked(d->quarantine);
+               sw_sink_file_is_blocked(d->suppressed) || sw_sink_file_is_blocked(d->quarantine);
 }
 
 /* ---- files ---- */
+
+static int output_open_beside(struct sw_daemon *d, const char *name, struct sw_sink_file **ret, struct sw_err *reterr)
+{
+        const struct sw_conf *c = &d->conf->conf;
+        char *path = output_beside(c->alerts.file, name);
+        struct sw_sink_file_conf f = { .path = path,
+                .rotate_bytes = c->alerts.rotate.size,
+                .keep = (unsigned)c->alerts.rotate.keep,
+                .stop = &d->stop };
+        int r = path ? sw_sink_file_open(&f, d->log, ret, reterr) : sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
+
+        sw_free(path);
+        return r;
+}
 
 int sw__daemon_open_files(struct sw_daemon *d, struct sw_err *reterr)
 {
@@ -95,17 +109,12 @@ int sw__daemon_open_files(struct sw_daemon *d, struct sw_err *reterr)
         struct sw_sink_file_conf f = {
                 .rotate_bytes = c->alerts.rotate.size, .keep = (unsigned)c->alerts.rotate.keep, .stop = &d->stop
         };
-        char *signals;
         int r = output_open_outbox(d, reterr);
 
-        if (r == 0 && c->alerts.signals) {
-                signals = output_beside(c->alerts.file, "signals.jsonl");
-                if (!signals)
-                        return sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
-                f.path = signals;
-                r = sw_sink_file_open(&f, d->log, &d->signals, reterr);
-                sw_free(signals);
-        }
+        if (r == 0 && c->alerts.signals)
+                r = output_open_beside(d, "signals.jsonl", &d->signals, reterr);
+        if (r == 0)
+                r = output_open_beside(d, "suppressed.jsonl", &d->suppressed, reterr);
         f.path = c->alerts.quarantine;
         f.rotate_bytes = OUTPUT_QUARANTINE_BYTES;
         f.keep = OUTPUT_QUARANTINE_KEEP;
@@ -120,6 +129,7 @@ void sw__daemon_close_files(struct sw_daemon *d)
         d->alerts = sw_alert_export_free(d->alerts);
         d->outbox = sw_outbox_close(d->outbox);
         d->signals = sw_sink_file_close(d->signals);
+        d->suppressed = sw_sink_file_close(d->suppressed);
         d->quarantine = sw_sink_file_close(d->quarantine);
 }
 
@@ -135,6 +145,8 @@ static int output_on_actions(void *ctx, const struct sw_actions *a)
                 r = sw__daemon_put_release(d, NULL, &a->findings);
         if (r == 0 && d->signals)
                 r = sw_sink_file_append(d->signals, a->signals.text.p, a->signals.text.n);
+        if (r == 0 && a->suppressed.n)
+                r = sw_sink_file_append(d->suppressed, a->suppressed.text.p, a->suppressed.text.n);
         if (r == SW_SINK_FILE_STOPPED)
                 return -SW_ERR_UNAVAIL; /* not written, not released: read again after the restart */
         if (r == 0)

@@ -227,6 +227,7 @@ void sw__status_write(const struct sw_daemon *d, const struct sw__sight *s, stru
         sw_jsonw_array(w);
         status_alerts(d, w);
         status_sink(w, "signals", NULL, d->signals);
+        status_sink(w, "suppressed", NULL, d->suppressed);
         status_sink(w, "quarantine", d->conf->conf.alerts.quarantine, d->quarantine);
         sw_jsonw_end_array(w);
         status_disk(d, w);
@@ -281,6 +282,7 @@ void sw__status_write(const struct sw_daemon *d, const struct sw__sight *s, stru
         X(connections_reversed, connections_reversed)                                                                  \
         X(edges, edges)                                                                                                \
         X(hosts, hosts)                                                                                                \
+        X(signals_suppressed, suppressed)                                                                              \
         X(signals, signals)                                                                                            \
         X(evicted, evicted)                                                                                            \
         X(state_bytes, bytes)

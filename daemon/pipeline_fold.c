@@ -86,7 +86,8 @@ static void publish_progress(struct sw_pipeline *p, int64_t now)
 /* After every step: a full reorder buffer releases inside a batch as well. */
 static int deliver(struct sw_pipeline *p)
 {
-        if (!p->hooks.on_actions || (p->actions.findings.n == 0 && p->actions.signals.n == 0))
+        if (!p->hooks.on_actions ||
+                (p->actions.findings.n == 0 && p->actions.signals.n == 0 && p->actions.suppressed.n == 0))
                 return 0;
         return p->hooks.on_actions(p->hooks.ctx, &p->actions);
 }

@@ -20,7 +20,7 @@
 #define MAX_WORKERS 64u
 
 struct replay_options {
-        const char *config, *summary, *signals, *quarantine;
+        const char *config, *summary, *signals, *suppressed, *quarantine;
         unsigned n_workers;
         bool quiet, reference;
         char **paths;
@@ -33,7 +33,7 @@ struct replay {
         struct sw_core_conf core;
         struct sw_files *files;
         struct sw_pipeline *pipeline;
-        FILE *signals, *quarantine;
+        FILE *signals, *suppressed, *quarantine;
         struct sw_buf quarantined; /* scratch */
         uint64_t n_errors_shown, n_errors;
         int write_errno;
@@ -52,16 +52,18 @@ static int64_t now_ms(void)
 
 /* ---- hooks: engine thread ---- */
 
+/* out: NULL if nobody asked for them. */
+static bool write_lines(const struct sw_lines *l, FILE *out)
+{
+        return !out || l->text.n == 0 || fwrite(l->text.p, 1, l->text.n, out) == l->text.n;
+}
+
 static int on_actions(void *ctx, const struct sw_actions *a)
 {
         struct replay *r = ctx;
 
-        if (a->findings.text.n && fwrite(a->findings.text.p, 1, a->findings.text.n, stdout) != a->findings.text.n) {
-                r->write_errno = errno;
-                return -SW_ERR_IO;
-        }
-        if (r->signals && a->signals.text.n &&
-                fwrite(a->signals.text.p, 1, a->signals.text.n, r->signals) != a->signals.text.n) {
+        if (!write_lines(&a->findings, stdout) || !write_lines(&a->signals, r->signals) ||
+                !write_lines(&a->suppressed, r->suppressed)) {
                 r->write_errno = errno;
                 return -SW_ERR_IO;
         }
@@ -340,6 +342,7 @@ static int parse_workers(const char *text, unsigned *ret)
 enum {
         REPLAY_SUMMARY = SW_CMD_LONG,
         REPLAY_SIGNALS,
+        REPLAY_SUPPRESSED,
         REPLAY_QUARANTINE,
         REPLAY_REFERENCE,
         REPLAY_SAVE,
@@ -350,6 +353,7 @@ static const struct sw_cmd_opt replay_opts[] = {
         { "config", 'c', "FILE", "configuration (default: built-in defaults, 7 days of learning)" },
         { "summary", REPLAY_SUMMARY, "FILE", "one JSON object of counters at the end; - is stderr" },
         { "signals", REPLAY_SIGNALS, "FILE", "write every signal behind the incidents, one JSON line each" },
+        { "suppressed", REPLAY_SUPPRESSED, "FILE", "write the signals that a suppression kept back" },
         { "quarantine", REPLAY_QUARANTINE, "FILE",
                 "write what could not be decoded, with its place, one JSON line each" },
         { "jobs", 'j', "N", "decode workers (default: cores - 1)" },
@@ -387,6 +391,9 @@ static int parse_options(int argc, char **argv, struct replay_options *o)
                         break;
                 case REPLAY_SIGNALS:
                         o->signals = a.value;
+                        break;
+                case REPLAY_SUPPRESSED:
+                        o->suppressed = a.value;
                         break;
                 case REPLAY_QUARANTINE:
                         o->quarantine = a.value;
@@ -463,6 +470,8 @@ static int replay_run(int argc, char **argv)
         if (code == SW_EXIT_OK)
                 code = open_output(r.o.signals, &r.signals);
         if (code == SW_EXIT_OK)
+                code = open_output(r.o.suppressed, &r.suppressed);
+        if (code == SW_EXIT_OK)
                 code = open_output(r.o.quarantine, &r.quarantine);
         if (code == SW_EXIT_OK)
                 code = open_pipeline(&r);
@@ -470,6 +479,7 @@ static int replay_run(int argc, char **argv)
                 code = finish(&r, feed(&r));
         sw_pipeline_free(r.pipeline);
         code = close_output(r.o.signals, r.signals, code);
+        code = close_output(r.o.suppressed, r.suppressed, code);
         code = close_output(r.o.quarantine, r.quarantine, code);
         sw_buf_deinit(&r.quarantined);
         sw_files_free(r.files);
@@ -479,7 +489,8 @@ static int replay_run(int argc, char **argv)
 
 const struct sw_cmd sw_cmd_replay = {
         .name = "replay",
-        .args = "[-c FILE] [--summary FILE] [--signals FILE] [--quarantine FILE] [-j N] [-q] PATH...",
+        .args = "[-c FILE] [--summary FILE] [--signals FILE] [--suppressed FILE] [--quarantine FILE] [-j N] [-q] "
+                "PATH...",
         .summary = "run the engine over files, folders or stdin (-); findings go to stdout",
         .about = "Time comes from the records; the same input gives the same bytes. A folder of PT1H.json blobs of "
                  "many NICs "

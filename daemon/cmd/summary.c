@@ -36,6 +36,7 @@ void sw_summary_write(struct sw_buf *out, const struct sw_engine_stats *s, uint6
                 { "edges", s->edges },
                 { "hosts", s->hosts },
                 { "signals", s->signals },
+                { "signals_suppressed", s->suppressed },
                 { "findings", s->findings },
                 { "findings_folded", s->findings_folded },
                 { "evicted", s->evicted },

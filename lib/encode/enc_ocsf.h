@@ -11,6 +11,7 @@ void sw_enc_ocsf(struct sw_buf *out, const struct sw_finding *f, const char *ver
 struct sw_signal_line {
         const char *detector, *code;
         const char *mode;
+        const char *suppression; /* its id, if the signal was suppressed; NULL: left out */
         struct sw_str sentence; /* the detector's tell() */
         struct sw_addr actor;
         struct sw_str src_segment, dst_segment;

@@ -39,6 +39,8 @@ void sw_enc_signal(struct sw_buf *out, const struct sw_signal_line *l)
         sw_jsonw_ktext(w, "detector", l->detector);
         sw_jsonw_ktext(w, "code", l->code);
         sw_jsonw_ktext(w, "mode", l->mode);
+        if (l->suppression)
+                sw_jsonw_ktext(w, "suppression", l->suppression);
         sw_jsonw_ktext(w, "actor", sw_addr_format(&l->actor, text));
         sw_jsonw_kstr(w, "segment_src", l->src_segment);
         sw_jsonw_kstr(w, "segment_dst", l->dst_segment);

@@ -4,6 +4,7 @@
  * the live service, replay, tests and fuzzers all come through here. Threads: one owner. */
 #include "detect/correlate.h"
 #include "detect/detect.h"
+#include "detect/suppress.h"
 #include "model/flow.h"
 #include "model/lines.h"
 
@@ -18,6 +19,7 @@ struct sw_core_conf {
         uint64_t memory_limit_bytes;
         struct sw_correlate_conf incidents;
         struct sw_detector_conf detectors[SW_N_DETECTORS];
+        const struct sw_suppressions *suppressions; /* NULL: none; outlives the engine or the next CONFIG */
         const struct sw_segments *segments; /* NULL: none configured; outlives the engine or the next CONFIG */
         const char *version;                /* of the program, for metadata */
         bool write_signals;                 /* whether actions carry lines for signals.jsonl */
@@ -51,6 +53,7 @@ struct sw_event {
 struct sw_actions {
         struct sw_lines findings; /* alert file */
         struct sw_lines signals;  /* signals.jsonl */
+        struct sw_lines suppressed; /* suppressed.jsonl */
         bool forced;              /* the reorder buffer was full and released early */
 };
 void sw_actions_reset(struct sw_actions *a);
@@ -96,7 +99,7 @@ struct sw_engine_stats {
         uint64_t tuples, tuples_begin, tuples_continue, tuples_end, tuples_denied, tuples_stateless;
         uint64_t totals[SW_N_COUNTERS];
         uint64_t tuples_late, tuples_too_late, tuples_clamped, tuples_held, connections, edges, hosts;
-        uint64_t connections_reversed, signals, findings, evicted, reorder_forced, reorder_tuples;
+        uint64_t connections_reversed, signals, suppressed, findings, evicted, reorder_forced, reorder_tuples;
         uint64_t findings_folded;       /* by the budget of the hour */
         uint64_t bytes;                 /* of all tables */
         uint64_t reasons[SW_N_REASONS]; /* of kept decode errors */

@@ -27,12 +27,13 @@ static void signal_uid(struct sw_engine *e, const struct sw_signal *s, const str
         sw_sha256_128(text, (size_t)n, ret);
 }
 
-static int write_signal(struct sw_engine *e, const struct sw_signal *s)
+/* suppression: NULL unless it goes no further. */
+static int write_signal(struct sw_engine *e, const struct sw_signal *s, const struct sw_suppression *suppression)
 {
         const struct sw_detector *d = sw_detectors[s->detector];
         const struct sw_host *actor = sw_view_host(&e->view, s->actor), *target;
         struct sw_addr targets[SW_SIGNAL_TARGETS];
-        struct sw_lines *lines = &e->out->signals;
+        struct sw_lines *lines = suppression ? &e->out->suppressed : &e->out->signals;
         struct sw_signal_line l = { .detector = d->name, .code = d->code, .targets = targets, .signal = s };
         size_t from = lines->text.n;
         uint32_t i;
@@ -46,6 +47,7 @@ static int write_signal(struct sw_engine *e, const struct sw_signal *s)
                 d->tell(&e->sentence, &e->view, s);
         if (e->sentence.failed)
                 return -SW_ERR_NOMEM;
+        l.suppression = suppression ? suppression->id : NULL;
         l.mode = mode_text(e->conf.detectors[s->detector].mode);
         l.sentence = (struct sw_str){ e->sentence.p, e->sentence.n };
         l.actor = actor ? actor->addr : SW_ADDR_NULL;
@@ -56,24 +58,35 @@ static int write_signal(struct sw_engine *e, const struct sw_signal *s)
         return sw_lines_add(lines, from, SW_SEVERITY_INFO, l.uid);
 }
 
+static int take_signal(struct sw_engine *e, const struct sw_signal *s)
+{
+        const struct sw_suppression *suppression;
+        int r = 0;
+
+        if (s->detector >= SW_N_DETECTORS)
+                return -SW_ERR_INTERNAL;
+        e->stats.signals++;
+        if (e->tap.on_signal)
+                r = e->tap.on_signal(e->tap.ctx, &e->view, s);
+        suppression = sw_suppress(e->conf.suppressions, &e->view, s);
+        if (r == 0 && (suppression || e->conf.write_signals))
+                r = write_signal(e, s, suppression);
+        if (suppression) {
+                e->stats.suppressed++;
+                return r;
+        }
+        if (r == 0 && e->conf.detectors[s->detector].mode != SW_MODE_SHADOW)
+                r = sw_correlate_signal(e->correlate, &e->view, s, sw__engine_finding, e);
+        return r;
+}
+
 int sw__engine_signals(struct sw_engine *e)
 {
         uint32_t i;
         int r = 0;
 
-        for (i = 0; i < e->signals.n && r == 0; i++) {
-                const struct sw_signal *s = &e->signals.items[i];
-
-                if (s->detector >= SW_N_DETECTORS)
-                        return -SW_ERR_INTERNAL;
-                e->stats.signals++;
-                if (e->tap.on_signal)
-                        r = e->tap.on_signal(e->tap.ctx, &e->view, s);
-                if (r == 0 && e->conf.write_signals)
-                        r = write_signal(e, s);
-                if (r == 0 && e->conf.detectors[s->detector].mode != SW_MODE_SHADOW)
-                        r = sw_correlate_signal(e->correlate, &e->view, s, sw__engine_finding, e);
-        }
+        for (i = 0; i < e->signals.n && r == 0; i++)
+                r = take_signal(e, &e->signals.items[i]);
         e->signals.n = 0;
         e->correlate_next = sw_correlate_next(e->correlate);
         return r;

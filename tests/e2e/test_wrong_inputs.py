@@ -50,7 +50,6 @@ CONFIGURATIONS = [
     ("unknown_key_inside", "time: {reoder: 2m}\n", [(1, 8, "did you mean 'reorder'")]),
     ("control_byte_in_key", '"a\\e[31m": 1\n', [(1, 1, r"unknown key 'a\\x1b\[31m'")]),
     ("outputs_later", "outputs:\n- {name: s, kind: sentinel}\n", [(1, 1, "'outputs' is not available in this version")]),
-    ("suppressions_later", "suppressions: s.yaml\n", [(1, 1, "'suppressions' is not available in this version")]),
     ("admin_remote", "admin: {http: \"0.0.0.0:9477\"}\n", [(1, 15, "can be reached by others")]),
     ("packs_later", "packs: [identity]\n", [(1, 1, "'packs' is not available in this version")]),
     ("checkpoint_later", "state: {checkpoint: 30s}\n", [(1, 9, "'checkpoint' is not available in this version")]),

@@ -1,0 +1,104 @@
+"""Suppressions: what they keep back, where it goes, and what is said of those that are wrong or over."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SEGWATCH = os.environ.get("SEGWATCH", str(ROOT / "build/daemon/segwatch"))
+GENERATOR = pathlib.Path(os.environ.get("SEGWATCH_BUILD", str(ROOT / "build"))) / "tests/gen_scenario"
+
+
+class Suppressions(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.dir = pathlib.Path(cls.folder.name)
+        subprocess.run([str(GENERATOR), "--seed", "3", "--hours", "26", "--hosts", "60", "--attack", "scan", "--out",
+                        str(cls.dir)], check=True, timeout=120, stdout=subprocess.DEVNULL)
+        cls.plain = (cls.dir / "config.yaml").read_text()
+        cls.attacker = {json.loads(line)["actor"] for line in cls.replay(cls.plain)["signals"]
+                        if json.loads(line)["detector"] == "horizontal_scan"}
+
+    @classmethod
+    def replay(cls, config, suppressions=None):
+        (cls.dir / "c.yaml").write_text(config)
+        if suppressions is not None:
+            (cls.dir / "s.yaml").write_text(suppressions)
+        p = subprocess.run([SEGWATCH, "replay", "-q", "-c", str(cls.dir / "c.yaml"), "--signals", str(cls.dir / "signals"),
+                            "--suppressed", str(cls.dir / "suppressed"), "--summary", str(cls.dir / "summary"),
+                            str(cls.dir / "messages.ndjson")], capture_output=True, text=True, timeout=120)
+        assert p.returncode == 0, p.stderr
+        return {"findings": p.stdout.splitlines(), "err": p.stderr, "signals": (cls.dir / "signals").read_text().splitlines(),
+                "suppressed": (cls.dir / "suppressed").read_text().splitlines(),
+                "summary": json.loads((cls.dir / "summary").read_text())}
+
+    def check_config(self, config, suppressions, *args):
+        (self.dir / "c.yaml").write_text(config)
+        (self.dir / "s.yaml").write_text(suppressions)
+        return subprocess.run([SEGWATCH, "check", "-c", str(self.dir / "c.yaml"), *args], capture_output=True, text=True,
+                              timeout=60)
+
+    def text(self, expires="never", **keys):
+        rows = "".join(f"    {k}: {v}\n" for k, v in keys.items())
+        return f"suppressions:\n  - id: scan-4711\n    reason: known scan\n    owner: netsec\n    expires: {expires}\n{rows}"
+
+    def test_it_keeps_signals_back_and_counts_them(self):
+        self.assertEqual(len(self.attacker), 1)
+        before = self.replay(self.plain)
+        self.assertGreater(len(before["findings"]), 0)
+        after = self.replay(self.plain + "suppressions: s.yaml\n", self.text(source=f"[{min(self.attacker)}]"))
+        kept = [json.loads(line) for line in after["suppressed"]]
+        self.assertGreater(len(kept), 0)
+        self.assertEqual({k["suppression"] for k in kept}, {"scan-4711"})
+        self.assertEqual({k["actor"] for k in kept}, self.attacker)
+        self.assertEqual(after["summary"]["signals_suppressed"], len(kept))
+        self.assertEqual(len(after["signals"]) + len(kept), len(before["signals"]))
+        self.assertEqual([f for f in after["findings"] if min(self.attacker) in json.loads(f)["unmapped"]["actor"]], [])
+
+    def test_one_that_is_over_says_so_and_keeps_nothing_back(self):
+        after = self.replay(self.plain + "suppressions: s.yaml\n",
+                            self.text("2020-01-01", source=f"[{min(self.attacker)}]"))
+        self.assertIn("s.yaml:2:5: warning: suppression 'scan-4711' expired at 2020-01-01T00:00:00.000Z", after["err"])
+        self.assertEqual(after["suppressed"], [])
+        self.assertEqual(after["summary"]["signals_suppressed"], 0)
+
+    def test_the_dump_holds_them_and_reads_back(self):
+        text = self.text(source="[10.1.2.3, web]", destination='"fd00::/16"', detectors="[D01]", services="[ssh, 445/tcp]")
+        config = self.plain + "suppressions: s.yaml\n"
+        if "name: web" not in config:
+            text = text.replace(", web", "")
+        p = self.check_config(config, text, "--dump")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("id: scan-4711", p.stdout)
+        self.assertIn("detectors: [horizontal_scan]", p.stdout)
+        again = self.check_config(p.stdout, text, "--dump")
+        self.assertEqual((again.returncode, again.stdout), (0, p.stdout), again.stderr)
+
+    def test_what_is_wrong_has_its_place(self):
+        rows = [
+            ("", "s.yaml:2:5: suppression 'scan-4711' would silence everything"),
+            ("source: [nosuch]", "s.yaml:6:14: source: there is no segment 'nosuch'"),
+            ("source: [any]", "s.yaml:6:14: any: leave the key out instead"),
+            ("destination: [10.1.0.1/16]", "s.yaml:6:19: 10.1.0.1/16 has host bits set"),
+            ("detectors: [horizontal_skan]", "did you mean 'horizontal_scan'"),
+            ("services: [99999]", "s.yaml:6:16: service '99999' is not a port"),
+            ("sorce: [10.1.0.1]", "s.yaml:6:5: unknown key 'sorce'; did you mean 'source'"),
+        ]
+        for row, message in rows:
+            with self.subTest(row):
+                p = self.check_config(self.plain + "suppressions: s.yaml\n", self.text() + (f"    {row}\n" if row else ""))
+                self.assertEqual(p.returncode, 78, p.stdout + p.stderr)
+                self.assertIn(message, p.stdout + p.stderr)
+        p = self.check_config(self.plain + "suppressions: s.yaml\n", self.text("soon", source="10.1.0.1"))
+        self.assertIn("s.yaml:5:14: expires: 'soon' is not a day", p.stdout + p.stderr)
+        p = self.check_config(self.plain + "suppressions: gone.yaml\n", "")
+        self.assertEqual(p.returncode, 78)
+        self.assertIn("gone.yaml: cannot be read", p.stdout + p.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
