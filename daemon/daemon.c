@@ -423,6 +423,8 @@ int sw_daemon_run(const struct sw_daemon_options *options)
                 d->options.quiet_ms = 5 * SW_MINUTE;
         if (d->options.stats_ms <= 0)
                 d->options.stats_ms = SW_MINUTE;
+        if (d->options.health_ms <= 0)
+                d->options.health_ms = SW_HOUR;
         if (d->options.offsets_ms <= 0)
                 d->options.offsets_ms = 5 * SW_SECOND;
         d->started = sw_clock_mono();

@@ -7,6 +7,7 @@ struct sw_daemon_options {
         const char *config; /* file; NULL: all defaults */
         int64_t quiet_ms;   /* a source without flow records says why after this long; 0 = 5 min */
         int64_t stats_ms;   /* between two lines of statistics; 0 = 1 min */
+        int64_t health_ms;  /* between two findings about the same loss of sight; 0 = 1 h */
         int64_t offsets_ms; /* between two saves of the offsets; 0 = 5 s */
 };
 

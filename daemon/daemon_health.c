@@ -2,16 +2,13 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "clock.h"
-#include "daemon_sight.h"
+#include "daemon_loss.h"
 #include "detect/detector.h"
 #include "encode/enc_ocsf.h"
 #include "service.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define HEALTH_FORCED_AGAIN_MS (10 * SW_MINUTE)
-#define HEALTH_LATE_AT_LEAST 100u /* a handful in a quiet hour is no news */
 
 /* ---- health findings ---- */
 
@@ -231,68 +228,17 @@ static void health_watch_learning(struct sw_daemon *d)
         sw_buf_deinit(&who);
 }
 
-/* ---- memory ---- */
+/* ---- losses of sight ---- */
 
-/* Tuples that wait for the watermark need more than their share: they go in the order they came, which can hide what
- * depends on order. */
-static void health_watch_forced(struct sw_daemon *d)
+static void health_watch_loss(struct sw_daemon *d)
 {
-        int64_t now = sw_clock_mono().ms;
-        struct sw_pipeline_progress p;
-        struct sw_buf text = SW_BUF_NULL;
+        struct sw__sight *s = sw_calloc(1, sizeof(*s)); /* too large for a stack */
 
-        sw_pipeline_progress(d->pipeline, &p);
-        if (p.engine.reorder_forced == d->forced_told ||
-                (d->forced_told_ms != 0 && now - d->forced_told_ms < HEALTH_FORCED_AGAIN_MS))
-                return;
-        sw_buf_printf(&text,
-                "The memory for flow tuples that wait for their order was full: %llu seconds of event time were "
-                "released early, and what came for them afterwards counts as late (%llu tuples so far). Raise "
-                "memory.limit.",
-                (unsigned long long)(p.engine.reorder_forced - d->forced_told),
-                (unsigned long long)p.engine.tuples_late);
-        sw_buf_putc(&text, '\0');
-        d->forced_told = p.engine.reorder_forced;
-        d->forced_told_ms = now;
-        if (!text.failed) {
-                sw_log(d->log, SW_LOG_WARNING, "reorder_forced", NULL, "%s", text.p);
-                sw__daemon_health(d, "reorder_forced", "engine", sw_clock_wall(), "Flows were released early", text.p);
+        if (s && sw__sight_look(d, s) == 0) {
+                sw__loss_watch(d, s);
+                sw__sight_deinit(s);
         }
-        sw_buf_deinit(&text);
-}
-
-/* ---- late tuples ---- */
-
-/* More than one in a hundred since it was last told: name who is late, and the time.reorder that would have held it. */
-static void health_watch_late(struct sw_daemon *d)
-{
-        int64_t now = sw_clock_mono().ms, reorder_ms = d->conf->conf.time.reorder_ms, needed_ms;
-        struct sw_pipeline_progress p;
-        struct sw_buf text = SW_BUF_NULL;
-        uint64_t late, all;
-
-        sw_pipeline_progress(d->pipeline, &p);
-        late = p.engine.tuples_late - d->late_told;
-        all = p.engine.tuples - d->late_of;
-        if (late < HEALTH_LATE_AT_LEAST || late * 100 <= all ||
-                (d->late_told_ms != 0 && now - d->late_told_ms < HEALTH_FORCED_AGAIN_MS))
-                return;
-        needed_ms = (reorder_ms + p.engine.late_by_ms + SW_MINUTE) / SW_MINUTE * SW_MINUTE;
-        sw_buf_printf(&text,
-                "%llu of %llu flow tuples came after their time had been folded, the latest by %lld s, from %s: "
-                "detectors that depend on order did not see them. time.reorder: %lldm would have held them.",
-                (unsigned long long)late, (unsigned long long)all, (long long)(p.engine.late_by_ms / SW_SECOND),
-                p.engine.late_flow_log[0] ? p.engine.late_flow_log : "an unnamed flow log",
-                (long long)(needed_ms / SW_MINUTE));
-        sw_buf_putc(&text, '\0');
-        d->late_told = p.engine.tuples_late;
-        d->late_of = p.engine.tuples;
-        d->late_told_ms = now;
-        if (!text.failed) {
-                sw_log(d->log, SW_LOG_WARNING, "late", NULL, "%s", text.p);
-                sw__daemon_health(d, "late", p.engine.late_flow_log, sw_clock_wall(), "Flow logs arrive late", text.p);
-        }
-        sw_buf_deinit(&text);
+        sw_free(s);
 }
 
 /* ---- systemd ---- */
@@ -349,10 +295,9 @@ void sw__daemon_watch(void *ctx)
         for (i = 0; i < d->n_sources; i++)
                 health_watch_source(&d->sources[i]);
         health_watch_learning(d);
-        health_watch_forced(d);
-        health_watch_late(d);
         health_watchdog(d);
         sw__sight_sample(d);
+        health_watch_loss(d);
         sw_log_flush(d->log);
 }
 

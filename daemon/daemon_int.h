@@ -39,6 +39,25 @@ struct sw__daemon_tally {
 };
 extern const int64_t sw__tally_bounds_ms[SW__DAEMON_LATENCIES];
 
+/* Losses of sight (daemon_loss.c), as they were last told. */
+enum sw__daemon_loss_kind {
+        SW__LOSS_LATE,
+        SW__LOSS_FORCED,
+        SW__LOSS_QUARANTINE,
+        SW__LOSS_UNPARSED,
+        SW__LOSS_TOO_LATE,
+        SW__LOSS_OLD,
+        SW__LOSS_CLOCK,
+        SW__LOSS_PRESSURE,
+        SW__LOSS_SILENT,
+        SW__LOSS_N
+};
+struct sw__daemon_loss {
+        int64_t told_ms; /* monotonic; 0: never */
+        int64_t from_ms; /* since when it is counted */
+        uint64_t lost_told, of_told;
+};
+
 /* What a source had brought at a time, for rates. */
 #define SW__DAEMON_SAMPLES 31u /* seconds */
 struct sw__daemon_sample {
@@ -134,11 +153,9 @@ struct sw_daemon {
         struct sw_buf bad_lines; /* engine thread */
         atomic_uint_fast64_t n_findings, n_quarantined;
         struct sw__daemon_tally tally;
+        struct sw__daemon_loss losses[SW__LOSS_N];
+        uint64_t evicted_told[SW_PIPELINE_TABLES];
         bool learning_told;
-        uint64_t forced_told;        /* seconds released early, as last told */
-        int64_t forced_told_ms;      /* monotonic; 0: not yet */
-        uint64_t late_told, late_of; /* late tuples and all, when lateness was last told */
-        int64_t late_told_ms;
         int64_t stats_at_ms, watchdog_ms;
         uint64_t watchdog_taken, last_tuples;
         int64_t watchdog_moved_ms;

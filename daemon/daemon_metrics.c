@@ -336,6 +336,16 @@ static void write_learning(const struct metric_look *l)
         put(l, l->s->engine.n_learning);
 }
 
+static void write_flow_logs(const struct metric_look *l)
+{
+        put(l, l->s->engine.n_flow_logs);
+}
+
+static void write_flow_logs_silent(const struct metric_look *l)
+{
+        put(l, l->s->engine.n_silent);
+}
+
 /* ---- findings ---- */
 
 static void write_findings(const struct metric_look *l)
@@ -509,6 +519,8 @@ static const struct metric_row metric_rows[] = {
         { "segwatch_hosts", GAUGE, "Hosts known.", ENGINE(hosts) },
         { "segwatch_edges", GAUGE, "Edges known: source, destination, service.", ENGINE(edges) },
         { "segwatch_learning_segments", GAUGE, "Segments whose baselines are not complete yet.", BY(learning) },
+        { "segwatch_flow_logs", GAUGE, "Flow logs heard since the start.", BY(flow_logs) },
+        { "segwatch_flow_logs_silent", GAUGE, "Of these, those that fell silent.", BY(flow_logs_silent) },
         { "segwatch_state_entries", GAUGE, "Entries of a table.", BY(table_entries) },
         { "segwatch_state_bytes", GAUGE, "Memory of a table.", BY(table_bytes) },
         { "segwatch_state_limit_bytes", GAUGE, "Share of memory.limit of a table.", BY(table_limit) },

@@ -222,6 +222,8 @@ void sw__status_write(const struct sw_daemon *d, const struct sw__sight *s, stru
         for (i = 0; i < s->n_sources; i++)
                 status_source(s, &s->sources[i], w);
         sw_jsonw_end_array(w);
+        sw_jsonw_ku64(w, "flow_logs", s->engine.n_flow_logs);
+        sw_jsonw_ku64(w, "flow_logs_silent", s->engine.n_silent);
         status_learning(d, s, w);
         sw_jsonw_key(w, "sinks");
         sw_jsonw_array(w);

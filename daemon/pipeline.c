@@ -139,6 +139,7 @@ struct sw_pipeline *sw_pipeline_free(struct sw_pipeline *p)
         sw_free(p->facts);
         sw_free(p->workers);
         sw_free(p->beats);
+        sw_flow_logs_deinit(&p->flow_logs);
         sw_free(p->ring);
         (void)pthread_cond_destroy(&p->work);
         (void)pthread_cond_destroy(&p->ready);

@@ -12,6 +12,7 @@
 #include "beat.h"
 #include "decode/decoder.h"
 #include "engine/engine.h"
+#include "flow_logs.h"
 
 struct sw_pipeline_conf {
         const struct sw_core_conf *core;
@@ -97,6 +98,7 @@ void sw_pipeline_partition(
 #define SW_PIPELINE_TABLES 64
 #define SW_PIPELINE_LEARNING 64
 #define SW_PIPELINE_PAIRS 32
+#define SW_PIPELINE_SILENT 16
 #define SW_PIPELINE_NAME 64
 struct sw_pipeline_sight {
         struct sw_pipeline_table {
@@ -116,6 +118,11 @@ struct sw_pipeline_sight {
                 uint32_t n_sources, n_destinations;
         } pairs[SW_PIPELINE_PAIRS]; /* those with most flows, of n_pairs */
         uint32_t n_pairs;
+        struct sw_pipeline_silent {
+                char flow_log[SW_FLOW_LOG_NAME];
+                struct sw_etime last, since; /* last record; from when on it counts as silent */
+        } silent[SW_PIPELINE_SILENT];        /* the latest of n_silent, latest first */
+        uint32_t n_silent, n_flow_logs;
 };
 void sw_pipeline_look(struct sw_pipeline *p, struct sw_pipeline_sight *ret);
 /* Pulses of its threads: 0 the engine, then the workers; NULL beyond. */

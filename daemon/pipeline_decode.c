@@ -54,6 +54,7 @@ void *sw__pipeline_worker_main(void *arg)
         uint64_t from, to, i;
         int r = sw_decoder_new(&p->conf.decoder, &d);
 
+        (void)pthread_setname_np(pthread_self(), "worker");
         pthread_mutex_lock(&p->lock);
         beat = &p->beats[++p->n_beats];
         while (!p->stop) {
@@ -63,8 +64,8 @@ void *sw__pipeline_worker_main(void *arg)
                         pthread_cond_wait(&p->work, &p->lock);
                         continue;
                 }
-                pthread_mutex_unlock(&p->lock);
                 sw_beat_busy(beat);
+                pthread_mutex_unlock(&p->lock);
                 code = r < 0 ? r : decode_items(p, d, from, to);
                 sw_beat_idle(beat);
                 pthread_mutex_lock(&p->lock);

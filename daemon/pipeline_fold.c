@@ -202,6 +202,8 @@ static int fold_input(struct sw_pipeline *p, struct sw_item *it)
         if (r < 0)
                 return r;
         p->pending = true;
+        if (p->conf.release_ms > 0)
+                sw_flow_logs_note(&p->flow_logs, it->batch, sw_engine_newest(p->engine, it->partition));
         pthread_mutex_lock(&p->lock);
         part = &p->partitions[it->partition];
         part->next_offset = it->input.next ? it->input.next : it->input.offset + 1;
@@ -305,6 +307,7 @@ void *sw__pipeline_engine_main(void *arg)
         struct sw_pipeline *p = arg;
         int r, failed;
 
+        (void)pthread_setname_np(pthread_self(), "engine");
         pthread_mutex_lock(&p->lock);
         while (!p->stop) {
                 struct sw_item *it = sw__pipeline_slot(p, p->head);

@@ -77,6 +77,7 @@ struct sw_pipeline {
         /* engine thread only */
         struct sw_pipeline_sight sight_next;
         int64_t sight_next_ns;
+        struct sw_flow_logs flow_logs;
         struct sw_partition_fact *facts;
         uint32_t cap_facts;
         struct sw_etime released;

@@ -80,6 +80,30 @@ static void sight_pair(void *ctx, const struct sw_pair_info *p)
         s->pairs[i] = x;
 }
 
+static void sight_silent(struct sw_pipeline *p, struct sw_pipeline_sight *s)
+{
+        uint32_t i, k, kept;
+
+        s->n_flow_logs = p->flow_logs.n;
+        for (i = 0; i < p->flow_logs.n; i++) {
+                const struct sw_flow_log *f = &p->flow_logs.items[i];
+                struct sw_etime since = sw_flow_log_silent(f, p->released);
+
+                if (sw_etime_is_none(since))
+                        continue;
+                kept = s->n_silent < SW_PIPELINE_SILENT ? s->n_silent : SW_PIPELINE_SILENT;
+                s->n_silent++;
+                if (kept == SW_PIPELINE_SILENT && since.ms <= s->silent[kept - 1].since.ms)
+                        continue;
+                k = kept < SW_PIPELINE_SILENT ? kept : kept - 1;
+                for (; k > 0 && since.ms > s->silent[k - 1].since.ms; k--)
+                        s->silent[k] = s->silent[k - 1];
+                s->silent[k].last = f->last;
+                s->silent[k].since = since;
+                memcpy(s->silent[k].flow_log, f->name, sizeof(f->name));
+        }
+}
+
 static int64_t sight_ns(void)
 {
         struct timespec ts;
@@ -103,6 +127,7 @@ void sw__pipeline_look(struct sw_pipeline *p)
         sw_engine_tables(p->engine, sight_table, &p->sight_next);
         sw_engine_learning(p->engine, sight_learning, &p->sight_next);
         sw_engine_pairs(p->engine, sight_pair, &p->sight_next);
+        sight_silent(p, &p->sight_next);
         stats = sw_engine_stats(p->engine);
         pthread_mutex_lock(&p->lock);
         p->sight = p->sight_next;

@@ -3,7 +3,7 @@
 #include "cmd/args.h"
 #include "daemon.h"
 
-enum { RUN_QUIET_MS = SW_CMD_LONG, RUN_STATS_MS, RUN_OFFSETS_MS };
+enum { RUN_QUIET_MS = SW_CMD_LONG, RUN_STATS_MS, RUN_OFFSETS_MS, RUN_HEALTH_MS };
 
 /* The options with a time in milliseconds are for tests, which cannot wait for minutes. */
 static const struct sw_cmd_opt run_options[] = {
@@ -11,6 +11,7 @@ static const struct sw_cmd_opt run_options[] = {
         { "quiet-ms", RUN_QUIET_MS, "MS", "", .hidden = true },
         { "stats-ms", RUN_STATS_MS, "MS", "", .hidden = true },
         { "offsets-ms", RUN_OFFSETS_MS, "MS", "", .hidden = true },
+        { "health-ms", RUN_HEALTH_MS, "MS", "", .hidden = true },
         { 0 },
 };
 
@@ -43,6 +44,9 @@ static int run_run(int argc, char **argv)
                         break;
                 case RUN_STATS_MS:
                         ok = run_ms(a.value, &o.stats_ms);
+                        break;
+                case RUN_HEALTH_MS:
+                        ok = run_ms(a.value, &o.health_ms);
                         break;
                 case RUN_OFFSETS_MS:
                         ok = run_ms(a.value, &o.offsets_ms);
