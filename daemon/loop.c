@@ -19,6 +19,8 @@ struct sw_watch {
                 uv_async_t async;
         };
         sw_watch_fn fn;
+        sw_poll_fn poll_fn;
+        int fd; /* of poll_fn */
         void *ctx;
         int64_t repeat_ms;
 };
@@ -179,12 +181,36 @@ int sw_loop_socket(struct sw_loop *l, int fd, sw_watch_fn fn, void *ctx, struct 
         return sw_loop_readable(l, fd, fn, ctx, ret);
 }
 
+static void loop_on_ready(uv_poll_t *p, int status, int events)
+{
+        struct sw_watch *w = p->data;
+
+        w->poll_fn(w->ctx, w->fd, status < 0 || events & UV_READABLE, status < 0 || events & UV_WRITABLE);
+}
+
+int sw_loop_poll(struct sw_loop *l, int fd, sw_poll_fn fn, void *ctx, struct sw_watch **ret)
+{
+        struct sw_watch *w = loop_watch(NULL, ctx);
+
+        if (!w)
+                return -SW_ERR_NOMEM;
+        if (uv_poll_init(&l->uv, &w->poll, fd) != 0) {
+                sw_free(w);
+                return -SW_ERR_IO;
+        }
+        w->handle.data = w;
+        w->poll_fn = fn;
+        w->fd = fd;
+        *ret = w;
+        return 0;
+}
+
 void sw_watch_want(struct sw_watch *w, bool read, bool write)
 {
         int events = (read ? UV_READABLE : 0) | (write ? UV_WRITABLE : 0);
 
         if (events)
-                (void)uv_poll_start(&w->poll, events, loop_on_poll);
+                (void)uv_poll_start(&w->poll, events, w->poll_fn ? loop_on_ready : loop_on_poll);
         else
                 (void)uv_poll_stop(&w->poll);
 }

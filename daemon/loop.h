@@ -24,6 +24,9 @@ int sw_loop_readable(struct sw_loop *l, int fd, sw_watch_fn fn, void *ctx, struc
  * watch before the descriptor. */
 int sw_loop_socket(struct sw_loop *l, int fd, sw_watch_fn fn, void *ctx, struct sw_watch **ret);
 void sw_watch_want(struct sw_watch *w, bool read, bool write);
+/* The same, told what is possible (an error is both); waits for nothing until sw_watch_want. */
+typedef void (*sw_poll_fn)(void *ctx, int fd, bool readable, bool writable);
+int sw_loop_poll(struct sw_loop *l, int fd, sw_poll_fn fn, void *ctx, struct sw_watch **ret);
 /* fn runs on the loop some time after sw_watch_wake; several wakes may become one call. */
 int sw_loop_wakeable(struct sw_loop *l, sw_watch_fn fn, void *ctx, struct sw_watch **ret);
 void sw_watch_wake(struct sw_watch *w);                    /* any thread; NULL-safe */

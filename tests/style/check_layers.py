@@ -22,13 +22,13 @@ OUTSIDE = {
     "librdkafka/rdkafka_mock.h": ["daemon/cmd/cmd_demo.c", "daemon/demo/"],
     "systemd/": ["daemon/service.c"],
     "sqlite3.h": ["daemon/state/"],
-    "curl/curl.h": ["daemon/sink/http.c", "daemon/loop.c"],
+    "curl/curl.h": ["daemon/net/http.c"],
 }
 BARRED_IN_LIB = {"uv.h", "time.h", "sys/time.h", "pthread.h", "threads.h", "unistd.h", "fcntl.h", "sys/socket.h",
                  "sys/stat.h", "signal.h", "poll.h", "dirent.h", "syslog.h"}
 LEAVES = ["source", "sink", "state", "admin"]  # of daemon/: may use these rooms of lib/ and never one another
 OPEN = {"state/outbox.h"}  # the one door between them: sinks read what the release log keeps for them
-LEAF_ROOMS = {"base", "model", "config", "decode", "deliver", "metrics"}
+LEAF_ROOMS = {"base", "model", "config", "decode", "encode", "deliver", "metrics"}
 
 
 def rooms():
