@@ -2,6 +2,7 @@
 #include "conf.h"
 
 #include "conf_lists.h"
+#include "conf_outputs.h"
 #include "config/emit.h"
 
 #include <stdio.h>
@@ -160,6 +161,12 @@ static void conf_check_time(struct sw_conf *conf, struct sw_conf_check *check)
                         sw_schema_duration_format(conf->time.idle_ms, a), sw_schema_duration_format(least, b));
 }
 
+static void conf_check_all_secrets(const struct sw_conf *conf, struct sw_conf_check *check)
+{
+        sw_conf_check_secrets(conf, check);
+        sw_conf_check_output_secrets(conf, check);
+}
+
 static void conf_check_all(struct sw_conf *conf, bool need_sources, struct sw_conf_check *check)
 {
         const struct sw_conf_place whole = { conf->lists->files[0], 0, 0 };
@@ -168,12 +175,13 @@ static void conf_check_all(struct sw_conf *conf, bool need_sources, struct sw_co
         conf_check_alerts(conf, check);
         sw_conf_check_admin(conf, check);
         sw_conf_check_sources(conf, check);
+        sw_conf_check_outputs(conf, check);
         sw_conf_check_lists(conf->lists, check);
         sw_conf_check_suppressions(conf->lists, check);
         if (need_sources && conf->sources.n == 0)
                 sw_conf_error(check, &whole, "there are no sources: nothing to read from");
         if (need_sources && check->n_errors == 0)
-                sw_conf_check_secrets(conf, check);
+                conf_check_all_secrets(conf, check);
         if (check->n_errors == 0 &&
                 (sw_conf_build_segments(conf, check) == -SW_ERR_NOMEM || sw_conf_build_suppressions(conf) < 0))
                 check->no_memory = true;
@@ -217,7 +225,7 @@ void sw_conf_report_secrets(const struct sw_conf *conf, struct sw_conf_report *r
                 .n_errors = report->n_errors,
                 .n_warnings = report->n_warnings };
 
-        sw_conf_check_secrets(conf, &check);
+        conf_check_all_secrets(conf, &check);
         sw_conf_check_sort(&check, conf->lists->files);
         report->n_items = check.n_items;
         report->n_errors = check.n_errors;

@@ -26,8 +26,12 @@ struct sw_conf_source {
         struct sw_conf_place place;
 };
 
+#define SW_CONF_MAX_OUTPUTS 12      /* the outbox keeps 16 sinks, some of our own */
+#define SW_CONF_ALERT_SINK "alerts" /* a sink of the outbox, too */
+
 struct sw_conf {
         struct sw_list sources; /* of struct sw_conf_source */
+        struct sw_list outputs; /* of struct sw_conf_output (conf_outputs.h) */
         struct {
                 uint64_t message_max;
         } input;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every option of the configuration, once. */
-#include "conf_lists.h"
+#include "conf_outputs.h"
 #include "log.h"
 
 static const struct sw_opt_name kind_names[] = { { "eventhubs", SW_SOURCE_EVENTHUBS }, { "kafka", SW_SOURCE_KAFKA },
@@ -451,7 +451,13 @@ static const struct sw_opt setting_rows[] = {
         { .key = "log", .type = SW_OPT_SECTION, AT(log), .rows = log_rows, .doc = "The daemon's own log." },
         { .key = "admin", .type = SW_OPT_SECTION, AT(admin), .rows = admin_rows, .doc = "Control and metrics." },
         { .key = "packs", .type = SW_OPT_ANY_MAP, .flags = SW_OPT_LATER },
-        { .key = "outputs", .type = SW_OPT_ANY_MAP, .flags = SW_OPT_LATER },
+        { .key = "outputs",
+                .type = SW_OPT_LIST,
+                AT(outputs),
+                .rows = sw_conf_output_rows,
+                .item_size = sizeof(struct sw_conf_output),
+                .place = offsetof(struct sw_conf_output, place),
+                .doc = "Where else findings go, beside the alert file." },
         SW_OPT_END,
 };
 #undef AT

@@ -31,13 +31,14 @@ struct sw_courier {
         struct sw_courier_item *items;
         uint32_t n, cap;
         struct sw_buf text, lines, payload;
-        int64_t read_upto; /* last row looked at for this batch */
-        uint32_t at, take; /* sent next: items [at, at + take) */
-        uint32_t bad_end;  /* there is a refused row in [at, bad_end); 0: not known of any */
-        uint32_t take_max; /* after "too large"; 0: none */
-        int64_t mark_to;   /* 0: nothing to mark */
-        bool squeeze;      /* encode item `at` anew, smaller */
-        bool reject;       /* set item `at` aside */
+        struct sw_etime earliest, latest; /* of its rows */
+        int64_t read_upto;                /* last row looked at for this batch */
+        uint32_t at, take;                /* sent next: items [at, at + take) */
+        uint32_t bad_end;                 /* there is a refused row in [at, bad_end); 0: not known of any */
+        uint32_t take_max;                /* after "too large"; 0: none */
+        int64_t mark_to;                  /* 0: nothing to mark */
+        bool squeeze;                     /* encode item `at` anew, smaller */
+        bool reject;                      /* set item `at` aside */
         int reject_status;
         char reject_words[COURIER_SHOWN + 1];
         int work_result;
@@ -139,6 +140,16 @@ static int courier_grow(struct sw_courier *c)
         return 0;
 }
 
+/* Beyond what the times of one batch may differ. They ascend but for rows that are sent again. */
+static bool courier_is_apart(struct sw_courier *c, struct sw_etime t)
+{
+        if (c->n == 0 || t.ms < c->earliest.ms)
+                c->earliest = t;
+        if (c->n == 0 || t.ms > c->latest.ms)
+                c->latest = t;
+        return c->conf.spread_max_ms && c->latest.ms - c->earliest.ms >= c->conf.spread_max_ms;
+}
+
 /* 0: taken or passed over | COURIER_FULL: not taken, the batch goes as it is | negative */
 static int courier_take_row(void *to, const struct sw_courier_row *row)
 {
@@ -155,12 +166,20 @@ static int courier_take_row(void *to, const struct sw_courier_row *row)
                 return COURIER_FULL;
         fill->n_seen++;
         (void)snprintf(item.uid, sizeof(item.uid), "%s", row->uid);
+        fill->n_seen++;
         finding = sw_json_parse(row->line);
         if (finding && !courier_wants(c, finding, row->severity)) {
                 c->n_filtered++;
                 c->read_upto = row->number;
                 sw_json_free(finding);
                 return 0;
+        }
+        /* what a row shows as its time, whatever the outbox says */
+        if (sw_json_i64(sw_json_at(finding, "metadata.logged_time"), &logged))
+                item.time.ms = logged;
+        if (courier_is_apart(c, item.time)) {
+                sw_json_free(finding);
+                return COURIER_FULL;
         }
         item.at = c->text.n;
         r = finding ? c->ops->encode(c->sink, finding, row->line, 0, &c->text) : SW_COURIER_NOT_A_ROW;

@@ -375,7 +375,7 @@ int sw_sink_sentinel_new(const struct sw_sink_sentinel_conf *conf, const struct 
                 s->proxy = conf->base.proxy ? sw_strdup(conf->base.proxy) : NULL;
                 courier.name = s->name;
                 courier.body_max = SENTINEL_BODY_MAX;
-                courier.rows_max = SENTINEL_ROWS_MAX;
+                courier.rows_max = courier.rows_max ? courier.rows_max : SENTINEL_ROWS_MAX;
                 courier.spread_max_ms = SENTINEL_SPREAD_MS;
                 courier.overhead = 1;
                 ok = s->name && s->url && (!conf->base.ca_file || s->ca_file) && (!conf->base.proxy || s->proxy) &&

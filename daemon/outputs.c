@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "outputs.h"
+
+#include "base/alloc.h"
+#include "conf_outputs.h"
+#include "encode/enc_row.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define OUTPUTS_POLL_MS 1000
+#define OUTPUTS_AGENT "segwatch/" SW_VERSION
+
+struct outputs_item {
+        struct sw_outbox *outbox;
+        const struct sw_conf_output *row;
+        struct sw_sink *sink;
+};
+
+struct sw_outputs {
+        struct sw_http *http;
+        struct outputs_item *items;
+        uint32_t n;
+};
+
+/* ---- one row ---- */
+
+static const struct {
+        const char *authority, *audience;
+} outputs_clouds[] = {
+        [SW_CLOUD_PUBLIC] = { "https://login.microsoftonline.com", "https://monitor.azure.com" },
+        [SW_CLOUD_USGOV] = { "https://login.microsoftonline.us", "https://monitor.azure.us" },
+        [SW_CLOUD_CHINA] = { "https://login.chinacloudapi.cn", "https://monitor.azure.cn" },
+};
+
+static void outputs_token_conf(const struct sw_conf_output *o, struct sw_token_conf *ret)
+{
+        static const enum sw_auth_kind vias[] = {
+                [SW_VIA_IMDS] = SW_AUTH_IMDS, [SW_VIA_ARC] = SW_AUTH_ARC, [SW_VIA_APP_SERVICE] = SW_AUTH_APP_SERVICE
+        };
+        const struct sw_conf_auth *a = &o->auth;
+        const struct sw_conf_managed *m = &a->managed_identity.conf;
+        bool certificate = a->certificate.file || a->certificate.credential;
+
+        *ret = (struct sw_token_conf){ .name = o->name,
+                .tenant = a->tenant,
+                .client_id = a->client_id,
+                .secret = certificate ? a->certificate : a->client_secret,
+                .token_file = a->federated_token_file,
+                .authority = a->authority ? a->authority : outputs_clouds[a->cloud].authority,
+                .audience = a->audience ? a->audience : outputs_clouds[a->cloud].audience,
+                .endpoint = m->endpoint,
+                .arc_dir = m->tokens_dir,
+                .ca_file = o->ca_file,
+                .proxy = o->proxy };
+        ret->kind = a->federated_token_file ? SW_AUTH_FEDERATED : certificate ? SW_AUTH_CERTIFICATE : SW_AUTH_SECRET;
+        if (a->managed_identity.given) {
+                ret->kind = vias[m->via];
+                ret->identity_key = m->client_id ? "client_id" : m->object_id ? "object_id" : "msi_res_id";
+                ret->identity = m->client_id ? m->client_id : m->object_id ? m->object_id : m->resource_id;
+        }
+}
+
+int sw_outputs_make(const struct sw_conf_output *o, const struct sw_sink_env *env, const struct sw_courier_conf *base,
+        struct sw_sink **ret, struct sw_err *reterr)
+{
+        struct sw_sink_conf c = { .courier = *base,
+                .ca_file = o->ca_file,
+                .proxy = o->proxy,
+                .timeout_ms = o->timeout_ms,
+                .version = SW_VERSION };
+        struct sw_sink_sentinel_conf sentinel;
+
+        c.courier.name = o->name;
+        c.courier.min_severity = (uint8_t)o->min_severity;
+        c.courier.detectors = (const char *const *)o->detectors.items;
+        c.courier.n_detectors = o->detectors.n;
+        c.courier.rows_max = (uint32_t)o->rows_per_request;
+        c.courier.retry_first_ms = o->retry.first_ms;
+        c.courier.retry_max_ms = o->retry.max_ms;
+        c.courier.poll_ms = OUTPUTS_POLL_MS;
+        switch (o->kind) {
+        case SW_OUTPUT_SENTINEL:
+                sentinel = (struct sw_sink_sentinel_conf){ .base = c,
+                        .endpoint = o->endpoint,
+                        .dcr = o->dcr,
+                        .stream = o->stream ? o->stream : SW_ROW_STREAM };
+                outputs_token_conf(o, &sentinel.auth);
+                return sw_sink_sentinel_new(&sentinel, env, ret, reterr);
+        default:
+                return sw_err_set(
+                        reterr, -SW_ERR_CONFIG, "output '%s': this kind is not available in this version", o->name);
+        }
+}
+
+/* ---- all ---- */
+
+struct outputs_reading {
+        int (*each)(void *to, const struct sw_courier_row *r);
+        void *to;
+};
+
+static int outputs_each(void *ctx, const struct sw_outbox_row *row)
+{
+        struct outputs_reading *r = ctx;
+        const struct sw_courier_row c = {
+                .number = row->number, .severity = row->severity, .uid = row->uid, .time = row->time, .line = row->line
+        };
+
+        return r->each(r->to, &c);
+}
+
+static int outputs_read(
+        void *ctx, int64_t after, uint32_t max, int (*each)(void *to, const struct sw_courier_row *r), void *to)
+{
+        struct outputs_item *i = ctx;
+        struct outputs_reading r = { each, to };
+
+        return sw_outbox_read(i->outbox, i->row->name, after, max, outputs_each, &r);
+}
+
+static int outputs_mark(void *ctx, int64_t number)
+{
+        struct outputs_item *i = ctx;
+
+        return sw_outbox_mark(i->outbox, i->row->name, number);
+}
+
+static int outputs_open(struct sw_outputs *o, const struct sw_outputs_conf *conf, uint32_t i, struct sw_err *reterr)
+{
+        const struct sw_conf_output *row = (const struct sw_conf_output *)conf->conf->outputs.items + i;
+        struct outputs_item *item = &o->items[i];
+        const struct sw_sink_env env = {
+                .loop = conf->loop, .http = o->http, .log = conf->log, .feed = { item, outputs_read, outputs_mark }
+        };
+        const struct sw_courier_conf base = {
+                .rejected = conf->rejected, .on_fatal = conf->on_fatal, .fatal_ctx = conf->ctx
+        };
+        int r = sw_outbox_sink(conf->outbox, row->name, row->queue);
+
+        if (r == 0)
+                r = sw_outbox_sink_severity(conf->outbox, row->name, (uint8_t)row->min_severity);
+        if (r != 0)
+                return sw_err_set(
+                        reterr, r < 0 ? r : -SW_ERR_UNAVAIL, "output '%s': outbox: %s", row->name, sw_error_text(r));
+        item->outbox = conf->outbox;
+        item->row = row;
+        return sw_outputs_make(row, &env, &base, &item->sink, reterr);
+}
+
+int sw_outputs_new(const struct sw_outputs_conf *conf, struct sw_outputs **ret, struct sw_err *reterr)
+{
+        struct sw_outputs *o = sw_calloc(1, sizeof(*o));
+        int r = 0;
+
+        if (o)
+                o->items = sw_calloc((size_t)conf->conf->outputs.n + 1, sizeof(*o->items));
+        if (!o || !o->items)
+                r = sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
+        if (r == 0 && sw_http_new(conf->loop, OUTPUTS_AGENT, &o->http) < 0)
+                r = sw_err_set(reterr, -SW_ERR_IO, "outputs: libcurl cannot be started");
+        for (; r == 0 && o->n < conf->conf->outputs.n; o->n += r == 0)
+                r = outputs_open(o, conf, o->n, reterr);
+        if (r < 0) {
+                sw_outputs_stop(o);
+                sw_outputs_free(o);
+                return r;
+        }
+        *ret = o;
+        return 0;
+}
+
+int sw_outputs_start(struct sw_outputs *o)
+{
+        uint32_t i;
+        int r = 0;
+
+        for (i = 0; i < o->n && r == 0; i++)
+                r = sw_sink_start(o->items[i].sink);
+        return r;
+}
+
+void sw_outputs_wake(struct sw_outputs *o)
+{
+        uint32_t i;
+
+        for (i = 0; o && i < o->n; i++)
+                sw_courier_wake(o->items[i].sink->courier);
+}
+
+void sw_outputs_stop(struct sw_outputs *o)
+{
+        uint32_t i;
+
+        if (!o)
+                return;
+        for (i = 0; o->items && i < o->n; i++)
+                sw_sink_stop(o->items[i].sink);
+        o->http = sw_http_free(o->http);
+}
+
+struct sw_outputs *sw_outputs_free(struct sw_outputs *o)
+{
+        uint32_t i;
+
+        if (!o)
+                return NULL;
+        for (i = 0; o->items && i < o->n; i++)
+                sw_sink_free(o->items[i].sink);
+        sw_free(o->items);
+        sw_free(o);
+        return NULL;
+}
+
+uint32_t sw_outputs_n(const struct sw_outputs *o)
+{
+        return o ? o->n : 0;
+}
+
+const struct sw_conf_output *sw_outputs_row(const struct sw_outputs *o, uint32_t i)
+{
+        return o->items[i].row;
+}
+
+struct sw_courier_stats sw_outputs_stats(const struct sw_outputs *o, uint32_t i)
+{
+        return sw_courier_stats(o->items[i].sink->courier);
+}
