@@ -26,8 +26,7 @@ struct sw_conf_source {
         struct sw_conf_place place;
 };
 
-#define SW_CONF_MAX_OUTPUTS 12      /* the outbox keeps 16 sinks, some of our own */
-#define SW_CONF_ALERT_SINK "alerts" /* a sink of the outbox, too */
+#define SW_CONF_MAX_OUTPUTS 12 /* the outbox keeps 16 sinks, some of our own */
 
 struct sw_conf {
         struct sw_list sources; /* of struct sw_conf_source */

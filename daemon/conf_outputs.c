@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "secret.h"
+#include "sink/alert_export.h"
 #include "sink/sink.h"
 
 #include <stdio.h>
@@ -76,11 +77,15 @@ const struct sw_opt sw_conf_output_rows[] = {
         { .key = "rows_per_request",
                 .type = SW_OPT_UINT,
                 AT(rows_per_request),
-                .min = 1,
                 .max = 2000,
-                .example = "500",
-                .doc = "Findings sent together at most; 2000 for sentinel and syslog, 100 for webhook unless given." },
-        { .key = "retry", .type = SW_OPT_SECTION, AT(retry), .rows = retry_rows, .doc = "Pauses in an outage." },
+                .def = "0",
+                .doc = "Findings sent together at most; 0 is what the kind takes: 2000, webhook 100." },
+        { .key = "retry",
+                .type = SW_OPT_SECTION,
+                AT(retry),
+                .rows = retry_rows,
+                .example = "{first: 1s, max: 5m}",
+                .doc = "Pauses in an outage." },
         { .key = "timeout",
                 .type = SW_OPT_DURATION,
                 AT(timeout_ms),
@@ -113,7 +118,13 @@ const struct sw_opt sw_conf_output_rows[] = {
                 AT(stream),
                 .example = "Custom-SegwatchFinding",
                 .doc = "sentinel: stream of the rule; Custom-SegwatchFinding unless given." },
-        { .key = "auth", .type = SW_OPT_SECTION, AT(auth), .rows = sw_conf_auth_rows, .doc = "sentinel: who we are." },
+        { .key = "auth",
+                .type = SW_OPT_SECTION,
+                AT(auth),
+                .rows = sw_conf_auth_rows,
+                .example = "{managed_identity: {}}",
+                .doc = "sentinel: who we are: managed_identity, or tenant and client_id with client_secret, "
+                       "certificate or federated_token_file." },
         { .key = "address",
                 .type = SW_OPT_STRING,
                 AT(address),
@@ -314,7 +325,7 @@ void sw_conf_check_outputs(const struct sw_conf *conf, struct sw_conf_check *che
                 (void)sw_conf_name_ok(check, &o->place, "output", o->name);
                 if (o->kind > SW_OUTPUT_WEBHOOK || !o->name)
                         continue; /* reported already */
-                if (strcmp(o->name, SW_CONF_ALERT_SINK) == 0)
+                if (strcmp(o->name, SW_ALERT_SINK) == 0)
                         sw_conf_error(check, &o->place, "the name '%s' stands for the alert file", o->name);
                 outputs_check_keys(o, check);
                 outputs_check_detectors(o, check);

@@ -161,6 +161,8 @@ void sw__daemon_reopen(struct sw_daemon *d)
                 sw_sink_file_reopen(d->signals);
         sw_sink_file_reopen(d->suppressed);
         sw_sink_file_reopen(d->quarantine);
+        if (d->rejected)
+                sw_sink_file_reopen(d->rejected);
 }
 
 static void daemon_on_reopen(void *ctx)
@@ -286,6 +288,8 @@ static int daemon_open(struct sw_daemon *d)
         if (r == 0)
                 r = sw__daemon_open_files(d, &err);
         if (r == 0)
+                r = sw__daemon_open_outputs(d, &err);
+        if (r == 0)
                 r = daemon_open_pipeline(d, &err);
         if (r == 0)
                 r = daemon_watches(d);
@@ -355,6 +359,7 @@ static void daemon_close(struct sw_daemon *d)
                 else if (d->sources[i].tail)
                         sw_source_tail_stop(d->sources[i].tail);
         sw__daemon_close_admin(d);
+        sw__daemon_stop_outputs(d);
         d->loop = sw_loop_free(d->loop);
         signal(SIGHUP, SIG_IGN); /* threads of the pool do not hold them */
         signal(SIGUSR1, SIG_IGN);
@@ -363,6 +368,7 @@ static void daemon_close(struct sw_daemon *d)
                 d->sources[i].kafka = sw_source_kafka_free(d->sources[i].kafka);
                 d->sources[i].tail = sw_source_tail_free(d->sources[i].tail);
         }
+        sw__daemon_close_outputs(d);
         sw__daemon_close_files(d);
         d->state = sw_state_dir_close(d->state);
         for (i = 0; i < d->n_parts; i++)
@@ -376,6 +382,7 @@ static void daemon_close(struct sw_daemon *d)
         d->conf = daemon_free_conf(d->conf);
         pthread_mutex_destroy(&d->parts_lock);
         pthread_mutex_destroy(&d->save_lock);
+        pthread_mutex_destroy(&d->outputs_lock);
         alarm(0);
 }
 
@@ -431,6 +438,7 @@ int sw_daemon_run(const struct sw_daemon_options *options)
         d->started_wall = d->reloads.at = d->reloads.ok_at = sw_clock_wall();
         pthread_mutex_init(&d->parts_lock, NULL);
         pthread_mutex_init(&d->save_lock, NULL);
+        pthread_mutex_init(&d->outputs_lock, NULL);
         r = daemon_load(options->config, &d->conf, report);
         sw_conf_report_print(report);
         sw_free(report);

@@ -295,6 +295,7 @@ void sw__daemon_watch(void *ctx)
         for (i = 0; i < d->n_sources; i++)
                 health_watch_source(&d->sources[i]);
         health_watch_learning(d);
+        sw__daemon_watch_outputs(d);
         health_watchdog(d);
         sw__sight_sample(d);
         health_watch_loss(d);

@@ -4,6 +4,7 @@
  *   daemon.c         start, signals, reload, stop
  *   daemon_input.c   sources to pipeline: partitions, facts, alignment, offsets
  *   daemon_output.c  pipeline to files: findings, signals, quarantine
+ *   daemon_outputs.c outbox to remote sinks
  *   daemon_health.c  statistics, what is wrong, systemd
  *   daemon_sight.c   one look at everything, for status, metrics and readiness
  *   daemon_status.c  that look as JSON
@@ -15,6 +16,7 @@
 #include "daemon.h"
 #include "log.h"
 #include "loop.h"
+#include "outputs.h"
 #include "pipeline.h"
 #include "sink/alert_export.h"
 #include "sink/sink_file.h"
@@ -125,7 +127,15 @@ struct sw_daemon {
         struct sw_outbox *outbox;
         struct sw_outbox_writer *writer;
         struct sw_alert_export *alerts;
-        struct sw_sink_file *signals, *suppressed, *quarantine;
+        struct sw_sink_file *signals, *suppressed, *quarantine, *rejected;
+        struct sw_outputs *outputs;
+        struct sw_watch *outputs_wake; /* NULL: nobody to wake */
+        pthread_mutex_t outputs_lock;  /* of outputs_wake */
+        struct sw__daemon_output_told {
+                bool outage, known;
+                uint64_t given_up;
+                int64_t given_up_ms; /* monotonic */
+        } outputs_told[SW_CONF_MAX_OUTPUTS];
         atomic_int output_failed; /* negative: nothing is committed or written any more */
         struct sw_pipeline *pipeline;
         atomic_bool stop; /* set by the thread that waits for SIGTERM, or when the loop has ended */
@@ -212,6 +222,13 @@ uint64_t sw__daemon_committed(struct sw_daemon *d); /* number of the newest rele
 int sw__daemon_flush(struct sw_daemon *d);
 /* The engine waits for the disk, or soon will. What the alert file waits for waits in the outbox. */
 bool sw__daemon_is_blocked(const struct sw_daemon *d);
+
+/* daemon_outputs.c */
+int sw__daemon_open_outputs(struct sw_daemon *d, struct sw_err *reterr); /* after the files */
+void sw__daemon_wake_outputs(struct sw_daemon *d);                      /* any thread */
+void sw__daemon_watch_outputs(struct sw_daemon *d);                     /* now and then: what findings have to say */
+void sw__daemon_stop_outputs(struct sw_daemon *d);                      /* before the loop is freed */
+void sw__daemon_close_outputs(struct sw_daemon *d);                     /* after it, before the files */
 
 /* daemon_health.c */
 void sw__daemon_watch(void *daemon);  /* every second: quiet sources, learning, watchdog */

@@ -30,6 +30,7 @@ static void output_on_commit(void *ctx)
         struct sw_daemon *d = ctx;
 
         sw_alert_export_wake(d->alerts);
+        sw__daemon_wake_outputs(d);
 }
 
 static void output_on_fail(void *ctx, int r)

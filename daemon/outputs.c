@@ -18,7 +18,7 @@ struct outputs_item {
 };
 
 struct sw_outputs {
-        struct sw_http *http;
+        struct sw_httpc *http;
         struct outputs_item *items;
         uint32_t n;
 };
@@ -126,13 +126,23 @@ static int outputs_mark(void *ctx, int64_t number)
         return sw_outbox_mark(i->outbox, i->row->name, number);
 }
 
+static void outputs_waiting(void *ctx, struct sw_courier_waiting *ret)
+{
+        struct outputs_item *i = ctx;
+        struct sw_outbox_sink_stats s;
+
+        if (sw_outbox_sink_stats(i->outbox, i->row->name, &s) == 0)
+                *ret = (struct sw_courier_waiting){ s.rows, s.bytes, s.given_up, s.oldest };
+}
+
 static int outputs_open(struct sw_outputs *o, const struct sw_outputs_conf *conf, uint32_t i, struct sw_err *reterr)
 {
         const struct sw_conf_output *row = (const struct sw_conf_output *)conf->conf->outputs.items + i;
         struct outputs_item *item = &o->items[i];
-        const struct sw_sink_env env = {
-                .loop = conf->loop, .http = o->http, .log = conf->log, .feed = { item, outputs_read, outputs_mark }
-        };
+        const struct sw_sink_env env = { .loop = conf->loop,
+                .http = o->http,
+                .log = conf->log,
+                .feed = { item, outputs_read, outputs_mark, outputs_waiting } };
         const struct sw_courier_conf base = {
                 .rejected = conf->rejected, .on_fatal = conf->on_fatal, .fatal_ctx = conf->ctx
         };
@@ -157,7 +167,7 @@ int sw_outputs_new(const struct sw_outputs_conf *conf, struct sw_outputs **ret, 
                 o->items = sw_calloc((size_t)conf->conf->outputs.n + 1, sizeof(*o->items));
         if (!o || !o->items)
                 r = sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
-        if (r == 0 && sw_http_new(conf->loop, OUTPUTS_AGENT, &o->http) < 0)
+        if (r == 0 && sw_httpc_new(conf->loop, OUTPUTS_AGENT, &o->http) < 0)
                 r = sw_err_set(reterr, -SW_ERR_IO, "outputs: libcurl cannot be started");
         for (; r == 0 && o->n < conf->conf->outputs.n; o->n += r == 0)
                 r = outputs_open(o, conf, o->n, reterr);
@@ -196,7 +206,7 @@ void sw_outputs_stop(struct sw_outputs *o)
                 return;
         for (i = 0; o->items && i < o->n; i++)
                 sw_sink_stop(o->items[i].sink);
-        o->http = sw_http_free(o->http);
+        o->http = sw_httpc_free(o->http);
 }
 
 struct sw_outputs *sw_outputs_free(struct sw_outputs *o)

@@ -18,7 +18,7 @@ struct token_waiter {
 
 struct sw_token {
         struct sw_token_conf conf; /* its texts are owned */
-        struct sw_http *http;
+        struct sw_httpc *http;
         struct sw_log *log;
         struct sw__token_answer token; /* bearer.n == 0: none */
         int64_t got_ms, life_ms;       /* monotonic; of the token in use */
@@ -27,7 +27,7 @@ struct sw_token {
         int64_t refused_ms;
         bool refused_since_accepted;
         struct sw__token_request request;
-        struct sw_http_call *call;
+        struct sw_httpc_call *call;
         bool challenged;
         int64_t next_try_ms; /* of a refresh ahead of time */
         struct token_waiter *first, **last;
@@ -42,7 +42,7 @@ static const char *token_copy(const char *s, bool *ok)
         return copy;
 }
 
-int sw_token_new(const struct sw_token_conf *conf, struct sw_http *http, struct sw_log *log, struct sw_token **ret)
+int sw_token_new(const struct sw_token_conf *conf, struct sw_httpc *http, struct sw_log *log, struct sw_token **ret)
 {
         struct sw_token *t = sw_calloc(1, sizeof(*t));
         struct sw_token_conf *c = t ? &t->conf : NULL;
@@ -91,7 +91,7 @@ struct sw_token *sw_token_free(struct sw_token *t)
 
         if (!t)
                 return NULL;
-        sw_http_cancel(t->call);
+        sw_httpc_cancel(t->call);
         sw__token_request_deinit(&t->request);
         while (t->first) {
                 struct token_waiter *w = t->first;
@@ -178,12 +178,12 @@ static void token_failed(struct sw_token *t, int code, const struct sw_err *err)
         token_tell(t, &r);
 }
 
-static void token_on_answer(void *ctx, const struct sw_http_answer *a);
+static void token_on_answer(void *ctx, const struct sw_httpc_answer *a);
 
 static int token_send(struct sw_token *t)
 {
         const struct sw__token_request *r = &t->request;
-        struct sw_http_request q = { .method = r->post ? "POST" : "GET",
+        struct sw_httpc_request q = { .method = r->post ? "POST" : "GET",
                 .url = r->url.p,
                 .headers = r->lines,
                 .n_headers = r->n_headers,
@@ -194,10 +194,10 @@ static int token_send(struct sw_token *t)
                 .timeout_ms = r->direct ? 10000 : 0 };
 
         t->n_requests++;
-        return sw_http_start(t->http, &q, token_on_answer, t, &t->call);
+        return sw_httpc_start(t->http, &q, token_on_answer, t, &t->call);
 }
 
-static void token_on_answer(void *ctx, const struct sw_http_answer *a)
+static void token_on_answer(void *ctx, const struct sw_httpc_answer *a)
 {
         struct sw_token *t = ctx;
         struct sw_err err = SW_ERR_NULL;

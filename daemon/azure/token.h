@@ -47,7 +47,7 @@ typedef void (*sw_token_fn)(void *ctx, const struct sw_token_result *r);
 
 struct sw_token;
 /* Copies conf. 0 | -SW_ERR_NOMEM. */
-int sw_token_new(const struct sw_token_conf *conf, struct sw_http *http, struct sw_log *log, struct sw_token **ret);
+int sw_token_new(const struct sw_token_conf *conf, struct sw_httpc *http, struct sw_log *log, struct sw_token **ret);
 struct sw_token *sw_token_free(struct sw_token *t); /* NULL-safe, returns NULL; nobody is called any more */
 /* fn is called once, perhaps from within. 0 | -SW_ERR_NOMEM (then it is not called). */
 int sw_token_get(struct sw_token *t, sw_token_fn fn, void *ctx);

@@ -23,5 +23,5 @@ struct sw__token_answer {
         char client_id[64];
 };
 /* 0 | -SW_ERR_UNAVAIL | -SW_ERR_CONFIG with words for a person. */
-int sw__token_answer_read(const struct sw_token_conf *c, const struct sw_http_answer *a, struct sw__token_answer *ret,
+int sw__token_answer_read(const struct sw_token_conf *c, const struct sw_httpc_answer *a, struct sw__token_answer *ret,
         struct sw_err *reterr);

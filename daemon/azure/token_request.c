@@ -50,7 +50,7 @@ static void request_param(struct sw_buf *out, const char *key, struct sw_str val
                 sw_buf_putc(out, '&');
         sw_buf_puts(out, key);
         sw_buf_putc(out, '=');
-        sw_http_put_encoded(out, value);
+        sw_httpc_put_encoded(out, value);
 }
 
 /* A secret that cannot be read may come back (rotation in two steps): tried again like an outage. */
@@ -113,7 +113,7 @@ static int request_entra(const struct sw_token_conf *c, struct sw__token_request
 
         sw_buf_puts(&r->url, c->authority);
         sw_buf_putc(&r->url, '/');
-        sw_http_put_encoded(&r->url, sw_str_of(c->tenant));
+        sw_httpc_put_encoded(&r->url, sw_str_of(c->tenant));
         sw_buf_puts(&r->url, "/oauth2/v2.0/token");
         sw_buf_putc(&r->url, '\0');
         if (r->url.failed)
@@ -308,7 +308,7 @@ static const char *answer_advice(const struct sw_token_conf *c, struct sw_str te
         return "trying on";
 }
 
-int sw__token_answer_read(const struct sw_token_conf *c, const struct sw_http_answer *a, struct sw__token_answer *ret,
+int sw__token_answer_read(const struct sw_token_conf *c, const struct sw_httpc_answer *a, struct sw__token_answer *ret,
         struct sw_err *reterr)
 {
         struct sw_json *j;
@@ -316,8 +316,8 @@ int sw__token_answer_read(const struct sw_token_conf *c, const struct sw_http_an
         bool config;
         int r;
 
-        if (a->error != SW_HTTP_OK)
-                return sw_err_set(reterr, -SW_ERR_UNAVAIL, "no token: %s: %s%s", sw_http_error_text(a->error), a->text,
+        if (a->error != SW_HTTPC_OK)
+                return sw_err_set(reterr, -SW_ERR_UNAVAIL, "no token: %s: %s%s", sw_httpc_error_text(a->error), a->text,
                         c->kind == SW_AUTH_IMDS ? "; is this a virtual machine in Azure?" : "");
         j = sw_json_parse(a->body);
         if (a->status == 200) {

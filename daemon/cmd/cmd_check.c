@@ -86,12 +86,13 @@ static void check_tell(const char *file, const struct sw_conf *conf)
                 n_alert += conf->detectors[i].mode == SW_MODE_ALERT;
         }
         fprintf(stderr,
-                "%s: ok: %u source%s, %u segment%s, %u policy row%s, %u realm%s, %u host role%s, %u of %d detectors on "
+                "%s: ok: %u source%s, %u output%s, %u segment%s, %u policy row%s, %u realm%s, %u host role%s, %u of %d "
+                "detectors on "
                 "(%u alert), %u file%s\n",
-                file, conf->sources.n, check_plural(conf->sources.n), lists->segments.n,
-                check_plural(lists->segments.n), lists->policy.n, check_plural(lists->policy.n), lists->realms.n,
-                check_plural(lists->realms.n), lists->hosts.n, check_plural(lists->hosts.n), SW_N_DETECTORS - n_off,
-                SW_N_DETECTORS, n_alert, lists->n_files, check_plural(lists->n_files));
+                file, conf->sources.n, check_plural(conf->sources.n), conf->outputs.n, check_plural(conf->outputs.n),
+                lists->segments.n, check_plural(lists->segments.n), lists->policy.n, check_plural(lists->policy.n),
+                lists->realms.n, check_plural(lists->realms.n), lists->hosts.n, check_plural(lists->hosts.n),
+                SW_N_DETECTORS - n_off, SW_N_DETECTORS, n_alert, lists->n_files, check_plural(lists->n_files));
 }
 
 static int check_file(const struct check_args *args)

@@ -12,20 +12,20 @@
 #define HTTP_ANSWER_ABORT ((size_t)16 << 20) /* an answer without an end */
 #define HTTP_FAR_MS (INT64_C(24) * 3600 * 1000)
 
-struct sw_http {
+struct sw_httpc {
         struct sw_loop *loop;
         const char *user_agent;
         CURLM *multi;
         struct sw_watch *timer;
-        struct sw_http_call *calls;
+        struct sw_httpc_call *calls;
 };
 
-struct sw_http_call {
-        struct sw_http *http;
-        struct sw_http_call *next, **link;
+struct sw_httpc_call {
+        struct sw_httpc *http;
+        struct sw_httpc_call *next, **link;
         CURL *easy;
         struct curl_slist *headers;
-        sw_http_fn fn;
+        sw_httpc_fn fn;
         void *ctx;
         struct sw_buf body;
         size_t answer_max, n_seen;
@@ -35,7 +35,7 @@ struct sw_http_call {
         char error[CURL_ERROR_SIZE];
 };
 
-const char *sw_http_error_text(enum sw_http_error e)
+const char *sw_httpc_error_text(enum sw_httpc_error e)
 {
         static const char *const texts[] = { "answered", "the name is not known", "no connection", "TLS failed",
                 "no answer in time", "the connection broke", "failed" };
@@ -43,16 +43,16 @@ const char *sw_http_error_text(enum sw_http_error e)
         return texts[e];
 }
 
-static enum sw_http_error http_error(CURLcode r)
+static enum sw_httpc_error http_error(CURLcode r)
 {
         switch ((int)r) {
         case CURLE_OK:
-                return SW_HTTP_OK;
+                return SW_HTTPC_OK;
         case CURLE_COULDNT_RESOLVE_HOST:
         case CURLE_COULDNT_RESOLVE_PROXY:
-                return SW_HTTP_DNS;
+                return SW_HTTPC_DNS;
         case CURLE_COULDNT_CONNECT:
-                return SW_HTTP_CONNECT;
+                return SW_HTTPC_CONNECT;
         case CURLE_PEER_FAILED_VERIFICATION:
         case CURLE_SSL_CONNECT_ERROR:
         case CURLE_SSL_CERTPROBLEM:
@@ -60,21 +60,21 @@ static enum sw_http_error http_error(CURLcode r)
         case CURLE_SSL_CACERT_BADFILE:
         case CURLE_SSL_ISSUER_ERROR:
         case CURLE_SSL_INVALIDCERTSTATUS:
-                return SW_HTTP_TLS;
+                return SW_HTTPC_TLS;
         case CURLE_OPERATION_TIMEDOUT:
-                return SW_HTTP_TIMEOUT;
+                return SW_HTTPC_TIMEOUT;
         case CURLE_GOT_NOTHING:
         case CURLE_SEND_ERROR:
         case CURLE_RECV_ERROR:
         case CURLE_PARTIAL_FILE:
         case CURLE_WEIRD_SERVER_REPLY:
-                return SW_HTTP_BROKEN;
+                return SW_HTTPC_BROKEN;
         default:
-                return SW_HTTP_OTHER;
+                return SW_HTTPC_OTHER;
         }
 }
 
-int64_t sw_http_retry_after(struct sw_str value, struct sw_wall now)
+int64_t sw_httpc_retry_after(struct sw_str value, struct sw_wall now)
 {
         char text[64];
         uint64_t seconds;
@@ -94,7 +94,7 @@ int64_t sw_http_retry_after(struct sw_str value, struct sw_wall now)
         return (int64_t)at * 1000 > now.ms ? (int64_t)at * 1000 - now.ms : 0;
 }
 
-void sw_http_put_encoded(struct sw_buf *out, struct sw_str s)
+void sw_httpc_put_encoded(struct sw_buf *out, struct sw_str s)
 {
         size_t i;
 
@@ -113,7 +113,7 @@ void sw_http_put_encoded(struct sw_buf *out, struct sw_str s)
 
 static size_t http_on_body(char *p, size_t size, size_t n, void *ctx)
 {
-        struct sw_http_call *c = ctx;
+        struct sw_httpc_call *c = ctx;
         size_t room = c->answer_max > c->body.n ? c->answer_max - c->body.n : 0;
 
         n *= size;
@@ -142,12 +142,12 @@ static bool http_header(struct sw_str line, const char *name, struct sw_str *ret
 
 static size_t http_on_header(char *p, size_t size, size_t n, void *ctx)
 {
-        struct sw_http_call *c = ctx;
+        struct sw_httpc_call *c = ctx;
         struct sw_str line = { p, size * n }, value;
         char text[64];
 
         if (http_header(line, "Retry-After", &value)) {
-                c->retry_after_ms = sw_http_retry_after(value, sw_clock_wall());
+                c->retry_after_ms = sw_httpc_retry_after(value, sw_clock_wall());
         } else if (http_header(line, "Date", &value) && value.n < sizeof(text)) {
                 time_t at;
 
@@ -162,7 +162,7 @@ static size_t http_on_header(char *p, size_t size, size_t n, void *ctx)
         return line.n;
 }
 
-static void http_call_free(struct sw_http_call *c)
+static void http_call_free(struct sw_httpc_call *c)
 {
         struct curl_slist *s;
 
@@ -184,15 +184,15 @@ static void http_call_free(struct sw_http_call *c)
         sw_free(c);
 }
 
-static void http_finish(struct sw_http_call *c, CURLcode code)
+static void http_finish(struct sw_httpc_call *c, CURLcode code)
 {
-        struct sw_http_answer a = { .error = http_error(code),
+        struct sw_httpc_answer a = { .error = http_error(code),
                 .retry_after_ms = c->retry_after_ms,
                 .date = c->date,
                 .challenge = c->challenge };
         long status = 0;
 
-        if (a.error == SW_HTTP_OK) {
+        if (a.error == SW_HTTPC_OK) {
                 (void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
                 a.status = (int)status;
         } else {
@@ -208,13 +208,13 @@ static void http_finish(struct sw_http_call *c, CURLcode code)
         http_call_free(c);
 }
 
-static void http_collect(struct sw_http *h)
+static void http_collect(struct sw_httpc *h)
 {
         CURLMsg *m;
         int left;
 
         while ((m = curl_multi_info_read(h->multi, &left)) != NULL) {
-                struct sw_http_call *c = NULL;
+                struct sw_httpc_call *c = NULL;
                 CURLcode code = m->data.result;
 
                 if (m->msg != CURLMSG_DONE)
@@ -224,9 +224,9 @@ static void http_collect(struct sw_http *h)
         }
 }
 
-static int http_set(struct sw_http_call *c, const struct sw_http_request *r)
+static int http_set(struct sw_httpc_call *c, const struct sw_httpc_request *r)
 {
-        struct sw_http *h = c->http;
+        struct sw_httpc *h = c->http;
         CURL *e = c->easy;
         bool post = strcmp(r->method, "POST") == 0;
         CURLcode bad = CURLE_OK;
@@ -264,7 +264,7 @@ static int http_set(struct sw_http_call *c, const struct sw_http_request *r)
         return bad ? -SW_ERR_INVAL : 0;
 }
 
-static int http_add_headers(struct sw_http_call *c, const struct sw_http_request *r)
+static int http_add_headers(struct sw_httpc_call *c, const struct sw_httpc_request *r)
 {
         uint32_t i;
 
@@ -279,10 +279,10 @@ static int http_add_headers(struct sw_http_call *c, const struct sw_http_request
         return 0;
 }
 
-int sw_http_start(
-        struct sw_http *h, const struct sw_http_request *r, sw_http_fn fn, void *ctx, struct sw_http_call **ret)
+int sw_httpc_start(
+        struct sw_httpc *h, const struct sw_httpc_request *r, sw_httpc_fn fn, void *ctx, struct sw_httpc_call **ret)
 {
-        struct sw_http_call *c = sw_calloc(1, sizeof(*c));
+        struct sw_httpc_call *c = sw_calloc(1, sizeof(*c));
         int rc;
 
         if (!c)
@@ -311,7 +311,7 @@ int sw_http_start(
         return 0;
 }
 
-struct sw_http_call *sw_http_cancel(struct sw_http_call *c)
+struct sw_httpc_call *sw_httpc_cancel(struct sw_httpc_call *c)
 {
         if (c)
                 http_call_free(c);
@@ -322,7 +322,7 @@ struct sw_http_call *sw_http_cancel(struct sw_http_call *c)
 
 static void http_on_socket_event(void *ctx, int fd, bool readable, bool writable)
 {
-        struct sw_http *h = ctx;
+        struct sw_httpc *h = ctx;
         int running;
 
         (void)curl_multi_socket_action(
@@ -332,7 +332,7 @@ static void http_on_socket_event(void *ctx, int fd, bool readable, bool writable
 
 static void http_on_timeout(void *ctx)
 {
-        struct sw_http *h = ctx;
+        struct sw_httpc *h = ctx;
         int running;
 
         (void)curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
@@ -341,7 +341,7 @@ static void http_on_timeout(void *ctx)
 
 static int http_on_timer_wanted(CURLM *multi, long ms, void *ctx)
 {
-        struct sw_http *h = ctx;
+        struct sw_httpc *h = ctx;
 
         (void)multi;
         if (h->timer)
@@ -351,7 +351,7 @@ static int http_on_timer_wanted(CURLM *multi, long ms, void *ctx)
 
 static int http_on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *ctx, void *watch)
 {
-        struct sw_http *h = ctx;
+        struct sw_httpc *h = ctx;
         struct sw_watch *w = watch;
 
         (void)easy;
@@ -369,9 +369,9 @@ static int http_on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *c
         return 0;
 }
 
-int sw_http_new(struct sw_loop *loop, const char *user_agent, struct sw_http **ret)
+int sw_httpc_new(struct sw_loop *loop, const char *user_agent, struct sw_httpc **ret)
 {
-        struct sw_http *h = sw_calloc(1, sizeof(*h));
+        struct sw_httpc *h = sw_calloc(1, sizeof(*h));
 
         if (!h)
                 return -SW_ERR_NOMEM;
@@ -383,7 +383,7 @@ int sw_http_new(struct sw_loop *loop, const char *user_agent, struct sw_http **r
         }
         h->multi = curl_multi_init();
         if (!h->multi || sw_loop_timer(loop, HTTP_FAR_MS, 0, http_on_timeout, h, &h->timer) < 0) {
-                sw_http_free(h);
+                sw_httpc_free(h);
                 return -SW_ERR_NOMEM;
         }
         (void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, http_on_socket_wanted);
@@ -394,7 +394,7 @@ int sw_http_new(struct sw_loop *loop, const char *user_agent, struct sw_http **r
         return 0;
 }
 
-struct sw_http *sw_http_free(struct sw_http *h)
+struct sw_httpc *sw_httpc_free(struct sw_httpc *h)
 {
         if (!h)
                 return NULL;

@@ -37,12 +37,14 @@ struct sw_courier {
         uint32_t bad_end;                 /* there is a refused row in [at, bad_end); 0: not known of any */
         uint32_t take_max;                /* after "too large"; 0: none */
         int64_t mark_to;                  /* 0: nothing to mark */
+        bool keep;                        /* the payload is sent as it is, once more */
         bool squeeze;                     /* encode item `at` anew, smaller */
         bool reject;                      /* set item `at` aside */
         int reject_status;
         char reject_words[COURIER_SHOWN + 1];
         int work_result;
         bool pack_failed, more;
+        struct sw_courier_waiting waiting;
         uint64_t n_filtered, n_rejected; /* the job's; shown when it is over */
         const char *work_what;
 
@@ -157,16 +159,13 @@ static int courier_take_row(void *to, const struct sw_courier_row *row)
         struct sw_courier *c = fill->c;
         struct sw_courier_item item = { .number = row->number, .time = row->time, .severity = row->severity };
         struct sw_json *finding;
+        int64_t logged;
         int r;
 
-        if (c->n && (c->n >= c->conf.rows_max ||
-                            (c->conf.spread_max_ms &&
-                                    (row->time.ms - c->items[0].time.ms >= c->conf.spread_max_ms ||
-                                            c->items[0].time.ms - row->time.ms >= c->conf.spread_max_ms))))
+        if (c->n >= c->conf.rows_max)
                 return COURIER_FULL;
         fill->n_seen++;
         (void)snprintf(item.uid, sizeof(item.uid), "%s", row->uid);
-        fill->n_seen++;
         finding = sw_json_parse(row->line);
         if (finding && !courier_wants(c, finding, row->severity)) {
                 c->n_filtered++;
@@ -310,7 +309,9 @@ static void courier_work(void *ctx)
                 c->work_what = "read";
                 r = courier_fill_batch(c);
         }
-        if (r >= 0 && c->at < c->n) {
+        if (c->feed.waiting)
+                c->feed.waiting(c->feed.ctx, &c->waiting);
+        if (r >= 0 && c->at < c->n && !c->keep) {
                 c->work_what = "encode";
                 r = c->squeeze ? courier_encode_again(c) : 0;
                 c->squeeze = false;
@@ -318,6 +319,7 @@ static void courier_work(void *ctx)
                 c->pack_failed = r < 0 || courier_pack(c) < 0;
                 r = 0;
         }
+        c->keep = false;
         c->work_result = r;
 }
 
@@ -337,6 +339,7 @@ static void courier_send(struct sw_courier *c)
         int64_t now = sw_clock_mono().ms, due = c->last_send_ms + c->conf.pace_ms;
 
         if (c->conf.pace_ms && c->last_send_ms && now < due) {
+                c->keep = true;
                 courier_wait(c, due - now);
                 return;
         }
@@ -353,6 +356,7 @@ static void courier_worked(void *ctx)
 
         c->stats.filtered = c->n_filtered;
         c->stats.rejected = c->n_rejected;
+        c->stats.waiting = c->waiting;
         if (c->stopped)
                 return;
         c->state = SW_COURIER_IDLE;
@@ -390,11 +394,7 @@ static void courier_on_timer(void *ctx)
 
         if (c->stopped || c->state == SW_COURIER_WORKING || c->state == SW_COURIER_SENDING)
                 return;
-        if (c->state == SW_COURIER_WAITING && c->at < c->n && !c->pack_failed && c->payload.n && !c->reject &&
-                !c->squeeze && !c->mark_to)
-                courier_send(c); /* the same bytes again */
-        else
-                courier_go(c);
+        courier_go(c);
 }
 
 void sw_courier_wake(struct sw_courier *c)
@@ -434,6 +434,7 @@ static void courier_outage(struct sw_courier *c, const struct sw_courier_outcome
                 /* the time asked for, and a little so that not everybody comes at once */
                 ms = asked + (int64_t)(((uint64_t)(asked / 10 + 100) * courier_random(c)) >> 32);
         }
+        c->keep = true;
         c->n_failed += c->n_failed < 30;
         c->stats.retries++;
         if (!c->stats.failing_since_ms)

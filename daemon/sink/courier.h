@@ -23,12 +23,17 @@ struct sw_courier_row {
         struct sw_etime time;
         struct sw_str line;
 };
+struct sw_courier_waiting {
+        uint64_t rows, bytes, given_up;
+        struct sw_etime oldest; /* NONE: nothing waits */
+};
 struct sw_courier_feed {
         void *ctx;
         /* Oldest rows first that are not marked; each: 0 goes on, else ends and is returned. */
         int (*read)(void *ctx, int64_t after, uint32_t max, int (*each)(void *to, const struct sw_courier_row *r),
                 void *to);
         int (*mark)(void *ctx, int64_t number); /* 0 | negative: the state can no longer be trusted */
+        void (*waiting)(void *ctx, struct sw_courier_waiting *ret); /* may be NULL */
 };
 
 struct sw_courier_conf {
@@ -94,6 +99,7 @@ enum sw_courier_state { SW_COURIER_IDLE, SW_COURIER_WORKING, SW_COURIER_SENDING,
 struct sw_courier_stats {
         uint64_t rows, rejected, filtered; /* delivered, set aside, not wanted */
         uint64_t requests, retries, bytes; /* bytes: as sent */
+        struct sw_courier_waiting waiting; /* as of the last job, at most a pause ago */
         enum sw_courier_state state;
         int64_t failing_since_ms; /* monotonic; 0: it works */
         int64_t next_try_ms;      /* monotonic, while waiting */

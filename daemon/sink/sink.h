@@ -15,7 +15,7 @@ struct sw_sink_conf {
 };
 struct sw_sink_env {
         struct sw_loop *loop;
-        struct sw_http *http;
+        struct sw_httpc *http;
         struct sw_log *log;
         struct sw_courier_feed feed;
 };

@@ -18,14 +18,14 @@
 struct sentinel {
         struct sw_sink base;
         char *name, *url, *ca_file, *proxy;
-        struct sw_http *http;
+        struct sw_httpc *http;
         struct sw_log *log;
         struct sw_token *token;
         int64_t timeout_ms;
         struct sw_str payload; /* the courier's */
         uint64_t generation;   /* of the token it goes with */
         char identity[64];     /* client id it is for, as far as known */
-        struct sw_http_call *call;
+        struct sw_httpc_call *call;
         /* a question of its own */
         void (*probe_done)(void *ctx, bool ok, const char *message);
         void *probe_ctx;
@@ -92,7 +92,7 @@ static int sentinel_pack(void *sink, const struct sw_courier_batch *b, struct sw
 
 /* ---- answers ---- */
 
-static void sentinel_words(const struct sw_http_answer *a, char out[200])
+static void sentinel_words(const struct sw_httpc_answer *a, char out[200])
 {
         struct sw_json *j = sw_json_parse(a->body);
         struct sw_str code = sw_json_str(sw_json_at(j, "error.code")),
@@ -106,7 +106,7 @@ static void sentinel_words(const struct sw_http_answer *a, char out[200])
 }
 
 static void sentinel_judge(
-        const struct sentinel *s, const struct sw_http_answer *a, struct sw_courier_outcome *o, char reason[400])
+        const struct sentinel *s, const struct sw_httpc_answer *a, struct sw_courier_outcome *o, char reason[400])
 {
         char words[200];
 
@@ -115,8 +115,8 @@ static void sentinel_judge(
                 .retry_after_ms = a->retry_after_ms,
                 .answer = a->body,
                 .reason = reason };
-        if (a->error != SW_HTTP_OK) {
-                (void)snprintf(reason, 400, "%s: %.250s", sw_http_error_text(a->error), a->text);
+        if (a->error != SW_HTTPC_OK) {
+                (void)snprintf(reason, 400, "%s: %.250s", sw_httpc_error_text(a->error), a->text);
                 return;
         }
         sentinel_words(a, words);
@@ -153,7 +153,7 @@ static void sentinel_judge(
         }
 }
 
-static void sentinel_check_clock(const struct sentinel *s, const struct sw_http_answer *a)
+static void sentinel_check_clock(const struct sentinel *s, const struct sw_httpc_answer *a)
 {
         int64_t skew = a->date.ms ? sw_clock_wall().ms - a->date.ms : 0;
 
@@ -176,20 +176,20 @@ static void sentinel_done(struct sentinel *s, const struct sw_courier_outcome *o
                 sw_courier_done(s->base.courier, o);
 }
 
-static void sentinel_on_answer(void *ctx, const struct sw_http_answer *a)
+static void sentinel_on_answer(void *ctx, const struct sw_httpc_answer *a)
 {
         struct sentinel *s = ctx;
         struct sw_courier_outcome o;
         char reason[400] = "";
 
         s->call = NULL;
-        if (a->error == SW_HTTP_OK)
+        if (a->error == SW_HTTPC_OK)
                 sentinel_check_clock(s, a);
         if (a->status == 401 && sw_token_refused(s->token, s->generation)) {
                 sentinel_request(s); /* once, with a new token */
                 return;
         }
-        if (a->error == SW_HTTP_OK && a->status != 401)
+        if (a->error == SW_HTTPC_OK && a->status != 401)
                 sw_token_accepted(s->token);
         sentinel_judge(s, a, &o, reason);
         sentinel_done(s, &o);
@@ -219,7 +219,7 @@ static void sentinel_on_token(void *ctx, const struct sw_token_result *t)
         struct sw_buf auth = SW_BUF_NULL;
         char id[64] = "x-ms-client-request-id: ";
         const char *headers[] = { NULL, "Content-Type: application/json", "Content-Encoding: gzip", id };
-        struct sw_http_request q = { .method = "POST",
+        struct sw_httpc_request q = { .method = "POST",
                 .url = s->url,
                 .headers = headers,
                 .n_headers = 4,
@@ -241,7 +241,7 @@ static void sentinel_on_token(void *ctx, const struct sw_token_result *t)
         sw_buf_puts(&auth, t->bearer);
         sw_buf_putc(&auth, '\0');
         headers[0] = auth.p;
-        r = auth.failed ? -SW_ERR_NOMEM : sw_http_start(s->http, &q, sentinel_on_answer, s, &s->call);
+        r = auth.failed ? -SW_ERR_NOMEM : sw_httpc_start(s->http, &q, sentinel_on_answer, s, &s->call);
         if (auth.p)
                 explicit_bzero(auth.p, auth.n);
         sw_buf_deinit(&auth);
@@ -269,7 +269,7 @@ static void sentinel_abort(void *sink)
         struct sentinel *s = sink;
 
         sw_token_forget(s->token, s);
-        s->call = sw_http_cancel(s->call);
+        s->call = sw_httpc_cancel(s->call);
 }
 
 /* ---- a question: an empty array is refused or taken without a row being made, but only after the rights were seen
@@ -311,7 +311,7 @@ static void sentinel_stop(struct sw_sink *sink)
 {
         struct sentinel *s = (struct sentinel *)sink;
 
-        s->call = sw_http_cancel(s->call);
+        s->call = sw_httpc_cancel(s->call);
         s->token = sw_token_free(s->token);
 }
 
@@ -343,9 +343,9 @@ static char *sentinel_url(const struct sw_sink_sentinel_conf *conf)
                 endpoint.n--;
         sw_buf_put_str(&url, endpoint);
         sw_buf_puts(&url, "/dataCollectionRules/");
-        sw_http_put_encoded(&url, sw_str_of(conf->dcr));
+        sw_httpc_put_encoded(&url, sw_str_of(conf->dcr));
         sw_buf_puts(&url, "/streams/");
-        sw_http_put_encoded(&url, sw_str_of(conf->stream));
+        sw_httpc_put_encoded(&url, sw_str_of(conf->stream));
         sw_buf_puts(&url, "?api-version=" SENTINEL_API);
         sw_buf_putc(&url, '\0');
         if (url.failed)

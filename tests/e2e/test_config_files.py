@@ -43,6 +43,18 @@ FULL = {
     "alerts": {"file": "/tmp/a.jsonl", "rotate": {"size": 0, "keep": 3}, "signals": False, "quarantine": "/tmp/q.jsonl"},
     "detectors": {"horizontal_scan": {"mode": "alert"}, "pivot_chain": {"mode": "off"}},
     "log": {"level": "debug", "format": "json"},
+    "outputs": [
+        {"name": "sentinel", "kind": "sentinel", "endpoint": "https://a.westeurope-1.ingest.monitor.azure.com",
+         "dcr": "dcr-1", "auth": {"managed_identity": {}, "cloud": "usgov"}, "min_severity": "medium",
+         "detectors": ["segment_policy"], "queue": "1GiB", "retry": {"first": "2s", "max": "1m"}},
+        {"name": "app", "kind": "sentinel", "endpoint": "https://b.ingest.monitor.azure.com", "dcr": "dcr-2",
+         "auth": {"tenant": "t", "client_id": "c", "client_secret": {"credential": "sentinel"}}},
+        {"name": "user", "kind": "sentinel", "endpoint": "https://b.ingest.monitor.azure.com", "dcr": "dcr-2",
+         "auth": {"managed_identity": {"via": "arc", "client_id": "c: \"1\""}}},
+        {"name": "siem", "kind": "syslog", "address": "[fd00::1]:6514", "format": "json", "facility": "local0"},
+        {"name": "hook", "kind": "webhook", "url": "https://h/x", "single": True, "per_minute": 60,
+         "fields": {"text": "{severity}: {message}"}},
+    ],
 }
 
 # path into FULL, a value that neither the schema nor the program may take
@@ -55,6 +67,9 @@ WRONG = [
     (("segments", 0, "criticality"), 5), (("segments", 0), {"name": "x"}), (("policy", 0), {"from": "web"}),
     (("hosts", "scaner"), ["10.0.0.1"]), (("detectors", "horizontal_scan", "mode"), "on"),
     (("detectors", "nonsense"), {}), (("segments",), {}), (("time",), []), (("sources", 2, "follow"), "true"),
+    (("outputs", 0, "kind"), "splunk"), (("outputs", 0, "auth", "managed_identity", "via"), "magic"),
+    (("outputs", 0, "auth", "client_secret"), "s3cret"), (("outputs", 0, "retry", "first"), "1"),
+    (("outputs", 0, "queue"), "10MB"), (("outputs", 4, "per_minute"), 0), (("outputs", 3, "facility"), "kern"),
 ]
 
 
@@ -94,11 +109,11 @@ class ConfigFiles(unittest.TestCase):
 
     def test_shipped_configuration_is_valid(self):
         _, err = self.ok(ROOT / "config/segwatch.yaml")
-        self.assertIn("1 source, 0 segments", err)
+        self.assertIn("1 source, 0 outputs, 0 segments", err)
         # commented examples in it are valid as well
         text = re.sub(r"^#(  +(- \{|\w+: ))", r"\1", (ROOT / "config/segwatch.yaml").read_text(), flags=re.M)
         _, err = self.ok(self.file("segwatch.yaml", text))
-        self.assertIn("1 source, 3 segments, 2 policy rows, 0 realms, 2 host roles", err)
+        self.assertIn("1 source, 0 outputs, 3 segments, 2 policy rows, 0 realms, 2 host roles", err)
 
     def test_sample_gives_the_defaults(self):
         code, sample, _ = run("check", "--sample")
@@ -112,15 +127,15 @@ class ConfigFiles(unittest.TestCase):
 
     def test_items_of_the_sample_are_valid_without_their_hash(self):
         _, sample, _ = run("check", "--sample")
-        lines = [l for l in sample.splitlines() if not re.match(r"(sources|segments|policy|realms): \[\]", l)]
+        lines = [l for l in sample.splitlines() if not re.match(r"(sources|segments|policy|realms|outputs): \[\]", l)]
         text = "\n".join(l[1:] if re.match(r"#    |#  - ", l) else l for l in lines)
         for key, first in (("sources", "  - name: weu"), ("segments", "  - name: web"), ("policy", "  - from: web"),
-                           ("realms", "  - name: tenant-b")):
+                           ("realms", "  - name: tenant-b"), ("outputs", "  - name: sentinel")):
             text = text.replace(first, f"{key}:\n{first}", 1)
-        text = re.sub(r"^    (path|follow|role|ca_file|brokers): .*\n", "", text, flags=re.M)
+        text = re.sub(r"^    (path|follow|role|ca_file|brokers|address|hostname|client_certificate|url|signature|bearer|fields): .*\n", "", text, flags=re.M)
         text = text.replace("    to: db", "    to: internet")
         _, err = self.ok(self.file("items.yaml", text))
-        self.assertIn("1 source, 1 segment, 1 policy row, 1 realm", err)
+        self.assertIn("1 source, 1 output, 1 segment, 1 policy row, 1 realm", err)
 
     def test_committed_schema_is_the_generated_one(self):
         code, schema, _ = run("check", "--schema")
@@ -145,7 +160,8 @@ class ConfigFiles(unittest.TestCase):
         self.assertEqual(dump, again)
         for line in ("connection_string: {credential: eventhub}", "reorder: 90s", "limit: 128MiB", "learning: 0",
                      'services: [1433/tcp, 1000-2000/udp, 443, 22/tcp]', "isolate: true", "    realm: b",
-                     "hosts: {scanner: [10.9.0.5], jump: [10.9.1.0/24], dc: [\"fd00::1\"]}", "level: debug"):
+                     "hosts: {scanner: [10.9.0.5], jump: [10.9.1.0/24], dc: [\"fd00::1\"]}", "level: debug",
+                     "managed_identity: {via: imds}", "client_secret: {credential: sentinel}"):
             self.assertIn(line, dump)
 
     def test_idle_follows_reorder(self):
@@ -166,7 +182,7 @@ class ConfigFiles(unittest.TestCase):
                   "hosts: {dc: 10.1.0.2}\nsources: [{name: s, kind: file, path: /x}]\n")
         self.file("conf.d/ignored.txt", "nonsense")
         dump, err = self.ok(main, "--dump")
-        self.assertIn("1 source, 3 segments, 2 policy rows, 0 realms, 2 host roles", err)
+        self.assertIn("1 source, 0 outputs, 3 segments, 2 policy rows, 0 realms, 2 host roles", err)
         self.assertIn("3 files", err)
         self.assertLess(dump.index("name: b"), dump.index("name: c"))
         self.assertIn("hosts: {dc: [10.1.0.2, 10.1.0.1]}", dump)
