@@ -191,7 +191,7 @@ class Trouble(Case):
         self.check_contract()
 
     def test_when_every_row_is_refused_it_is_not_the_rows(self):
-        self.fake.script = lambda n, rows: "400" if n < 60 else "ok"
+        self.fake.script = lambda n, rows: "400" if n < 120 else "ok"
         s = self.sinks()
         s.feed(finding(i) for i in range(100))
         stats = s.end()["sinks"]["sentinel"]
