@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/fetch.h"
 
 #include <assert.h>
 
@@ -139,18 +140,18 @@ uint64_t sw_table_hash(const struct sw_table *t, const void *key)
 void sw_table_prefetch(const struct sw_table *t, uint64_t hash)
 {
         if (t->slots)
-                __builtin_prefetch(&t->slots[(uint32_t)hash & t->slot_mask]);
+                sw_fetch(&t->slots[(uint32_t)hash & t->slot_mask]);
 }
 
 static void prefetch_bytes(const struct sw_table *t, const void *entry)
 {
         const char *e = entry;
 
-        __builtin_prefetch(e);
+        sw_fetch(e);
         if (t->spec.entry_size > 64)
-                __builtin_prefetch(e + 64);
+                sw_fetch(e + 64);
         if (t->spec.entry_size > 128)
-                __builtin_prefetch(e + 128);
+                sw_fetch(e + 128);
 }
 
 const void *sw_table_guess(const struct sw_table *t, uint64_t hash)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/engine_int.h"
 
+#include "base/fetch.h"
+
 /* How far ahead of the tuple being folded its memory is asked for. */
 #define AHEAD_TUPLE 24u
 #define AHEAD_SLOT 16u
@@ -106,7 +108,7 @@ static int fold_run(struct sw_engine *e, const struct sw_reorder_run *run, bool 
                 const struct sw_otuple *t;
 
                 if (i + AHEAD_TUPLE - AHEAD_SLOT < run->n)
-                        __builtin_prefetch(run->items[i + AHEAD_TUPLE - AHEAD_SLOT].tuple);
+                        sw_fetch(run->items[i + AHEAD_TUPLE - AHEAD_SLOT].tuple);
                 if (i < run->n)
                         sw_conns_ahead(e->conns, run->items[i].tuple, &ring[i % AHEAD_RING]);
                 if (i >= AHEAD_ENTRY && i - AHEAD_ENTRY < run->n)
