@@ -427,6 +427,8 @@ static void conns_learn(struct sw_conns *c, const struct sw_conn *x)
         struct sw_edge_key key = sw_world_edge_key(s, src, dst, service);
         bool tainted = src->n_taints > 0;
 
+        if (c->at.ms <= c->view->learned_until.ms)
+                return;
         key.hash = x->edge_hash;
         sw_edges_learn(&s->edges, &key, c->at, tainted);
         if (!tainted)

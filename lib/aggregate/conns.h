@@ -100,3 +100,10 @@ int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, const struct sw
 /* Fires the timer that sw_timers_next(c->timers) announced; view->now is its time. */
 int sw_conns_timer(struct sw_conns *c);
 size_t sw_conns_bytes(const struct sw_conns *c);
+
+/* Without its tables, with its timers. */
+void sw_conns_state(struct sw_conns *c, struct sw_state_io *s);
+/* After tables, timers and hosts were read: checks what entries say. 0 | -SW_ERR_DATA. */
+int sw_conns_restored(struct sw_conns *c);
+/* Pins the hosts of all connections again. */
+void sw_conns_pin(struct sw_conns *c);

@@ -51,7 +51,8 @@ void sw_dedupe_deinit(struct sw_dedupe *d)
 {
         sw_table_deinit(&d->table);
         sw_free(d->heads);
-        d->heads = NULL;
+        sw_free(d->saved_heads);
+        d->heads = d->saved_heads = NULL;
 }
 
 void sw_dedupe_prefetch(const struct sw_dedupe *d, const struct sw_u128 *fingerprint)
@@ -115,4 +116,80 @@ void sw_dedupe_expire(struct sw_dedupe *d, struct sw_etime watermark)
 size_t sw_dedupe_bytes(const struct sw_dedupe *d)
 {
         return d->table.bytes + d->n_heads * sizeof(*d->heads);
+}
+
+void sw_dedupe_state(struct sw_dedupe *d, struct sw_state_io *s)
+{
+        uint32_t n = sw_state_count(s, d->n_heads, UINT32_MAX / 2, sizeof(uint32_t)), i, *heads = d->heads;
+
+        if (sw_state_reads(s)) {
+                heads = sw_calloc(n, sizeof(*heads));
+                if (!heads) {
+                        sw_state_fail(s);
+                        return;
+                }
+                d->saved_heads = heads;
+                d->n_saved_heads = n;
+        }
+        for (i = 0; i < n; i++)
+                sw_state_u32(s, &heads[i]);
+        sw_state_i64(s, &d->base_minute);
+}
+
+void sw_dedupe_forget(struct sw_dedupe *d)
+{
+        sw_free(d->saved_heads);
+        d->saved_heads = NULL;
+        d->base_minute = -1;
+}
+
+/* Every entry is in exactly one list, and knows its place there. */
+static bool lists_are_whole(const struct sw_dedupe *d)
+{
+        uint32_t i, n = 0, next, prev;
+
+        for (i = 0; i < d->n_saved_heads; i++)
+                for (next = d->saved_heads[i], prev = 0; next; n++) {
+                        const struct print *p = sw_table_at(&d->table, next - 1);
+
+                        if (!p || p->id != next - 1 || p->head != i || p->prev != prev || n == d->table.n_used)
+                                return false;
+                        prev = next;
+                        next = p->next;
+                }
+        return n == d->table.n_used;
+}
+
+int sw_dedupe_restored(struct sw_dedupe *d)
+{
+        uint32_t id, n_old = d->n_saved_heads, first;
+        struct print *p, *head;
+
+        if (!d->saved_heads)
+                return d->table.n_used ? -SW_ERR_DATA : 0;
+        if (!lists_are_whole(d) || (d->base_minute < 0 && d->table.n_used))
+                return -SW_ERR_DATA;
+        if (n_old == d->n_heads) {
+                sw_free(d->heads);
+                d->heads = d->saved_heads;
+                d->saved_heads = NULL;
+                return 0;
+        }
+        first = n_old ? (uint32_t)(d->base_minute % n_old) : 0;
+        for (id = 0; (p = sw_table_next(&d->table, &id)); id++) {
+                uint32_t ahead = (p->head + n_old - first) % n_old;
+
+                if (ahead >= d->n_heads)
+                        ahead = d->n_heads - 1;
+                p->head = (uint32_t)((d->base_minute + ahead) % d->n_heads);
+                p->prev = 0;
+                p->next = d->heads[p->head];
+                head = p->next ? sw_table_at(&d->table, p->next - 1) : NULL;
+                if (head)
+                        head->prev = id + 1;
+                d->heads[p->head] = id + 1;
+        }
+        sw_free(d->saved_heads);
+        d->saved_heads = NULL;
+        return 0;
 }

@@ -340,3 +340,27 @@ bool sw_directory_subnet(struct sw_str target, struct sw_str *ret_vnet, struct s
         return after_word(target, SW_STR("/virtualnetworks/"), ret_vnet) &&
                after_word(target, SW_STR("/subnets/"), ret_subnet);
 }
+
+static bool directory_has(const struct sw_directory *d, uint32_t ref, uint32_t n)
+{
+        return n == 0 || sw_texts_has(&d->texts, ref, n);
+}
+
+bool sw_directory_is_whole(const struct sw_directory *d)
+{
+        const struct sw_directory_sensor *s;
+        const struct sw_directory_rule *r;
+        const struct text *t;
+        uint32_t id;
+
+        for (id = 0; (s = sw_table_next(&d->sensors, &id)); id++)
+                if (!directory_has(d, s->flow_log, s->n_flow_log) || !directory_has(d, s->target, s->n_target))
+                        return false;
+        for (id = 0; (r = sw_table_next(&d->rules, &id)); id++)
+                if (!directory_has(d, r->acl, r->n_acl) || !directory_has(d, r->name, r->n_name))
+                        return false;
+        for (id = 0; (t = sw_table_next(&d->text_ids, &id)); id++)
+                if (!directory_has(d, t->ref, t->n))
+                        return false;
+        return sw_table_at(&d->sensors, 0) && sw_table_at(&d->rules, 0);
+}

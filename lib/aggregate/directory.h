@@ -65,3 +65,5 @@ int sw_directory_rule_cmp(const struct sw_directory *d, uint32_t a, uint32_t b);
 size_t sw_directory_bytes(const struct sw_directory *d);
 /* "vnet/subnet" of ".../virtualNetworks/{vnet}/subnets/{subnet}"; false if the target names no subnet. */
 bool sw_directory_subnet(struct sw_str target, struct sw_str *ret_vnet, struct sw_str *ret_subnet);
+/* Whether all texts are there that entries refer to. */
+bool sw_directory_is_whole(const struct sw_directory *d);

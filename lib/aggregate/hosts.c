@@ -176,3 +176,49 @@ uint64_t sw_hosts_count(const struct sw_hosts *h)
 {
         return (uint64_t)h->internal.n_used + h->internet.n_used;
 }
+
+static bool host_is_resolved(const struct sw_hosts *h, const struct sw_host *host)
+{
+        uint32_t id = sw_segments_lookup(h->segs->conf, host->realm, &host->addr);
+
+        if (host->pinned_roles != sw_segments_host_roles(h->segs->conf, &host->addr))
+                return false;
+        if (id != SW_SEGMENT_UNASSIGNED || sw_addr_class(&host->addr) != SW_ADDR_PRIVATE)
+                return host->segment == id;
+        return host->segment == id || host->segment >= SW_SEGMENT_IMPLICIT;
+}
+
+static bool table_is_resolved(const struct sw_hosts *h, const struct sw_table *t)
+{
+        const struct sw_host *host;
+        uint32_t id;
+
+        for (id = 0; (host = sw_table_next(t, &id)); id++)
+                if (!host_is_resolved(h, host))
+                        return false;
+        return true;
+}
+
+bool sw_hosts_is_resolved(const struct sw_hosts *h)
+{
+        return table_is_resolved(h, &h->internal) && table_is_resolved(h, &h->internet);
+}
+
+static void unpin_table(struct sw_table *t, bool taints)
+{
+        struct sw_host *host;
+        uint32_t id;
+
+        for (id = 0; (host = sw_table_next(t, &id)); id++) {
+                if (!taints)
+                        host->n_taints = 0;
+                host->n_pins = host->n_taints;
+                sw_table_pin(t, id, host->n_pins > 0);
+        }
+}
+
+void sw_hosts_unpin(struct sw_hosts *h, bool taints)
+{
+        unpin_table(&h->internal, taints);
+        unpin_table(&h->internet, taints);
+}

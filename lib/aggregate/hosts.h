@@ -39,4 +39,8 @@ void sw_hosts_taint(struct sw_hosts *h, uint32_t id, bool on);      /* counts, a
 void sw_hosts_own(struct sw_hosts *h, struct sw_host *host, uint64_t mac, struct sw_str vnet, struct sw_str subnet);
 /* Resolves all hosts again after sw_segs_set_conf; fresh segments inherit learning clocks. */
 void sw_hosts_resolve_again(struct sw_hosts *h);
+/* Whether the configuration says of every host what it said when the host was resolved. */
+bool sw_hosts_is_resolved(const struct sw_hosts *h);
+/* Nobody pins or taints a host any more; taints stay if `taints`. Who still needs hosts pins them again. */
+void sw_hosts_unpin(struct sw_hosts *h, bool taints);
 uint64_t sw_hosts_count(const struct sw_hosts *h);

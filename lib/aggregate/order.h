@@ -20,7 +20,7 @@ struct sw_otuple {
         uint64_t counters[SW_N_COUNTERS];
         uint32_t rule, sensor; /* ids of the directory */
         uint8_t state, direction, encryption, counters_present;
-        uint32_t fold : 31;     /* the sensor's, kept here because the directory's line would be a miss for each tuple */
+        uint32_t fold : 31; /* the sensor's, kept here because the directory's line would be a miss for each tuple */
         uint32_t stateless : 1; /* SW_TUPLE_STATELESS */
 };
 _Static_assert(sizeof(struct sw_otuple) == 96, "what waits for the watermark is counted in bytes");

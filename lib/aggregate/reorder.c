@@ -328,3 +328,67 @@ int sw_reorder_take_late(struct sw_reorder *r, struct sw_reorder_run *ret)
         *ret = (struct sw_reorder_run){ r->items, (uint32_t)n };
         return 0;
 }
+
+void sw_reorder_state(struct sw_reorder *r, struct sw_state_io *s)
+{
+        sw_reorder_recycle(r);
+        sw_state_u32(s, &r->late.head);
+        sw_state_u32(s, &r->late.tail);
+        sw_state_u32(s, &r->late.n);
+        sw_state_u32(s, &r->cap_heap);
+}
+
+/* Chunks are in one chain each: more than there are would be a loop. */
+static bool chain_is_whole(const struct sw_reorder *r, const struct sw_reorder_bucket *b, uint32_t *inout_chunks)
+{
+        const struct chunk *c;
+        uint32_t ref, last = 0, n = 0, i;
+
+        for (ref = b->head; ref; ref = c->next) {
+                const struct sw_pool *p = &r->chunks[(ref & CHUNK_LARGE) != 0];
+                uint32_t id = (ref & ~CHUNK_LARGE) - 1;
+
+                if (id >= p->n_high || !p->meta[id] || (*inout_chunks)-- == 0)
+                        return false;
+                c = chunk_peek(r, ref);
+                if (c->n > chunk_room(ref))
+                        return false;
+                for (i = 0; i < c->n; i++)
+                        if (!sw_table_at(&r->directory->rules, c->tuples[i].rule) ||
+                                c->tuples[i].state > SW_STATE_DENIED)
+                                return false;
+                n += c->n;
+                last = ref;
+        }
+        return n == b->n && last == b->tail;
+}
+
+int sw_reorder_restored(struct sw_reorder *r)
+{
+        uint32_t id, left = r->chunks[0].n_used + r->chunks[1].n_used, cap = r->cap_heap;
+        const struct sw_reorder_bucket *b;
+        unsigned i;
+
+        for (i = 0; i < 2; i++) {
+                r->bytes += r->chunks[i].n_high * reorder_chunk_bytes(i);
+                r->free_bytes += (r->chunks[i].n_high - r->chunks[i].n_used) * reorder_chunk_bytes(i);
+        }
+        r->cap_heap = 0;
+        if (cap > r->limit_bytes / sizeof(*r->heap) || (cap && (cap < 256 || (cap & (cap - 1)))))
+                return -SW_ERR_DATA;
+        if (cap) {
+                r->heap = sw_realloc_array(NULL, cap, sizeof(*r->heap));
+                if (!r->heap)
+                        return -SW_ERR_NOMEM;
+                r->bytes += cap * sizeof(*r->heap);
+                r->cap_heap = cap;
+        }
+        for (id = 0; (b = sw_table_next(&r->buckets, &id)); id++) {
+                if (b->n == 0 || !chain_is_whole(r, b, &left) || r->n_heap == cap)
+                        return -SW_ERR_DATA;
+                r->n_tuples += b->n;
+                (void)heap_push(r, b->second);
+        }
+        r->n_tuples += r->late.n;
+        return chain_is_whole(r, &r->late, &left) && left == 0 ? 0 : -SW_ERR_DATA;
+}

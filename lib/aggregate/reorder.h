@@ -4,6 +4,7 @@
  * late ones apart. A second comes out in canonical order (design.md 2). Threads: one owner. */
 #include "aggregate/order.h"
 #include "base/pool.h"
+#include "persist/state.h"
 
 struct sw_reorder_bucket {
         int64_t second;
@@ -48,3 +49,9 @@ int sw_reorder_take(struct sw_reorder *r, struct sw_etime until, struct sw_reord
 int sw_reorder_take_late(struct sw_reorder *r, struct sw_reorder_run *ret);
 /* The last run is no longer needed: its memory can take new tuples. */
 void sw_reorder_recycle(struct sw_reorder *r);
+
+/* The last run must not be needed any more. */
+void sw_reorder_state(struct sw_reorder *r, struct sw_state_io *s);
+/* After buckets, chunks and section were read: checks the chains and what tuples refer to, makes the rest.
+ * 0 | -SW_ERR_DATA | -SW_ERR_NOMEM. */
+int sw_reorder_restored(struct sw_reorder *r);

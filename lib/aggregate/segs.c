@@ -241,3 +241,60 @@ size_t sw_segs_bytes(const struct sw_segs *s)
         return s->names.bytes + s->texts.used_bytes + s->cap_implicit * sizeof(*s->implicit) +
                s->n_serials * sizeof(*s->serials);
 }
+
+static int segs_place(struct sw_segs *s, const struct sw_segs_name *row, uint32_t serial)
+{
+        struct sw_segs_implicit *p;
+
+        if (row->implicit > s->n_implicit)
+                return -SW_ERR_DATA;
+        p = &s->implicit[row->implicit - 1];
+        if (p->segment.name)
+                return -SW_ERR_DATA;
+        *p = (struct sw_segs_implicit){ .serial = serial };
+        p->segment = (struct sw_segment){ .criticality = 2 };
+        p->segment.name = sw_segs_name_text(s, row);
+        return 0;
+}
+
+static bool segs_is_same(const struct sw_segs *s, uint32_t id)
+{
+        const struct sw_segment *g = sw_segments_get(s->conf, id);
+        const struct sw_segs_name *row = sw_table_at(&s->names, s->serials[id]);
+        struct sw_str name = sw_str_of(g ? g->name : "unassigned");
+
+        return sw_str_eq((struct sw_str){ sw_segs_name_text(s, row), row->n_name }, name);
+}
+
+int sw_segs_restored(struct sw_segs *s, bool *ret_same)
+{
+        const struct sw_segs_name *row;
+        uint32_t id, n = 0, cap = 0;
+        int r;
+
+        if (s->n_implicit > s->max_implicit)
+                return -SW_ERR_LIMIT;
+        while (cap < s->n_implicit)
+                cap = cap ? cap * 2 : 32;
+        s->implicit = cap ? sw_calloc(cap, sizeof(*s->implicit)) : NULL;
+        if (cap && !s->implicit)
+                return -SW_ERR_NOMEM;
+        s->cap_implicit = cap;
+        for (id = 0; (row = sw_table_next(&s->names, &id)); id++) {
+                if (!sw_texts_has(&s->texts, row->name, row->n_name))
+                        return -SW_ERR_DATA;
+                r = row->implicit ? segs_place(s, row, id) : 0;
+                if (r < 0)
+                        return r;
+                n += row->implicit != 0;
+        }
+        if (n != s->n_implicit || s->n_serials < SW_SEGMENT_FIRST)
+                return -SW_ERR_DATA;
+        *ret_same = s->n_serials == SW_SEGMENT_FIRST + sw_segments_count(s->conf);
+        for (id = 0; id < s->n_serials; id++) {
+                if (!sw_table_at(&s->names, s->serials[id]))
+                        return -SW_ERR_DATA;
+                *ret_same = *ret_same && segs_is_same(s, id);
+        }
+        return 0;
+}

@@ -60,4 +60,8 @@ bool sw_segs_learning(const struct sw_segs *s, uint32_t id, struct sw_etime now,
 struct sw_etime sw_segs_start(const struct sw_segs *s, uint32_t serial);
 /* A host moved to segment `id`: if the segment is fresh, it takes the older start. */
 void sw_segs_inherit(struct sw_segs *s, uint32_t id, struct sw_etime start);
+/* After its tables were read in: makes the implicit segments anew. `serials` then says what ids meant when the snapshot
+ * was taken; *ret_same: they mean the same under the configuration it was made with. 0 | -SW_ERR_DATA | -SW_ERR_NOMEM.
+ */
+int sw_segs_restored(struct sw_segs *s, bool *ret_same);
 size_t sw_segs_bytes(const struct sw_segs *s);

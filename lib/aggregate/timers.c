@@ -225,3 +225,81 @@ bool sw_timers_peek(const struct sw_timers *t, uint32_t n, uint32_t *ret)
         *ret = (uint32_t)t->due[t->next_due + n];
         return true;
 }
+
+void sw_timers_state(struct sw_timers *t, struct sw_state_io *s)
+{
+        uint32_t i;
+
+        for (i = 0; i < SW_TIMERS_BUCKETS; i++) {
+                sw_state_u32(s, &t->buckets[i].head);
+                sw_state_u32(s, &t->buckets[i].tail);
+        }
+        sw_state_i64(s, &t->second);
+        sw_state_bool(s, &t->loaded);
+        sw_state_u64(s, &t->n_armed);
+        sw_state_u64(s, &t->n_dropped);
+        sw_state_u32(s, &t->cap_due);
+        t->n_due = sw_state_count(s, t->n_due, UINT32_MAX, sizeof(*t->due));
+        sw_state_u32(s, &t->next_due);
+        if (sw_state_reads(s)) {
+                if (t->cap_due < t->n_due || t->cap_due > t->limit_bytes / sizeof(*t->due) + t->n_due)
+                        sw_state_fail(s);
+                t->due = s->failed ? NULL : sw_realloc_array(t->due, t->cap_due, sizeof(*t->due));
+                if (!t->due) {
+                        t->n_due = t->next_due = t->cap_due = 0;
+                        sw_state_fail(s);
+                }
+        }
+        for (i = 0; i < t->n_due; i++)
+                sw_state_u64(s, &t->due[i]);
+}
+
+void sw_timers_forget(struct sw_timers *t)
+{
+        memset(t->buckets, 0, sizeof(t->buckets));
+        memset(t->occupied, 0, sizeof(t->occupied));
+        t->loaded = false;
+        t->n_due = t->next_due = 0;
+        t->n_armed = 0;
+}
+
+/* Chunks are in one chain each: more than there are would be a loop. */
+static bool bucket_is_whole(const struct sw_timers *t, uint32_t i, uint32_t *inout_chunks, uint64_t *inout_n)
+{
+        const struct chunk *c;
+        uint32_t id, last = 0, k;
+
+        for (id = t->buckets[i].head; id; id = c->next) {
+                if (id > t->chunks.n_high || !t->chunks.meta[id - 1] || (*inout_chunks)-- == 0)
+                        return false;
+                c = sw_pool_peek(&t->chunks, id - 1);
+                if (c->n == 0 || c->n > CHUNK_TIMERS)
+                        return false;
+                for (k = 0; k < c->n; k++)
+                        if (c->items[k] >> 32 >= SW_SECOND)
+                                return false;
+                *inout_n += c->n;
+                last = id;
+        }
+        return last == t->buckets[i].tail;
+}
+
+int sw_timers_restored(struct sw_timers *t)
+{
+        uint32_t i, left = t->chunks.n_used;
+        uint64_t n = t->n_due - t->next_due;
+
+        if (t->next_due > t->n_due || t->second < 0 || t->second > SW_ETIME_MAX_MS / SW_SECOND)
+                return -SW_ERR_DATA;
+        for (i = t->next_due; i < t->n_due; i++)
+                if (t->due[i] >> 32 >= SW_SECOND || (i > t->next_due && t->due[i] >> 32 < t->due[i - 1] >> 32))
+                        return -SW_ERR_DATA;
+        for (i = 0; i < SW_TIMERS_BUCKETS; i++) {
+                if (!bucket_is_whole(t, i, &left, &n))
+                        return -SW_ERR_DATA;
+                if (t->buckets[i].head)
+                        t->occupied[i / 64] |= UINT64_C(1) << (i % 64);
+        }
+        t->bytes = sizeof(*t) + (size_t)t->chunks.n_high * sizeof(struct chunk) + t->cap_due * sizeof(*t->due);
+        return left == 0 && n == t->n_armed ? 0 : -SW_ERR_DATA;
+}

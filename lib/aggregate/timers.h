@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "base/time.h"
+#include "persist/state.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,3 +44,8 @@ struct sw_etime sw_timers_next(struct sw_timers *t, struct sw_etime limit);
 uint32_t sw_timers_pop(struct sw_timers *t);
 /* Id of the timer that is n behind the one popped last, to fetch it early; false: not known yet. */
 bool sw_timers_peek(const struct sw_timers *t, uint32_t n, uint32_t *ret);
+
+void sw_timers_state(struct sw_timers *t, struct sw_state_io *s);
+void sw_timers_forget(struct sw_timers *t); /* none is armed; its chunks are the caller's to empty */
+/* After chunks and section were read. 0 | -SW_ERR_DATA. */
+int sw_timers_restored(struct sw_timers *t);

@@ -8,6 +8,7 @@
 #include "aggregate/pairs.h"
 #include "aggregate/roles.h"
 #include "aggregate/segs.h"
+#include "persist/state.h"
 
 struct sw_world {
         struct sw_directory directory;
@@ -21,6 +22,7 @@ struct sw_world {
 struct sw_view {
         struct sw_etime now;
         struct sw_world *world;
+        struct sw_etime learned_until; /* nothing up to there is learned or told again; NONE */
 };
 
 /* Bytes each part may take; the plan that divides memory.limit is the engine's. */
@@ -36,3 +38,9 @@ int sw_world_set_conf(struct sw_world *s, const struct sw_segments *segments, in
 /* Without its hash: sw_edges_hash. */
 struct sw_edge_key sw_world_edge_key(
         const struct sw_world *s, const struct sw_host *src, const struct sw_host *dst, enum sw_service service);
+
+/* ---- snapshots: what stands beside the tables, pools and texts ---- */
+void sw_world_state(struct sw_world *s, struct sw_state_io *st);
+/* After everything was read into a world made for `segments`: checks references, makes what follows from the rest, and
+ * resolves segments again if the configuration is another one. 0 | -SW_ERR_DATA | -SW_ERR_LIMIT | -SW_ERR_NOMEM. */
+int sw_world_restored(struct sw_world *s, const struct sw_segments *segments, int64_t learning_ms);

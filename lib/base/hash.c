@@ -53,6 +53,11 @@ struct sw_u128 sw_fingerprint_get(const struct sw_fingerprint *f)
         return (struct sw_u128){ .hi = h.high64, .lo = h.low64 };
 }
 
+uint64_t sw_checksum(const void *p, size_t n, uint64_t seed)
+{
+        return XXH3_64bits_withSeed(p, n, seed);
+}
+
 void sw_sha256_128(const void *p, size_t n, char ret_hex[33])
 {
         static const char hex[] = "0123456789abcdef";

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Four hashes, each for one use:
+/* Five hashes, each for one use:
  *   sw_siphash       keyed, for digests that stand for a text (SipHash-1-3, Aumasson & Bernstein 2012)
  *   sw_keyhash       keyed and five times cheaper, for the slots of tables whose keys a sender can choose
  *   sw_fingerprint   128 bits of XXH3, streaming, for telling records apart (seeded with the same secret)
+ *   sw_checksum      64 bits of XXH3: damage in what was written
  *   sw_sha256_128    first 128 bits of SHA-256, for ids that people and other systems keep */
 #include <stddef.h>
 #include <stdint.h>
@@ -107,6 +108,8 @@ struct sw_fingerprint *sw_fingerprint_free(struct sw_fingerprint *f); /* returns
 void sw_fingerprint_reset(struct sw_fingerprint *f);
 void sw_fingerprint_put(struct sw_fingerprint *f, const void *p, size_t n);
 struct sw_u128 sw_fingerprint_get(const struct sw_fingerprint *f);
+
+uint64_t sw_checksum(const void *p, size_t n, uint64_t seed);
 
 /* ret: 32 lower-case hex digits and a NUL. */
 void sw_sha256_128(const void *p, size_t n, char ret_hex[33]);

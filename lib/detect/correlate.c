@@ -2,48 +2,17 @@
 #include "detect/correlate.h"
 
 #include "base/alloc.h"
-#include "detect/budget.h"
-#include "detect/incident.h"
+#include "detect/correlate_int.h"
 
 #include <stdio.h>
 
 #define LINK_MS (24 * SW_HOUR) /* a host that was reached acts for the incident that reached it this long */
 
-/* Which incident a host takes part in as more than a target. */
-struct correlate_host_key {
-        struct sw_addr addr;
-        uint16_t realm, pad[3];
-};
-struct correlate_host {
-        struct correlate_host_key key;
-        int64_t since_ms;
-        uint32_t slot;
-        uint32_t role; /* enum sw_member_role */
-};
-
-struct sw_correlate {
-        struct sw_correlate_conf conf;
-        const struct sw_detector_conf *detectors;
-        uint64_t limit_bytes;
-        struct sw_incident **list; /* by slot; NULL = free */
-        uint32_t n_slots;
-        uint64_t n_numbers;
-        struct sw_table hosts;
-        struct sw_correlate_stats stats;
-        struct sw_budget budget;
-        struct sw_etime next;      /* of correlate_due over the list, and of storms; NONE if there are none */
-        struct sw_finding finding; /* scratch: too large for the stack */
-        struct sw_story_text text;
-        struct sw_buf sentence;
-        sw_finding_sink emit; /* of the call under way */
-        void *ctx;
-};
-
 int sw_correlate_new(const struct sw_correlate_conf *conf, const struct sw_detector_conf *detectors,
         uint64_t limit_bytes, const struct sw_hash_key *key, struct sw_correlate **ret)
 {
-        static const struct sw_table_spec spec = { "incident_hosts", 1, sizeof(struct correlate_host),
-                sizeof(struct correlate_host_key), NULL };
+        static const struct sw_table_spec spec = { "incident_hosts", 1, sizeof(struct sw_correlate_host),
+                sizeof(struct sw_correlate_host_key), NULL };
         struct sw_correlate *c = sw_calloc(1, sizeof(*c));
         int r;
 
@@ -64,7 +33,7 @@ int sw_correlate_new(const struct sw_correlate_conf *conf, const struct sw_detec
 
 static void correlate_drop(struct sw_correlate *c, struct sw_incident *in)
 {
-        struct correlate_host *h;
+        struct sw_correlate_host *h;
         uint32_t id;
 
         for (id = 0; (h = sw_table_next(&c->hosts, &id)); id++)
@@ -82,8 +51,7 @@ struct sw_correlate *sw_correlate_free(struct sw_correlate *c)
         if (!c)
                 return NULL;
         for (i = 0; i < c->n_slots; i++)
-                if (c->list[i])
-                        correlate_drop(c, c->list[i]);
+                sw__incident_free(c->list[i]);
         sw_free(c->list);
         sw_table_deinit(&c->hosts);
         sw_buf_deinit(&c->text.title);
@@ -124,8 +92,7 @@ static struct sw_incident *correlate_first(const struct sw_correlate *c)
         return first;
 }
 
-/* Looks for the next instant once per change, so that asking for it costs nothing. */
-static void correlate_plan(struct sw_correlate *c)
+void sw__correlate_plan(struct sw_correlate *c)
 {
         const struct sw_incident *first = correlate_first(c);
 
@@ -141,12 +108,12 @@ void sw_correlate_set_conf(
 {
         c->conf = *conf;
         c->detectors = detectors;
-        correlate_plan(c);
+        sw__correlate_plan(c);
 }
 
-static struct correlate_host_key correlate_key(const struct sw_host *h)
+static struct sw_correlate_host_key correlate_key(const struct sw_host *h)
 {
-        struct correlate_host_key key = { .addr = h->addr, .realm = h->realm };
+        struct sw_correlate_host_key key = { .addr = h->addr, .realm = h->realm };
 
         return key;
 }
@@ -155,8 +122,8 @@ static struct correlate_host_key correlate_key(const struct sw_host *h)
 static struct sw_incident *correlate_find(
         struct sw_correlate *c, const struct sw_host *h, struct sw_etime now, enum sw_member_role *ret_role)
 {
-        struct correlate_host_key key = correlate_key(h);
-        struct correlate_host *e = sw_table_find(&c->hosts, &key);
+        struct sw_correlate_host_key key = correlate_key(h);
+        struct sw_correlate_host *e = sw_table_find(&c->hosts, &key);
 
         if (!e || (e->role == SW_MEMBER_REACHED && now.ms - e->since_ms > LINK_MS))
                 return NULL;
@@ -171,8 +138,8 @@ static void correlate_map(struct sw_correlate *c, const struct sw_incident *in)
 
         for (i = 0; i < in->n_members; i++) {
                 const struct sw_member *m = &in->members[i];
-                struct correlate_host_key key = { .addr = m->addr, .realm = m->realm };
-                struct correlate_host *e;
+                struct sw_correlate_host_key key = { .addr = m->addr, .realm = m->realm };
+                struct sw_correlate_host *e;
                 bool created;
 
                 if (m->role == SW_MEMBER_TARGET)
@@ -624,7 +591,7 @@ int sw_correlate_signal(
                 return r;
         }
         r = correlate_feed(c, v, s, subject, sentence);
-        correlate_plan(c);
+        sw__correlate_plan(c);
         return r;
 }
 
@@ -657,7 +624,7 @@ int sw_correlate_advance(
                 struct sw_incident *in;
                 struct sw_etime at;
 
-                correlate_plan(c);
+                sw__correlate_plan(c);
                 at = c->next;
                 if (sw_etime_is_none(at) || at.ms > now.ms)
                         break;

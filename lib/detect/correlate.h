@@ -4,6 +4,7 @@
  * (detection.md 2.4, design.md 4.8 and 4.9). All time is event time. Threads: the engine's. */
 #include "detect/detect.h"
 #include "model/finding.h"
+#include "persist/region.h"
 
 struct sw_correlate_conf {
         enum sw_severity min_severity; /* of incidents that are written */
@@ -33,3 +34,12 @@ struct sw_correlate_stats {
         uint64_t folded; /* findings that the budget folded into a storm */
 };
 struct sw_correlate_stats sw_correlate_stats(const struct sw_correlate *c);
+
+/* ---- snapshots ---- */
+struct sw_region sw_correlate_region(struct sw_correlate *c);
+/* Incidents, storms and counters. Detectors are told apart by their names; what one raised that is gone is left out. */
+void sw_correlate_state(struct sw_correlate *c, struct sw_state_io *s);
+/* After table and section were read. 0 | -SW_ERR_DATA. */
+int sw_correlate_restored(struct sw_correlate *c);
+/* No incidents any more; says nothing about them. Its table is the caller's to empty. */
+void sw_correlate_forget(struct sw_correlate *c);

@@ -146,3 +146,30 @@ uint64_t sw_detect_bytes(const struct sw_detect *d)
                         n += d->tables[i].t[t].bytes;
         return n;
 }
+
+int sw_detect_each(struct sw_detect *d, int (*each)(void *ctx, struct sw_table *t), void *ctx)
+{
+        unsigned i, t;
+        int r = 0;
+
+        for (i = 0; i < SW_N_DETECTORS && r == 0; i++)
+                for (t = 0; t < d->tables[i].n && r == 0; t++)
+                        r = each(ctx, &d->tables[i].t[t]);
+        return r;
+}
+
+void sw_detect_state(struct sw_detect *d, struct sw_state_io *s)
+{
+        uint32_t i, k, n = sw_state_count(s, SW_N_DETECTORS, 256, 12);
+
+        for (i = 0; i < n; i++) {
+                struct sw_str name = sw_state_reads(s) ? SW_STR_NULL : sw_str_of(sw_detectors[i]->name);
+                uint64_t n_signals = sw_state_reads(s) ? 0 : d->n_signals[i];
+
+                sw_state_text(s, &name, 256);
+                sw_state_u64(s, &n_signals);
+                for (k = 0; sw_state_reads(s) && k < SW_N_DETECTORS; k++)
+                        if (sw_str_eq(name, sw_str_of(sw_detectors[k]->name)))
+                                d->n_signals[k] = n_signals;
+        }
+}

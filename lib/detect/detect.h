@@ -2,6 +2,7 @@
 #pragma once
 /* The detectors of one engine with their tables, and their configuration. */
 #include "detect/detector.h"
+#include "persist/region.h"
 
 struct sw_detector_conf {
         enum sw_detector_mode mode;
@@ -30,3 +31,8 @@ uint64_t sw_detect_evicted(const struct sw_detect *d);
 uint64_t sw_detect_bytes(const struct sw_detect *d);
 /* Fills a detector's conf struct with the defaults of its option table. */
 int sw_detector_conf_default(const struct sw_detector *det, void *conf);
+
+/* ---- snapshots: whatever detectors declare is in there ---- */
+/* Calls back for each table until one returns another value than 0, which is returned. */
+int sw_detect_each(struct sw_detect *d, int (*each)(void *ctx, struct sw_table *t), void *ctx);
+void sw_detect_state(struct sw_detect *d, struct sw_state_io *s);

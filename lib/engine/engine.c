@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/engine_int.h"
 
+#include <assert.h>
+
 static const struct sw_segments *engine_segments(const struct sw_engine *e)
 {
         return e->conf.segments ? e->conf.segments : e->none;
@@ -51,7 +53,8 @@ static int engine_init(
         int r;
 
         e->conf = *conf;
-        e->view = (struct sw_view){ .now = SW_ETIME_NONE, .world = &e->world };
+        e->seed = *seed;
+        e->view = (struct sw_view){ .now = SW_ETIME_NONE, .learned_until = SW_ETIME_NONE, .world = &e->world };
         e->believed = e->released = e->wall = e->correlate_next = e->signal_time = SW_ETIME_NONE;
         if (sw_plan_sum() > 1000)
                 return sw_err_set(reterr, -SW_ERR_INTERNAL, "memory plan: %u permille are given away", sw_plan_sum());
@@ -95,6 +98,7 @@ struct sw_engine *sw_engine_free(struct sw_engine *e)
 {
         if (!e)
                 return NULL;
+        assert(!e->snapshot);
         sw_correlate_free(e->correlate);
         sw_detect_deinit(&e->detect);
         sw_hold_deinit(&e->hold);
@@ -178,6 +182,11 @@ struct sw_etime sw_engine_newest(const struct sw_engine *e, uint32_t partition)
 bool sw_engine_is_pressed(const struct sw_engine *e)
 {
         return sw_reorder_is_pressed(&e->reorder);
+}
+
+struct sw_etime sw_engine_learned_until(const struct sw_engine *e)
+{
+        return e->view.learned_until;
 }
 
 struct sw_etime sw_engine_watermark(const struct sw_engine *e)

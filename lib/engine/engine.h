@@ -80,6 +80,8 @@ void sw_engine_set_tap(struct sw_engine *e, const struct sw_engine_tap *tap);
  * is believed it is provisional and may be taken back: where time would start if nothing else came. */
 struct sw_etime sw_engine_newest(const struct sw_engine *e, uint32_t partition);
 struct sw_etime sw_engine_watermark(const struct sw_engine *e); /* last released; NONE before the first */
+/* An engine that was loaded from learned state tells and learns nothing of tuples up to there; NONE for others. */
+struct sw_etime sw_engine_learned_until(const struct sw_engine *e);
 /* What waits for a release takes more than half of its memory: release soon, if the watermark allows. */
 bool sw_engine_is_pressed(const struct sw_engine *e);
 

@@ -13,9 +13,13 @@
 /* Stands for the newest time of a partition of which nothing is believed yet. */
 #define SW_ENGINE_UNSURE ((struct sw_etime){ INT64_MIN + 1 })
 
+struct sw_snapshot;
+
 struct sw_engine {
         struct sw_core_conf conf;
-        struct sw_segments *none; /* stands in while no segments are configured */
+        struct sw_hash_key seed;
+        struct sw_snapshot *snapshot; /* under way; NULL */
+        struct sw_segments *none;     /* stands in while no segments are configured */
         struct sw_world world;
         struct sw_view view; /* .now: event time of what is being folded; NONE before the first tuple */
         struct sw_conns *conns;
@@ -64,3 +68,34 @@ int sw__engine_believe(void *ctx, const struct sw_held *held);
 /* Believes what is held no longer far ahead of believed time, nor of `reference`. */
 int sw__engine_settle(struct sw_engine *e, struct sw_etime reference);
 int sw__engine_finding(void *ctx, const struct sw_finding *f);
+
+/* ---- engine_state.c: all that a snapshot holds ---- */
+enum sw_group {
+        SW_GROUP_TEXTS,    /* sensors and rules with their texts: ids of evidence */
+        SW_GROUP_SEGMENTS, /* names, serials, learning clocks */
+        SW_GROUP_HOSTS,
+        SW_GROUP_BASELINE, /* each table for itself */
+        SW_GROUP_SINGLE,   /* each table for itself */
+        SW_GROUP_CONNS,
+        SW_GROUP_REORDER,
+        SW_GROUP_PRINTS,
+        SW_GROUP_DETECT, /* each table for itself */
+        SW_GROUP_INCIDENTS,
+        SW_N_GROUPS
+};
+/* Every table, pool and text, in a fixed order; stops at the first that returns another value than 0, and returns it.
+ */
+typedef int (*sw_engine_each)(void *ctx, const struct sw_region *r, enum sw_group group);
+int sw__engine_each(struct sw_engine *e, sw_engine_each each, void *ctx);
+bool sw__engine_is_learned(enum sw_group group); /* whether learned state keeps it */
+
+/* What stands beside them: one section each. */
+struct sw_engine_part {
+        const char *name;
+        uint32_t version;
+        enum sw_group group; /* lost with it; SW_N_GROUPS: nothing can be read without it */
+        bool learned;        /* learned state has it too */
+        void (*state)(struct sw_engine *e, struct sw_state_io *s);
+};
+extern const struct sw_engine_part sw__engine_parts[];
+extern const unsigned sw__engine_n_parts;

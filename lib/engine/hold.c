@@ -102,3 +102,53 @@ int sw_hold_take(struct sw_hold *h, struct sw_etime from, struct sw_etime to,
         h->n = n;
         return r;
 }
+
+/* Copied as they lie in memory, so only into the same layout. */
+static void held_state(struct sw_hold *h, struct sw_state_io *s)
+{
+        uint32_t size = sizeof(struct sw_held), n, cap = h->cap;
+
+        sw_state_u32(s, &size);
+        if (size == 0) {
+                sw_state_fail(s);
+                return;
+        }
+        sw_state_u32(s, &cap);
+        n = sw_state_count(s, h->n, UINT32_MAX, size);
+        if (!sw_state_reads(s)) {
+                if (n)
+                        sw_state_raw(s, h->items, n * sizeof(*h->items));
+                return;
+        }
+        if (s->failed || cap < n || (cap > h->limit_bytes / size && cap / 2 > n)) {
+                sw_state_fail(s);
+                return;
+        }
+        if (size != sizeof(struct sw_held)) {
+                h->n_dropped += n;
+                s->p += (size_t)n * size;
+                s->n -= (size_t)n * size;
+                return;
+        }
+        if (cap == 0)
+                return;
+        h->items = sw_realloc_array(h->items, cap, sizeof(*h->items));
+        if (!h->items) {
+                sw_state_fail(s);
+                return;
+        }
+        h->cap = cap;
+        h->n = n;
+        sw_state_raw(s, h->items, n * sizeof(*h->items));
+}
+
+void sw_hold_state(struct sw_hold *h, struct sw_state_io *s)
+{
+        sw_state_u64(s, &h->n_dropped);
+        held_state(h, s);
+        sw_state_u32(s, &h->run_fold);
+        sw_state_u32(s, &h->n_run);
+        sw_state_etime(s, &h->run_from);
+        sw_state_etime(s, &h->run_time);
+        sw_state_etime(s, &h->oldest);
+}

@@ -14,6 +14,7 @@
  *   second witness: what is later than that stays.
  * Threads: one owner. */
 #include "aggregate/order.h"
+#include "persist/state.h"
 
 struct sw_held {
         struct sw_otuple tuple;
@@ -48,3 +49,6 @@ struct sw_etime sw_hold_start(const struct sw_hold *h);
  * first negative and returns it. */
 int sw_hold_take(struct sw_hold *h, struct sw_etime from, struct sw_etime to,
         int (*each)(void *ctx, const struct sw_held *held), void *ctx);
+
+/* What is held in another layout than today's is lost, counted as dropped. */
+void sw_hold_state(struct sw_hold *h, struct sw_state_io *s);

@@ -9,7 +9,7 @@
 
 /* X(enum, permille) */
 #define SW_PLAN_MAP(X)                                                                                                 \
-        X(REORDER, 150)                                                                                                \
+        X(REORDER, 136)                                                                                                \
         X(HELD, 8)                                                                                                     \
         X(DEDUPE, 50)                                                                                                  \
         X(DIRECTORY, 20)                                                                                               \
@@ -25,7 +25,8 @@
         X(FANOUT, 12)                                                                                                  \
         X(PAIRS, 25)                                                                                                   \
         X(SKETCHES, 8)                                                                                                 \
-        X(CORRELATE, 30)
+        X(CORRELATE, 30)                                                                                               \
+        X(SNAPSHOT, 16)
 enum sw_plan_row {
 #define SW_PLAN_ENUM(name, permille) SW_PLAN_##name,
         SW_PLAN_MAP(SW_PLAN_ENUM)

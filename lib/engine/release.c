@@ -37,6 +37,8 @@ int sw__engine_event(void *ctx, const struct sw_conn_event *ev)
                 if (r < 0)
                         return r;
         }
+        if (ev->time.ms <= e->view.learned_until.ms)
+                return 0;
         r = sw_detect_event(&e->detect, &e->view, ev, &e->signals);
         if (r < 0)
                 return r;
@@ -52,9 +54,12 @@ static struct sw_etime min_due(struct sw_etime a, struct sw_etime b)
 
 static int fire_minute(struct sw_engine *e)
 {
-        int r = sw_detect_minute(&e->detect, &e->view, e->view.now, &e->signals);
+        int r;
 
         e->next_minute += SW_MINUTE;
+        if (e->view.now.ms <= e->view.learned_until.ms)
+                return 0;
+        r = sw_detect_minute(&e->detect, &e->view, e->view.now, &e->signals);
         if (r < 0)
                 return r;
         return e->signals.n ? sw__engine_signals(e) : 0;
