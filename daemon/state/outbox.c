@@ -92,7 +92,7 @@ static int outbox_put_finding(struct sw_outbox *o, const struct sw_line *line, c
                 return 0;
         }
         o->mem.stats.newest = sqlite3_last_insert_rowid(o->db);
-        sw__outbox_count(o, sw__outbox_severity(line->severity), line->n);
+        sw__outbox_count(o, sw__outbox_severity(line->severity), line->n, about[1]);
         return 0;
 }
 
@@ -213,9 +213,9 @@ int sw_outbox_add(struct sw_outbox *o, const struct sw_line *line, const char *t
 
 void sw_outbox_stats(struct sw_outbox *o, struct sw_outbox_stats *ret)
 {
-        sw__outbox_lock(o);
-        *ret = o->mem.stats;
-        sw__outbox_unlock(o);
+        pthread_mutex_lock(&o->shown_lock);
+        *ret = o->shown.stats;
+        pthread_mutex_unlock(&o->shown_lock);
 }
 
 /* ---- what was released ---- */

@@ -78,6 +78,7 @@ bool sw_outbox_is_blocked(const struct sw_outbox *o);
 /* Retention when nothing is committed: call it now and then. Same results as commit. */
 int sw_outbox_tend(struct sw_outbox *o);
 
+/* Statistics, these and those of sinks, are as of the last transaction: they never wait for the disk. */
 struct sw_outbox_stats {
         int64_t newest;       /* row number; 0: none yet */
         uint64_t rows, bytes; /* of findings kept */
@@ -141,3 +142,6 @@ struct sw_outbox_sink_stats {
         struct sw_etime oldest; /* logged_time of the first that waits; NONE: none does */
 };
 int sw_outbox_sink_stats(struct sw_outbox *o, const char *sink, struct sw_outbox_sink_stats *ret);
+/* All of them, also those that are not registered any more. */
+void sw_outbox_each_sink(struct sw_outbox *o,
+        void (*each)(void *ctx, const char *name, const struct sw_outbox_sink_stats *stats), void *ctx);

@@ -81,6 +81,13 @@ void sw__outbox_unlock(struct sw_outbox *o)
         pthread_mutex_unlock(&o->lock);
 }
 
+void sw__outbox_show(struct sw_outbox *o)
+{
+        pthread_mutex_lock(&o->shown_lock);
+        o->shown = o->mem;
+        pthread_mutex_unlock(&o->shown_lock);
+}
+
 /* ---- errors ---- */
 
 /* errno of the file that failed: SQLite's own sqlite3_system_errno() knows nothing of a failed commit. */
@@ -245,7 +252,7 @@ static int outbox_set_sync(struct sw_outbox *o, bool full)
         return outbox_result(o, rc);
 }
 
-/* One try. *ret_committed: nothing that happens afterwards takes it back. */
+/* One try. */
 static int outbox_try(struct sw_outbox *o, bool durable, int (*work)(struct sw_outbox *o, void *ctx), void *ctx)
 {
         struct outbox_mem before = o->mem;
@@ -257,8 +264,10 @@ static int outbox_try(struct sw_outbox *o, bool durable, int (*work)(struct sw_o
                 r = work(o, ctx);
         if (r == 0)
                 r = sw__outbox_run(o, OUTBOX_COMMIT, 0, NULL);
-        if (r == 0)
+        if (r == 0) {
+                sw__outbox_show(o);
                 return outbox_checkpoint(o);
+        }
         o->mem = before;
         if (sqlite3_get_autocommit(o->db) == 0 && sqlite3_exec(o->db, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK &&
                 r == OUTBOX_AGAIN)
@@ -464,6 +473,7 @@ static int outbox_load(struct sw_outbox *o)
         o->mem.last_release = (uint64_t)v[0];
         if (r == 0)
                 r = sw__outbox_load_sinks(o);
+        sw__outbox_show(o);
         return r;
 }
 
@@ -482,6 +492,7 @@ int sw_outbox_open(const struct sw_outbox_conf *conf, struct sw_log *log, struct
         }
         pthread_mutex_init(&o->lock, NULL);
         pthread_cond_init(&o->turn, NULL);
+        pthread_mutex_init(&o->shown_lock, NULL);
         o->log = log;
         o->path = path.p;
         o->max_bytes = conf->max_bytes;
@@ -516,6 +527,7 @@ struct sw_outbox *sw_outbox_close(struct sw_outbox *o)
         if (o->failed)
                 (void)sqlite3_db_config(o->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         (void)sqlite3_close_v2(o->db);
+        pthread_mutex_destroy(&o->shown_lock);
         pthread_cond_destroy(&o->turn);
         pthread_mutex_destroy(&o->lock);
         sw_free(o->path);

@@ -84,10 +84,11 @@ enum outbox_sql {
 struct outbox_sink {
         int64_t id;
         char name[OUTBOX_SINK_NAME];
-        int64_t marked, floor[OUTBOX_SEVERITIES]; /* wanted: number > both */
-        uint64_t max_bytes, rows, bytes;          /* that wait, without what is sent again */
-        uint64_t given_up;
-        int64_t served_id, served_number; /* highest of the rows sent again that were read */
+        int64_t marked, floor[OUTBOX_SEVERITIES];   /* wanted: number > both */
+        uint64_t max_bytes, rows, bytes;            /* that wait, without what is sent again */
+        uint64_t given_up, again_rows, again_bytes; /* again: sent again */
+        struct sw_etime oldest;                     /* logged_time of the first that waits; NONE: none does */
+        int64_t served_id, served_number;           /* highest of the rows sent again that were read */
         uint8_t min_severity;
         bool registered;
 };
@@ -117,6 +118,8 @@ struct sw_outbox {
         int failed;      /* negative: not to be written again */
         int wal_pages;
         int64_t kept_at_ms;         /* monotonic: when retention looked */
+        pthread_mutex_t shown_lock; /* of shown: mem as of the last transaction, for who must not wait for the disk */
+        struct outbox_mem shown;
         bool full_sync, checkpoint; /* whether one is under way: which file it is that fails */
         atomic_int n_blocked;
 };
@@ -150,6 +153,9 @@ int sw__outbox_transact(struct sw_outbox *o, bool durable, int (*work)(struct sw
 int64_t sw__outbox_mono_ms(void);
 int64_t sw__outbox_wall_ms(void);
 
+/* Lets others see o->mem; lock held. */
+void sw__outbox_show(struct sw_outbox *o);
+
 /* ---- outbox_sink.c; lock held ---- */
 
 static inline unsigned sw__outbox_severity(uint8_t severity)
@@ -162,7 +168,7 @@ static inline int64_t sw__outbox_wants_after(const struct outbox_sink *s, unsign
 }
 int sw__outbox_load_sinks(struct sw_outbox *o);
 /* In a transaction: a new row of n bytes; then what is over the caps goes. */
-void sw__outbox_count(struct sw_outbox *o, unsigned severity, size_t n);
+void sw__outbox_count(struct sw_outbox *o, unsigned severity, size_t n, int64_t logged_ms);
 int sw__outbox_give_up(struct sw_outbox *o);
 
 /* ---- outbox_keep.c; in a transaction ---- */

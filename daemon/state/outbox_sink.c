@@ -28,6 +28,35 @@ static int outbox_sum(struct sw_outbox *o, unsigned severity, int64_t after, int
         return sw__outbox_ints(o, OUTBOX_SUM, 3, (const int64_t[]){ (int64_t)severity, after, upto }, 2, ret);
 }
 
+/* What follows from the rows that wait. */
+static int outbox_look(struct sw_outbox *o, struct outbox_sink *s)
+{
+        int64_t v[3], first;
+        unsigned severity;
+        int r = sw__outbox_ints(o, OUTBOX_RESEND_SUM, 1, &s->id, 3, v);
+
+        if (r != 0)
+                return r;
+        s->again_rows = (uint64_t)v[0];
+        s->again_bytes = (uint64_t)v[1];
+        s->oldest = SW_ETIME_NONE;
+        first = v[2];
+        for (severity = s->min_severity; severity < OUTBOX_SEVERITIES && r == 0; severity++) {
+                int64_t after = sw__outbox_wants_after(s, severity);
+
+                if (after >= o->mem.stats.newest)
+                        continue;
+                r = sw__outbox_ints(o, OUTBOX_FIRST, 3, (const int64_t[]){ (int64_t)severity, after, INT64_MAX }, 2, v);
+                if (v[0] != 0 && (first == 0 || v[0] < first))
+                        first = v[0];
+        }
+        if (r == 0 && first != 0) {
+                r = sw__outbox_ints(o, OUTBOX_LOGGED, 1, &first, 1, v);
+                s->oldest.ms = v[0];
+        }
+        return r;
+}
+
 static int outbox_recount(struct sw_outbox *o, struct outbox_sink *s)
 {
         int64_t v[2];
@@ -42,10 +71,10 @@ static int outbox_recount(struct sw_outbox *o, struct outbox_sink *s)
                 s->rows += (uint64_t)v[0];
                 s->bytes += (uint64_t)v[1];
         }
-        return 0;
+        return outbox_look(o, s);
 }
 
-void sw__outbox_count(struct sw_outbox *o, unsigned severity, size_t n)
+void sw__outbox_count(struct sw_outbox *o, unsigned severity, size_t n, int64_t logged_ms)
 {
         uint32_t i;
 
@@ -56,6 +85,8 @@ void sw__outbox_count(struct sw_outbox *o, unsigned severity, size_t n)
                 struct outbox_sink *s = &o->mem.sinks[i];
 
                 if (severity >= s->min_severity) {
+                        if (sw_etime_is_none(s->oldest))
+                                s->oldest.ms = logged_ms;
                         s->rows++;
                         s->bytes += n;
                 }
@@ -98,7 +129,7 @@ static int outbox_give_up(struct sw_outbox *o, struct outbox_sink *s)
                         "what waits for it is beyond its cap of %llu bytes: its oldest least severe findings are given "
                         "up, %llu so far; the alert file has them",
                         (unsigned long long)s->max_bytes, (unsigned long long)s->given_up);
-        return r;
+        return r == 0 ? outbox_look(o, s) : r;
 }
 
 int sw__outbox_give_up(struct sw_outbox *o)
@@ -147,7 +178,8 @@ int sw__outbox_load_sinks(struct sw_outbox *o)
                         continue;
                 *sink = (struct outbox_sink){ .id = sqlite3_column_int64(s, 0),
                         .marked = sqlite3_column_int64(s, 2),
-                        .given_up = (uint64_t)sqlite3_column_int64(s, 3) };
+                        .given_up = (uint64_t)sqlite3_column_int64(s, 3),
+                        .oldest = SW_ETIME_NONE };
                 memcpy(sink->name, name, strnlen(name, sizeof(sink->name) - 1));
                 o->mem.n_sinks++;
         }
@@ -187,7 +219,9 @@ static int outbox_add_sink(struct sw_outbox *o, void *ctx)
                 if (r != 0)
                         return r;
                 sink = &o->mem.sinks[o->mem.n_sinks++];
-                *sink = (struct outbox_sink){ .id = sqlite3_last_insert_rowid(o->db), .marked = o->mem.stats.newest };
+                *sink = (struct outbox_sink){
+                        .id = sqlite3_last_insert_rowid(o->db), .marked = o->mem.stats.newest, .oldest = SW_ETIME_NONE
+                };
                 strcpy(sink->name, job->name);
         }
         sink->max_bytes = job->max_bytes;
@@ -214,6 +248,7 @@ int sw_outbox_sink_severity(struct sw_outbox *o, const char *name, uint8_t min_s
         if (sink) {
                 sink->min_severity = (uint8_t)sw__outbox_severity(min_severity);
                 r = outbox_recount(o, sink);
+                sw__outbox_show(o);
         }
         sw__outbox_unlock(o);
         return sw__outbox_as_error(r);
@@ -275,6 +310,7 @@ struct outbox_chunk {
         struct sw_buf text;
         struct sw_outbox_row *rows; /* .line.p is not set: the text may move while it grows */
         uint32_t n, cap;
+        bool any_again;
 };
 
 static int outbox_chunk_add(struct outbox_chunk *c, int64_t number, sqlite3_stmt *s, int at)
@@ -344,6 +380,7 @@ static int outbox_take_resend(struct sw_outbox *o, struct outbox_sink *sink, str
         }
         if (r != 0)
                 return r;
+        c->any_again = true;
         sink->served_id = next[0] > sink->served_id ? next[0] : sink->served_id;
         sink->served_number = next[1] > sink->served_number ? next[1] : sink->served_number;
         return outbox_next_resend(o, sink, next[1], next);
@@ -401,6 +438,10 @@ int sw_outbox_read(struct sw_outbox *o, const char *name, int64_t after, uint32_
                 sw__outbox_lock(o);
                 sink = outbox_find(o, name);
                 r = !sink ? -SW_ERR_NOENT : outbox_fill(o, sink, after, max - done, &c);
+                if (r == 0 && c.any_again && sink->again_rows == 0) { /* queued by another process */
+                        r = outbox_look(o, sink);
+                        sw__outbox_show(o);
+                }
                 sw__outbox_unlock(o);
                 r = sw__outbox_as_error(r);
                 if (r != 0 || c.n == 0)
@@ -464,7 +505,8 @@ static int outbox_mark(struct sw_outbox *o, void *ctx)
         (void)sqlite3_bind_int64(s, 2, sink->marked);
         if (job->note)
                 (void)sqlite3_bind_blob64(s, 3, job->note->n ? job->note->p : "", job->note->n, SQLITE_STATIC);
-        return sw__outbox_step(o, s);
+        r = sw__outbox_step(o, s);
+        return r == 0 ? outbox_look(o, sink) : r;
 }
 
 int sw_outbox_mark(struct sw_outbox *o, const char *name, int64_t number)
@@ -504,16 +546,66 @@ int sw_outbox_note(struct sw_outbox *o, const char *name, struct sw_buf *out)
         return sw__outbox_as_error(r);
 }
 
+/* ---- what others may know without waiting ---- */
+
+static const struct outbox_sink *outbox_find_shown(const struct sw_outbox *o, const char *name)
+{
+        uint32_t i;
+
+        for (i = 0; i < o->shown.n_sinks; i++)
+                if (strcmp(o->shown.sinks[i].name, name) == 0)
+                        return &o->shown.sinks[i];
+        return NULL;
+}
+
 int sw_outbox_marked(struct sw_outbox *o, const char *name, int64_t *ret)
 {
-        struct outbox_sink *sink;
+        const struct outbox_sink *sink;
 
-        sw__outbox_lock(o);
-        sink = outbox_find(o, name);
+        pthread_mutex_lock(&o->shown_lock);
+        sink = outbox_find_shown(o, name);
         if (sink)
                 *ret = sink->marked;
-        sw__outbox_unlock(o);
+        pthread_mutex_unlock(&o->shown_lock);
         return sink ? 0 : -SW_ERR_NOENT;
+}
+
+static struct sw_outbox_sink_stats outbox_sink_stats(const struct outbox_sink *s)
+{
+        return (struct sw_outbox_sink_stats){ .rows = s->rows + s->again_rows,
+                .bytes = s->bytes + s->again_bytes,
+                .given_up = s->given_up,
+                .oldest = s->oldest };
+}
+
+int sw_outbox_sink_stats(struct sw_outbox *o, const char *name, struct sw_outbox_sink_stats *ret)
+{
+        const struct outbox_sink *sink;
+
+        pthread_mutex_lock(&o->shown_lock);
+        sink = outbox_find_shown(o, name);
+        if (sink)
+                *ret = outbox_sink_stats(sink);
+        pthread_mutex_unlock(&o->shown_lock);
+        return sink ? 0 : -SW_ERR_NOENT;
+}
+
+void sw_outbox_each_sink(struct sw_outbox *o,
+        void (*each)(void *ctx, const char *name, const struct sw_outbox_sink_stats *stats), void *ctx)
+{
+        struct sw_outbox_sink_stats stats[SW_OUTBOX_SINKS];
+        char names[SW_OUTBOX_SINKS][OUTBOX_SINK_NAME];
+        uint32_t i, n;
+
+        pthread_mutex_lock(&o->shown_lock);
+        n = o->shown.n_sinks;
+        for (i = 0; i < n; i++) {
+                stats[i] = outbox_sink_stats(&o->shown.sinks[i]);
+                memcpy(names[i], o->shown.sinks[i].name, OUTBOX_SINK_NAME);
+        }
+        pthread_mutex_unlock(&o->shown_lock);
+        for (i = 0; i < n; i++)
+                each(ctx, names[i], &stats[i]);
 }
 
 /* ---- again ---- */
@@ -534,7 +626,7 @@ static int outbox_resend(struct sw_outbox *o, void *ctx)
                                 sink->id, (int64_t)severity, sw__outbox_wants_after(sink, severity), job->since.ms });
                 job->n += r == 0 ? (uint64_t)sqlite3_changes64(o->db) : 0;
         }
-        return r;
+        return r == 0 ? outbox_look(o, sink) : r;
 }
 
 int sw_outbox_resend(struct sw_outbox *o, const char *name, struct sw_etime since, uint64_t *ret_n)
@@ -545,39 +637,4 @@ int sw_outbox_resend(struct sw_outbox *o, const char *name, struct sw_etime sinc
         if (r == 0 && ret_n)
                 *ret_n = job.n;
         return r;
-}
-
-int sw_outbox_sink_stats(struct sw_outbox *o, const char *name, struct sw_outbox_sink_stats *ret)
-{
-        struct sw_outbox_sink_stats k = { .oldest = SW_ETIME_NONE };
-        struct outbox_sink *sink;
-        int64_t v[3], first = 0;
-        unsigned severity;
-        int r;
-
-        sw__outbox_lock(o);
-        sink = outbox_find(o, name);
-        r = !sink ? -SW_ERR_NOENT : sw__outbox_ints(o, OUTBOX_RESEND_SUM, 1, &sink->id, 3, v);
-        if (r == 0) {
-                k.rows = sink->rows + (uint64_t)v[0];
-                k.bytes = sink->bytes + (uint64_t)v[1];
-                k.given_up = sink->given_up;
-                first = v[2];
-                for (severity = sink->min_severity; severity < OUTBOX_SEVERITIES && r == 0; severity++) {
-                        r = sw__outbox_ints(o, OUTBOX_FIRST, 3,
-                                (const int64_t[]){
-                                        (int64_t)severity, sw__outbox_wants_after(sink, severity), INT64_MAX },
-                                2, v);
-                        if (v[0] != 0 && (first == 0 || v[0] < first))
-                                first = v[0];
-                }
-        }
-        if (r == 0 && first != 0) {
-                r = sw__outbox_ints(o, OUTBOX_LOGGED, 1, &first, 1, v);
-                k.oldest.ms = v[0];
-        }
-        sw__outbox_unlock(o);
-        if (r == 0)
-                *ret = k;
-        return sw__outbox_as_error(r);
 }
