@@ -21,6 +21,7 @@ KINDS = {
     "bomb": ["test_bombs"],
     "flood": ["test_floods"],
     "package": ["test_package"],
+    "shim": ["test_disk"],
 }
 
 

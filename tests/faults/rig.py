@@ -165,13 +165,13 @@ class Rig:
         d = self.dir / name
         d.mkdir()
         (d / "segwatch.yaml").write_text(
-            f'sources:\n  - {{name: lab, kind: kafka, brokers: ["{self.broker.brokers}"], topic: hub, group: g-{name}, librdkafka: '
-            '{fetch.wait.max.ms: "20", topic.metadata.refresh.interval.ms: "500", reconnect.backoff.max.ms: "200"}}\n'
-            f"alerts: {{file: {d}/alerts.jsonl}}\nstate: {{dir: {d}/state{self.state_more()}}}\n{self.config}{self.rules}")
+            f'sources:\n  - {{name: lab, kind: kafka, brokers: ["{self.broker.brokers}"], topic: hub, group: g-{name}, '
+            'librdkafka: {fetch.wait.max.ms: "20", topic.metadata.refresh.interval.ms: "500", reconnect.backoff.max.ms: "200"}}\n'
+            f"alerts: {{file: {d}/alerts.jsonl}}\nstate: {{dir: {d}/state}}\n{self.config}{self.rules}")
         return d
 
-    def state_more(self):
-        return ""
+    def alerts(self, folder):
+        return folder / "alerts.jsonl"
 
     def start(self, folder, env=None):
         return Run(self, folder, env, self.options)
@@ -180,7 +180,7 @@ class Rig:
         """Everything is consumed, released and written."""
         if run.watermark() != self.final:
             return False
-        path = run.folder / "alerts.jsonl"
+        path = self.alerts(run.folder)
         return path.exists() and path.read_bytes().count(b"\n") >= len(self.expected)
 
     def _oracle(self):
@@ -197,6 +197,6 @@ class Rig:
 
         if run.wait(still, 60) is not True or run.end() != 0:
             raise RuntimeError("the undisturbed run failed:\n" + run.log()[-3000:])
-        self.final, self.expected = seen[0], read_lines(d / "alerts.jsonl")
+        self.final, self.expected = seen[0], read_lines(self.alerts(d))
         if not self.expected:
             raise RuntimeError("the scenario raises nothing: " + run.log()[-2000:])

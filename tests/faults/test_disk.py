@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The disk fails at a chosen call while the daemon works through a topic (tests/tools/fault_shim.c): it ends there as on
+SIGKILL, the power goes, the disk is full, broken, or writes less than asked. In the end the alert file holds what an
+undisturbed run writes: nothing lost, nothing twice, the same order."""
+import os
+import pathlib
+import random
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+
+import kit
+import rig
+
+MORE = """detectors:
+  horizontal_scan: {mode: alert}
+  vertical_scan: {mode: alert}
+  denied_scan: {mode: alert}
+  admin_fanout: {mode: alert}
+  new_admin_edge: {mode: alert}
+  pivot_chain: {mode: alert}
+incidents: {min_severity: low, max_per_hour: 0}
+"""
+SECONDS = 30  # for one life; far more than it needs
+SHIM_EXIT, TEMPFAIL = 99, 75
+
+
+class Shim:
+    """The shim's environment, and what it tells through its shared page."""
+
+    def __init__(self, folder, kind="", at=0, seed=1, hold=False):
+        self.path = folder / f"shared.{kind}.{at}.{seed}"
+        self.path.write_bytes(b"\0" * 4096)
+        self.env = {"LD_PRELOAD": str(kit.BUILD / "tests/fault_shim.so"), "FAULT_DIR": str(folder / "disk"),
+                    "FAULT_SHARED": str(self.path), "FAULT_KIND": kind, "FAULT_AT": str(at), "FAULT_SEED": str(seed),
+                    "FAULT_FOR": "0" if hold else "1"}
+
+    def read(self):
+        """(calls, hits, what was hit)."""
+        calls, hits, _, what = struct.unpack("QQI64s", self.path.read_bytes()[:84])
+        return calls, hits, what.split(b"\0")[0].decode(errors="replace")
+
+    def release(self):
+        with open(self.path, "r+b") as f:
+            f.seek(16)
+            f.write(b"\0\0\0\0")
+
+
+class DiskRig(rig.Rig):
+    """State and alerts in `disk`, so that log and configuration are not counted."""
+
+    def folder(self, name):
+        d = super().folder(name)
+        (d / "disk").mkdir()
+        text = (d / "segwatch.yaml").read_text()
+        (d / "segwatch.yaml").write_text(text.replace(f"{d}/alerts.jsonl", f"{d}/disk/alerts.jsonl").replace(
+            f"{d}/state", f"{d}/disk/state"))
+        return d
+
+    def alerts(self, folder):
+        return folder / "disk/alerts.jsonl"
+
+
+class Disk(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temp = tempfile.TemporaryDirectory(prefix="segwatch-faults-")
+        cls.addClassCleanup(cls.temp.cleanup)
+        cls.rig = DiskRig(cls.temp.name, MORE)
+        cls.addClassCleanup(cls.rig.close)
+        d = cls.rig.folder("counted")
+        shim = Shim(d)
+        run = cls.rig.start(d, shim.env)
+        assert run.wait(lambda: cls.rig.is_done(run), SECONDS) is True, run.log()[-3000:]
+        assert run.end() == 0, run.log()[-3000:]
+        wrong = rig.compare(cls.rig.expected, cls.rig.alerts(d))
+        assert wrong is None, wrong
+        cls.calls = shim.read()[0]
+
+    # ---- one point ----
+
+    def life(self, d, shim=None, hold_s=0):
+        """One life: (how it ended: "done", an exit code, or "hangs"; its log)."""
+        run = self.rig.start(d, shim.env if shim else None)
+        if hold_s:
+            run.wait(lambda: shim.read()[1] > 0 or self.rig.is_done(run), SECONDS)
+            time.sleep(hold_s)
+            if run.process.poll() is None:
+                shim.release()
+                began = time.monotonic()
+        ok = run.wait(lambda: self.rig.is_done(run), SECONDS)
+        if hold_s and ok and time.monotonic() - began > 10:
+            return "resumes too late", run
+        code = run.end()
+        if ok is None:
+            return "hangs", run
+        return ("done" if code == 0 else code) if ok else code, run
+
+    def point(self, kind, at, seed):
+        """What is wrong after this fault, as text; None if nothing is."""
+        d = self.rig.folder(f"{kind}-{at}-{seed}")
+        shim = Shim(d, kind, at, seed, hold=kind == "enospc")
+        how, run = self.life(d, shim, 0.3 if kind == "enospc" else 0)
+        hit = shim.read()[2]
+        allowed = {"exit": ["done", SHIM_EXIT], "powerloss": ["done", SHIM_EXIT], "enospc": ["done"], "short": ["done"],
+                   "eio": ["done", TEMPFAIL]}[kind]
+        wrong = None
+        not_started = kind in ("eio", "enospc") and how in (1, TEMPFAIL) and "event=start_failed" in run.log()
+        if how not in allowed and not not_started:
+            wrong = f"it ended with {how}"
+        elif how != "done" or kind in ("exit", "powerloss"):
+            how, run = self.life(d)
+            if how != "done":
+                wrong = f"the life after it ended with {how}"
+        wrong = wrong or rig.compare(self.rig.expected, self.rig.alerts(d))
+        if wrong is None:
+            shutil.rmtree(d)
+            return None
+        return f"{kind} at call {at} ({hit}), seed {seed}: {wrong}\n{run.log()[-1500:]}\n(kept for the moment: {d})"
+
+    def points(self, kind, n):
+        choice = random.Random(f"{kit.SEED} {kind}")
+        bad = []
+        began = time.monotonic()
+        for i in range(n):
+            at, seed = choice.randint(1, self.calls), choice.randint(1, 10 ** 6)
+            wrong = self.point(kind, at, seed)
+            if wrong:
+                bad.append(wrong)
+                if len(bad) >= 5:
+                    break
+        kit.say(f"disk {kind}", f"{i + 1} points of {self.calls} calls, {len(self.rig.expected)} lines each, {len(bad)} bad, "
+                f"{time.monotonic() - began:.0f} s")
+        self.assertEqual(bad, [], "\n\n".join(bad))
+
+    def test_killed_at_a_call(self):
+        self.points("exit", kit.size(60, 300))
+
+    def test_the_power_goes(self):
+        self.points("powerloss", kit.size(60, 300))
+
+    def test_full(self):
+        self.points("enospc", kit.size(60, 300))
+
+    def test_broken(self):
+        self.points("eio", kit.size(60, 300))
+
+    def test_writes_less_than_asked(self):
+        self.points("short", kit.size(60, 300))
+
+    # ---- a file system that is really full ----
+
+    def test_a_full_file_system_pauses_and_goes_on(self):
+        d = self.rig.folder("tmpfs")
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(d / "disk")],
+                                 stderr=subprocess.DEVNULL).returncode == 0
+        shim = None if mounted else Shim(d, "enospc", 30, 1, hold=True)  # without the right to mount: as near as it goes
+        if mounted:
+            self.addCleanup(subprocess.run, ["umount", "-l", str(d / "disk")])
+        self.rig.broker.tell("down 1")  # nothing comes before the disk is full
+        self.addCleanup(self.rig.broker.tell, "up 1")
+        run = self.rig.start(d, shim.env if shim else None)
+        self.addCleanup(run.end, 9)
+        self.assertTrue(run.wait(lambda: run.watermark(), SECONDS), run.log()[-2000:])
+        if mounted:
+            with open(d / "disk/filler", "wb") as f:
+                try:
+                    while True:
+                        f.write(b"\0" * 65536)
+                        f.flush()
+                except OSError:
+                    pass
+        self.rig.broker.tell("up 1")
+        self.assertTrue(run.wait(lambda: "full" in run.log() or "No space" in run.log(), SECONDS), run.log()[-2000:])
+        self.assertIsNone(run.wait(lambda: self.rig.is_done(run), 2), "it must wait, not end: " + run.log()[-2000:])
+        if mounted:
+            (d / "disk/filler").unlink()
+        else:
+            shim.release()
+        began = time.monotonic()
+        self.assertTrue(run.wait(lambda: self.rig.is_done(run), 10), run.log()[-3000:])
+        kit.say("disk full", f"{'tmpfs' if mounted else 'shim'}: done {time.monotonic() - began:.1f} s after there was room")
+        self.assertEqual(run.end(), 0)
+        self.assertIsNone(rig.compare(self.rig.expected, self.rig.alerts(d)))
+
+    # ---- the checker can fail ----
+
+    def test_what_is_lost_or_doubled_is_seen(self):
+        d = self.rig.folder("control")
+        how, run = self.life(d)
+        self.assertEqual(how, "done", run.log()[-2000:])
+        path = self.rig.alerts(d)
+        whole = path.read_bytes()
+        lines = whole.splitlines(keepends=True)
+        for name, data in {"lost": b"".join(lines[:3] + lines[4:]), "doubled": whole + lines[2],
+                           "order": b"".join([lines[1], lines[0]] + lines[2:]), "newline": whole[:-5],
+                           "differ": whole.replace(b'"severity":"Medium"', b'"severity":"High"', 1)}.items():
+            path.write_bytes(data)
+            self.assertIn(name, rig.compare(self.rig.expected, path) or "nothing", name)
+
+    def test_a_state_that_is_thrown_away_is_seen(self):
+        """Killed in the middle and started without its state: lines come twice."""
+        d = self.rig.folder("amnesia")
+        shim = Shim(d, "exit", self.calls * 3 // 4, 1)
+        self.life(d, shim)
+        shutil.rmtree(d / "disk/state")
+        run = self.rig.start(d)
+        run.wait(lambda: run.watermark() == self.rig.final, SECONDS)
+        time.sleep(0.5)
+        run.end()
+        self.assertIn("doubled", rig.compare(self.rig.expected, self.rig.alerts(d)) or "nothing")
+
+
+if __name__ == "__main__":
+    unittest.main()
