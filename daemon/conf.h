@@ -64,6 +64,10 @@ struct sw_conf {
                 struct sw_conf_place file_place, quarantine_place;
         } alerts;
         struct {
+                uint64_t size, keep; /* of quarantine.jsonl and its rotated files */
+                uint64_t message_max;
+        } quarantine;
+        struct {
                 char *socket, *http; /* "none": not opened */
                 bool allow_remote;
                 struct sw_secret_ref token;

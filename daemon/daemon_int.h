@@ -18,6 +18,7 @@
 #include "loop.h"
 #include "outputs.h"
 #include "pipeline.h"
+#include "quarantine.h"
 #include "sink/alert_export.h"
 #include "sink/sink_file.h"
 #include "source/source_kafka.h"
@@ -160,7 +161,9 @@ struct sw_daemon {
         struct sw_buf save_text; /* of the save under way */
         uint64_t save_ticket;    /* what must be committed before it */
 
-        struct sw_buf bad_lines; /* engine thread */
+        struct sw_buf bad_lines; /* engine thread, as are the next two */
+        struct sw_quarantine_budget keep_budget;
+        uint64_t keep_bytes; /* quarantine.message_max */
         atomic_uint_fast64_t n_findings, n_quarantined;
         struct sw__daemon_tally tally;
         struct sw__daemon_loss losses[SW__LOSS_N];

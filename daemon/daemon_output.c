@@ -6,9 +6,6 @@
 
 #include <string.h>
 
-#define OUTPUT_QUARANTINE_BYTES (UINT64_C(64) << 20)
-#define OUTPUT_QUARANTINE_KEEP 2
-
 /* A file like "signals.jsonl" beside the alert file. */
 static char *output_beside(const char *file, const char *name)
 {
@@ -117,8 +114,10 @@ int sw__daemon_open_files(struct sw_daemon *d, struct sw_err *reterr)
         if (r == 0)
                 r = output_open_beside(d, "suppressed.jsonl", &d->suppressed, reterr);
         f.path = c->alerts.quarantine;
-        f.rotate_bytes = OUTPUT_QUARANTINE_BYTES;
-        f.keep = OUTPUT_QUARANTINE_KEEP;
+        f.rotate_bytes = c->quarantine.size;
+        f.keep = (unsigned)c->quarantine.keep;
+        d->keep_budget = SW_QUARANTINE_BUDGET_INIT;
+        d->keep_bytes = c->quarantine.message_max;
         if (r == 0)
                 r = sw_sink_file_open(&f, d->log, &d->quarantine, reterr);
         return r;
@@ -173,9 +172,12 @@ static void output_on_errors(void *ctx, uint32_t partition, int64_t offset, cons
         place = (struct sw_quarantine_place){
                 .source = s->conf->name, .partition = part->number, .offset = offset, .time = { sw_clock_wall().ms }
         };
-        if (s->kafka)
+        if (s->kafka) {
                 place.topic = part->topic;
-        else
+                if (b->raw.n <= d->keep_bytes &&
+                        sw_quarantine_budget_take(&d->keep_budget, sw_clock_mono().ms, b->raw.n))
+                        place.keep_bytes = d->keep_bytes;
+        } else
                 place.file = part->topic;
         for (i = 0; i < b->n_errors; i++)
                 if (b->errors[i].whole_message) {

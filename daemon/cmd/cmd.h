@@ -63,7 +63,16 @@ struct sw_cmd {
 };
 
 /* X(name), alphabetical: order of `segwatch help`. */
-#define SW_CMD_MAP(X) X(check) X(ctl) X(demo) X(replay) X(run) X(schema) X(tail) X(version)
+#define SW_CMD_MAP(X)                                                                                                  \
+        X(check)                                                                                                       \
+        X(ctl)                                                                                                         \
+        X(demo)                                                                                                        \
+        X(quarantine)                                                                                                  \
+        X(replay)                                                                                                      \
+        X(run)                                                                                                         \
+        X(schema)                                                                                                      \
+        X(tail)                                                                                                        \
+        X(version)
 
 #define SW_CMD_DECLARE(name) extern const struct sw_cmd sw_cmd_##name;
 SW_CMD_MAP(SW_CMD_DECLARE)

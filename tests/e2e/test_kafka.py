@@ -226,6 +226,7 @@ class Kafka(unittest.TestCase):
         bad = [json.loads(l) for l in (self.dir / "quarantine.jsonl").read_text().splitlines()]
         self.assertEqual([b["offset"] for b in bad if b["excerpt"] == "x" and b["source"] == "other"], [1, 3, 5, 7, 9])
         self.assertEqual({b["topic"] for b in bad}, {self.topic})
+        self.assertEqual({b["message_base64"] for b in bad if b["excerpt"] == "x"}, {"eA=="}, "kept whole")
         self.assertEqual(d.stop()[0], 0)
 
     def test_systemd_is_told_and_a_second_instance_refused(self):
