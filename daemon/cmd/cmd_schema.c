@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/args.h"
+#include "cmd/schema_ocsf.h"
 #include "cmd/schema_sentinel.h"
 #include "conf.h"
 
@@ -15,6 +16,7 @@ static const struct sw_cmd_opt schema_options[] = {
 };
 static const struct sw_cmd_sub schema_subs[] = {
         { "config", NULL, "JSON schema of the configuration, for editors" },
+        { "ocsf", NULL, "JSON schema of a line of the alert file" },
         { "sentinel", "[--as FORM]", "columns of the Sentinel table, or what creates it" },
         { 0 },
 };
@@ -24,6 +26,7 @@ static const struct {
         void (*write)(struct sw_buf *out);
 } schema_forms[] = {
         { "config", NULL, sw_conf_json_schema },
+        { "ocsf", NULL, sw_schema_ocsf },
         { "sentinel", NULL, sw_schema_sentinel_columns },
         { "sentinel", "columns", sw_schema_sentinel_columns },
         { "sentinel", "markdown", sw_schema_sentinel_markdown },
@@ -65,25 +68,28 @@ static int schema_run(int argc, char **argv)
         if (c < 0)
                 return SW_EXIT_USAGE;
         if (a.n_rest != 1)
-                return sw_cmd_usage(&sw_cmd_schema, "one of config and sentinel is needed");
+                return sw_cmd_usage(&sw_cmd_schema, "one of config, ocsf and sentinel is needed");
         for (i = 0; i < sizeof(schema_forms) / sizeof(*schema_forms); i++)
                 if (schema_same(schema_forms[i].sub, a.rest[0]) && schema_same(schema_forms[i].as, as))
                         return schema_print(schema_forms[i].write);
-        if (strcmp(a.rest[0], "config") != 0 && strcmp(a.rest[0], "sentinel") != 0)
+        for (i = 0; schema_subs[i].name && strcmp(schema_subs[i].name, a.rest[0]) != 0;)
+                i++;
+        if (!schema_subs[i].name)
                 return sw_cmd_usage(&sw_cmd_schema, "there is no schema '%s'", a.rest[0]);
-        if (strcmp(a.rest[0], "config") == 0)
+        if (!schema_subs[i].args)
                 return sw_cmd_usage(&sw_cmd_schema, "--as belongs to sentinel");
         return sw_cmd_args_bad_value(&a, SCHEMA_AS, "columns, markdown or arm");
 }
 
 const struct sw_cmd sw_cmd_schema = {
         .name = "schema",
-        .args = "config | sentinel [--as FORM]",
-        .summary = "print what describes the configuration and the Sentinel table",
+        .args = "config | ocsf | sentinel [--as FORM]",
+        .summary = "print what describes the configuration, the alert file and the Sentinel table",
         .subs = schema_subs,
         .options = schema_options,
         .notes = "Exit: 0 printed, 1 standard output failed, 64 usage.",
-        .examples = "segwatch schema sentinel --as markdown\n"
+        .examples = "segwatch schema ocsf > alert.schema.json\n"
+                    "segwatch schema sentinel --as markdown\n"
                     "segwatch schema sentinel --as arm > segwatch-table.json\n",
         .run = schema_run,
 };
