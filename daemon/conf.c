@@ -145,6 +145,8 @@ static void conf_check_alerts(struct sw_conf *conf, struct sw_conf_check *check)
                 sw_conf_error(check, &conf->alerts.quarantine_place, "alerts: file and quarantine are the same file");
         if (conf->alerts.signals)
                 conf_check_fixed(conf, "signals.jsonl", "signals", check);
+        if (conf->alerts.stats)
+                conf_check_fixed(conf, "stats.jsonl", "statistics", check);
         conf_check_fixed(conf, "suppressed.jsonl", "suppressed signals", check);
 }
 

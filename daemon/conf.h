@@ -60,6 +60,7 @@ struct sw_conf {
                         uint64_t size, keep;
                 } rotate;
                 bool signals;     /* write signals.jsonl beside it */
+                bool stats;       /* write stats.jsonl beside it */
                 char *quarantine; /* file; default quarantine.jsonl beside the alert file */
                 struct sw_conf_place file_place, quarantine_place;
         } alerts;

@@ -159,6 +159,8 @@ void sw__daemon_reopen(struct sw_daemon *d)
         sw_alert_export_reopen(d->alerts);
         if (d->signals)
                 sw_sink_file_reopen(d->signals);
+        if (d->stats_file)
+                sw_sink_file_reopen(d->stats_file);
         sw_sink_file_reopen(d->suppressed);
         sw_sink_file_reopen(d->quarantine);
         if (d->rejected)
@@ -378,6 +380,7 @@ static void daemon_close(struct sw_daemon *d)
         sw_offsets_deinit(&d->offsets);
         sw_buf_deinit(&d->save_text);
         sw_buf_deinit(&d->bad_lines);
+        sw_buf_deinit(&d->stats_line);
         d->log = sw_log_free(d->log);
         d->conf = daemon_free_conf(d->conf);
         pthread_mutex_destroy(&d->parts_lock);

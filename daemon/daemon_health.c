@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "base/jsonw.h"
 #include "clock.h"
 #include "daemon_loss.h"
 #include "detect/detector.h"
@@ -252,13 +253,15 @@ void sw__daemon_add_beat(struct sw_daemon *d, const struct sw_beat *beat)
 const char *sw__daemon_hangs(const struct sw_daemon *d, int64_t limit_ms)
 {
         const struct sw_mono now = sw_clock_mono();
+        bool blocked = sw__daemon_is_blocked(d);
         const struct sw_beat *b;
         unsigned i;
 
         for (i = 0; (b = sw_pipeline_beat(d->pipeline, i)); i++)
-                if (sw_beat_ms(b, now) > limit_ms && !(i == 0 && sw__daemon_is_blocked(d)))
+                if (sw_beat_ms(b, now) > limit_ms && !(i == 0 && blocked))
                         return b->name;
-        for (i = 0; i < d->n_beats; i++)
+        blocked = blocked || sw_alert_export_is_blocked(d->alerts);
+        for (i = 0; i < d->n_beats && !blocked; i++)
                 if (sw_beat_ms(d->beats[i], now) > limit_ms)
                         return d->beats[i]->name;
         return now.ms - d->watchdog_moved_ms > limit_ms ? "pipeline" : NULL;
@@ -362,6 +365,40 @@ static void health_stats_source(struct sw__daemon_source *s, int64_t elapsed_ms)
         s->last_records = c.records;
 }
 
+/* Pool thread: the disk may make it wait. */
+static void health_stats_write(void *ctx)
+{
+        struct sw_daemon *d = ctx;
+
+        (void)sw_sink_file_append(d->stats_file, d->stats_line.p, d->stats_line.n);
+}
+
+static void health_stats_written(void *ctx)
+{
+        struct sw_daemon *d = ctx;
+
+        d->stats_writing = false;
+}
+
+/* The same object as `ctl stats` answers with, a line of stats.jsonl. */
+static void health_stats_line(struct sw_daemon *d)
+{
+        struct sw__sight *s = sw_calloc(1, sizeof(*s));
+        struct sw_jsonw w = sw_jsonw_start(&d->stats_line);
+
+        if (s && sw__sight_look(d, s) == 0) {
+                sw_buf_reset(&d->stats_line);
+                sw_jsonw_object(&w);
+                sw__stats_write(d, s, &w);
+                sw_jsonw_end_object(&w);
+                sw_buf_putc(&d->stats_line, '\n');
+                if (!d->stats_line.failed)
+                        d->stats_writing = sw_loop_work(d->loop, health_stats_write, health_stats_written, d) == 0;
+                sw__sight_deinit(s);
+        }
+        sw_free(s);
+}
+
 void sw__daemon_stats(void *ctx)
 {
         struct sw_daemon *d = ctx;
@@ -390,4 +427,6 @@ void sw__daemon_stats(void *ctx)
                 (unsigned long long)atomic_load(&d->n_quarantined), (unsigned long long)(p.engine.bytes >> 20));
         d->last_tuples = p.engine.tuples;
         d->stats_at_ms = now;
+        if (d->stats_file && !d->stats_writing)
+                health_stats_line(d);
 }

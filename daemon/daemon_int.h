@@ -89,6 +89,8 @@ struct sw__daemon_disk {
         bool looking;
         bool known;
         uint64_t state_free, state_size, alerts_free, alerts_size;
+        bool queue_known;
+        struct sw_outbox_sink_stats queue; /* of the alert file; the outbox may be waiting for the disk */
 };
 
 /* How the last attempt to read the configuration went. */
@@ -173,6 +175,9 @@ struct sw_daemon {
         uint64_t watchdog_taken, last_tuples;
         int64_t watchdog_moved_ms;
 
+        struct sw_sink_file *stats_file; /* NULL: not wanted */
+        struct sw_buf stats_line;        /* being written by a thread of the pool while stats_writing */
+        bool stats_writing;
         struct sw__daemon_admin *admin;
         bool paused; /* sources deliver nothing; see sw__daemon_pause */
         struct sw_mono started;

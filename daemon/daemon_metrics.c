@@ -153,6 +153,38 @@ static void write_admin_refused(const struct metric_look *l)
         sw__admin_servers(l->d, admin_refused_sample, &copy);
 }
 
+/* ---- the outbox ---- */
+
+static void write_spool_rows(const struct metric_look *l)
+{
+        if (l->d->disk.queue_known)
+                put_label(l, "sink", SW_ALERT_SINK, l->d->disk.queue.rows);
+}
+
+static void write_spool_bytes(const struct metric_look *l)
+{
+        if (l->d->disk.queue_known)
+                put_label(l, "sink", SW_ALERT_SINK, l->d->disk.queue.bytes);
+}
+
+static void write_spool_oldest(const struct metric_look *l)
+{
+        const struct sw_metric_label labels[] = { { "sink", SW_STR(SW_ALERT_SINK) } };
+        const struct sw_outbox_sink_stats *q = &l->d->disk.queue;
+
+        if (l->d->disk.queue_known)
+                sw_metrics_milli(l->out, l->name, labels, 1,
+                        q->rows > 0 && !sw_etime_is_none(q->oldest) && l->s->now.ms > q->oldest.ms
+                                ? l->s->now.ms - q->oldest.ms
+                                : 0);
+}
+
+static void write_spool_given_up(const struct metric_look *l)
+{
+        if (l->d->disk.queue_known)
+                put_label(l, "sink", SW_ALERT_SINK, l->d->disk.queue.given_up);
+}
+
 /* ---- sources ---- */
 
 static void source_samples(const struct metric_look *l, bool kafka_only,
@@ -535,6 +567,12 @@ static const struct metric_row metric_rows[] = {
         { "segwatch_signals_suppressed_total", COUNTER, "Signals that a suppression kept back.", ENGINE(suppressed) },
         { "segwatch_incidents_open", GAUGE, "Incidents that may still grow.", BY(incidents) },
         { "segwatch_findings_total", COUNTER, "Lines written to the alert file.", BY(findings) },
+        { "segwatch_findings_folded_total", COUNTER, "Findings that the hour's budget folded into one.",
+                ENGINE(findings_folded) },
+        { "segwatch_spool_rows", GAUGE, "Findings in the outbox that wait for a sink.", BY(spool_rows) },
+        { "segwatch_spool_bytes", GAUGE, "Their size.", BY(spool_bytes) },
+        { "segwatch_spool_oldest_seconds", GAUGE, "Age of the oldest of them; 0 if there is none.", BY(spool_oldest) },
+        { "segwatch_spool_given_up_total", COUNTER, "Findings that a sink's full queue gave up.", BY(spool_given_up) },
         { "segwatch_detect_latency_seconds", SW_METRIC_HISTOGRAM,
                 "From the event time that decided a finding to its line in the alert file.", BY(latency) },
         /* control */

@@ -61,6 +61,10 @@ static int output_open_outbox(struct sw_daemon *d, struct sw_err *reterr)
         r = sw_alert_export_new(&alerts, d->log, &d->alerts, reterr);
         if (r == 0 && sw_outbox_writer_new(&writer, &d->writer) < 0)
                 r = sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
+        if (r == 0) {
+                sw__daemon_add_beat(d, sw_outbox_writer_beat(d->writer));
+                sw__daemon_add_beat(d, sw_alert_export_beat(d->alerts));
+        }
         return r;
 }
 
@@ -111,6 +115,8 @@ int sw__daemon_open_files(struct sw_daemon *d, struct sw_err *reterr)
 
         if (r == 0 && c->alerts.signals)
                 r = output_open_beside(d, "signals.jsonl", &d->signals, reterr);
+        if (r == 0 && c->alerts.stats)
+                r = output_open_beside(d, "stats.jsonl", &d->stats_file, reterr);
         if (r == 0)
                 r = output_open_beside(d, "suppressed.jsonl", &d->suppressed, reterr);
         f.path = c->alerts.quarantine;
@@ -129,6 +135,7 @@ void sw__daemon_close_files(struct sw_daemon *d)
         d->alerts = sw_alert_export_free(d->alerts);
         d->outbox = sw_outbox_close(d->outbox);
         d->signals = sw_sink_file_close(d->signals);
+        d->stats_file = sw_sink_file_close(d->stats_file);
         d->suppressed = sw_sink_file_close(d->suppressed);
         d->quarantine = sw_sink_file_close(d->quarantine);
 }

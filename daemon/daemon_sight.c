@@ -10,7 +10,7 @@
 #define SIGHT_RATE_S 10u                 /* rates are of the last seconds */
 #define SIGHT_BEHIND_MS (15 * SW_MINUTE) /* flow logs come minutes late by themselves */
 #define SIGHT_HANG_MS (60 * SW_SECOND)
-#define SIGHT_DISK_MS (10 * SW_SECOND)
+#define SIGHT_DISK_MS (2 * SW_SECOND)
 
 const char *const sw_sight_trouble_names[SW_SIGHT_N_TROUBLES] = {
 #define SW_SIGHT_TROUBLE_NAME(id, name) name,
@@ -44,6 +44,7 @@ static void sight_disk_work(void *ctx)
                 k->state_size = (uint64_t)v.f_blocks * v.f_frsize;
                 k->known = statvfs(c->alerts.file, &v) == 0;
         }
+        k->queue_known = sw_outbox_sink_stats(d->outbox, SW_ALERT_SINK, &k->queue) == 0;
         if (k->known) {
                 k->alerts_free = (uint64_t)v.f_bavail * v.f_frsize;
                 k->alerts_size = (uint64_t)v.f_blocks * v.f_frsize;
@@ -144,7 +145,7 @@ static void sight_troubles(const struct sw_daemon *d, struct sw__sight *s)
 
         s->hangs = sw__daemon_hangs(d, d->watchdog_ms ? d->watchdog_ms : SIGHT_HANG_MS);
         s->trouble[SW_SIGHT_HANGS] = s->hangs != NULL;
-        s->trouble[SW_SIGHT_DISK] = sw__daemon_is_blocked(d);
+        s->trouble[SW_SIGHT_DISK] = sw__daemon_is_blocked(d) || sw_alert_export_is_blocked(d->alerts);
         s->trouble[SW_SIGHT_STARTING] = sight_is_starting(s);
         s->trouble[SW_SIGHT_PAUSED] = d->paused;
         for (i = 0; i < s->n_sources; i++) {
@@ -219,8 +220,8 @@ void sw__sight_tell(const struct sw_daemon *d, const struct sw__sight *s, enum s
                         (long long)((d->watchdog_ms ? d->watchdog_ms : SIGHT_HANG_MS) / SW_SECOND));
                 break;
         case SW_SIGHT_DISK:
-                sw_buf_printf(out, "a disk is full (%s, %s): reading waits for it", d->conf->conf.state.dir,
-                        d->conf->conf.alerts.file);
+                sw_buf_printf(out, "a disk is full (%s, %s): %s", d->conf->conf.state.dir, d->conf->conf.alerts.file,
+                        sw__daemon_is_blocked(d) ? "reading waits for it" : "findings wait in the outbox");
                 break;
         case SW_SIGHT_STARTING:
                 sw_buf_puts(out, "starting: nothing was heard of any source yet");

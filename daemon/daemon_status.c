@@ -111,16 +111,14 @@ static void status_sink(struct sw_jsonw *w, const char *name, const char *path, 
 
 static void status_alerts(const struct sw_daemon *d, struct sw_jsonw *w)
 {
-        struct sw_outbox_sink_stats k;
-
         sw_jsonw_object(w);
         sw_jsonw_ktext(w, "name", "alerts");
         sw_jsonw_ktext(w, "kind", "file");
         sw_jsonw_ktext(w, "path", d->conf->conf.alerts.file);
         sw_jsonw_ktext(w, "state", sw_alert_export_is_blocked(d->alerts) ? "disk_full" : "ok");
-        if (sw_outbox_sink_stats(d->outbox, SW_ALERT_SINK, &k) == 0) {
-                sw_jsonw_ku64(w, "waiting_rows", k.rows);
-                sw_jsonw_ku64(w, "waiting_bytes", k.bytes);
+        if (d->disk.queue_known) {
+                sw_jsonw_ku64(w, "waiting_rows", d->disk.queue.rows);
+                sw_jsonw_ku64(w, "waiting_bytes", d->disk.queue.bytes);
         }
         sw_jsonw_end_object(w);
 }

@@ -72,6 +72,7 @@ struct sw_cmd {
         X(run)                                                                                                         \
         X(schema)                                                                                                      \
         X(tail)                                                                                                        \
+        X(top)                                                                                                         \
         X(version)
 
 #define SW_CMD_DECLARE(name) extern const struct sw_cmd sw_cmd_##name;

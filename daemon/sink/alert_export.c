@@ -28,6 +28,7 @@ struct sw_alert_export {
         void *ctx;
         pthread_t thread;
         bool runs;
+        struct sw_beat beat;
         pthread_mutex_t lock; /* of all below */
         pthread_cond_t wake, rest;
         bool woken, reopen, closing, resting, ended;
@@ -176,9 +177,14 @@ static void *export_main(void *arg)
         bool any = true;
         int r;
 
+        (void)pthread_setname_np(pthread_self(), e->beat.name);
+        sw_beat_busy(&e->beat);
         r = export_resume(e);
+        sw_beat_idle(&e->beat);
         while (r == 0 && export_wait(e, !any)) {
+                sw_beat_busy(&e->beat);
                 r = export_batch(e, &any);
+                sw_beat_idle(&e->beat);
                 if (r == -SW_ERR_UNAVAIL) { /* somebody holds the database: soon again */
                         any = false;
                         r = 0;
@@ -240,6 +246,7 @@ int sw_alert_export_new(const struct sw_alert_export_conf *conf, struct sw_log *
         pthread_cond_init(&e->wake, &monotonic);
         pthread_cond_init(&e->rest, &monotonic);
         pthread_condattr_destroy(&monotonic);
+        e->beat.name = "alerts";
         e->outbox = conf->outbox;
         e->log = log;
         e->stop = conf->stop;
@@ -252,6 +259,11 @@ int sw_alert_export_new(const struct sw_alert_export_conf *conf, struct sw_log *
         }
         *ret = e;
         return 0;
+}
+
+const struct sw_beat *sw_alert_export_beat(const struct sw_alert_export *e)
+{
+        return &e->beat;
 }
 
 struct sw_alert_export *sw_alert_export_free(struct sw_alert_export *e)

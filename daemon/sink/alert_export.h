@@ -9,6 +9,7 @@
  * compared from its start. If the file was moved meanwhile it is looked for among FILE.1, FILE-20260101 and so on.
  *
  * A full disk makes it wait; the findings wait in the outbox. The file itself behaves as sink_file.h says. */
+#include "beat.h"
 #include "sink/sink_file.h"
 #include "state/outbox.h"
 
@@ -36,4 +37,5 @@ void sw_alert_export_drain(struct sw_alert_export *e);
 void sw_alert_export_wake(struct sw_alert_export *e);   /* there are new rows; any thread */
 void sw_alert_export_reopen(struct sw_alert_export *e); /* opens the path anew; any thread */
 bool sw_alert_export_is_blocked(const struct sw_alert_export *e);
-uint64_t sw_alert_export_lines(const struct sw_alert_export *e); /* written since it began */
+uint64_t sw_alert_export_lines(const struct sw_alert_export *e);             /* written since it began */
+const struct sw_beat *sw_alert_export_beat(const struct sw_alert_export *e); /* "alerts" */

@@ -32,6 +32,7 @@ struct sw_outbox_writer {
         void *ctx;
         pthread_t thread;
         bool runs;
+        struct sw_beat beat;
         pthread_mutex_t lock; /* of all below */
         pthread_cond_t work, moved;
         struct writer_item *first, **last;
@@ -178,9 +179,11 @@ static void *writer_main(void *arg)
         uint32_t n;
         int r;
 
+        (void)pthread_setname_np(pthread_self(), w->beat.name);
         pthread_mutex_lock(&w->lock);
         while (writer_wait_work(w)) {
                 all = writer_take(w, &n, &bytes);
+                sw_beat_busy(&w->beat);
                 pthread_mutex_unlock(&w->lock);
                 r = writer_commit(w, all, &release);
                 for (; all; all = next) {
@@ -190,6 +193,7 @@ static void *writer_main(void *arg)
                 if (r == 0 && w->on_commit)
                         w->on_commit(w->ctx);
                 pthread_mutex_lock(&w->lock);
+                sw_beat_idle(&w->beat);
                 w->n -= n;
                 w->bytes -= bytes;
                 if (r == 0)
@@ -212,6 +216,11 @@ static void *writer_main(void *arg)
         return NULL;
 }
 
+const struct sw_beat *sw_outbox_writer_beat(const struct sw_outbox_writer *w)
+{
+        return &w->beat;
+}
+
 int sw_outbox_writer_new(const struct sw_outbox_writer_conf *conf, struct sw_outbox_writer **ret)
 {
         struct sw_outbox_writer *w = sw_calloc(1, sizeof(*w));
@@ -219,6 +228,7 @@ int sw_outbox_writer_new(const struct sw_outbox_writer_conf *conf, struct sw_out
 
         if (!w)
                 return -SW_ERR_NOMEM;
+        w->beat.name = "outbox";
         w->outbox = conf->outbox;
         w->max_bytes = conf->max_bytes ? conf->max_bytes : WRITER_BYTES;
         w->max_entries = conf->max_entries ? conf->max_entries : WRITER_ENTRIES;

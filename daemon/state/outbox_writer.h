@@ -3,6 +3,7 @@
 /* A thread that commits to the outbox, so that the engine does not wait for fsync: it waits only while the queue is
  * full, as on a full disk. Releases are committed in the order in which they were put; what has queued up meanwhile
  * goes into one transaction. Each put has a ticket: 1, 2, 3 ... Threads: any. */
+#include "beat.h"
 #include "state/outbox.h"
 
 struct sw_outbox_writer_conf {
@@ -32,3 +33,4 @@ int sw_outbox_writer_wait(struct sw_outbox_writer *w, uint64_t ticket);
 uint64_t sw_outbox_writer_release(
         struct sw_outbox_writer *w); /* number of the newest release committed by it; 0: none */
 int sw_outbox_writer_wait_release(struct sw_outbox_writer *w, uint64_t number); /* which was put before */
+const struct sw_beat *sw_outbox_writer_beat(const struct sw_outbox_writer *w);  /* "outbox" */
