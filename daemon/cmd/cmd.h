@@ -69,6 +69,7 @@ struct sw_cmd {
         X(demo)                                                                                                        \
         X(quarantine)                                                                                                  \
         X(replay)                                                                                                      \
+        X(resend)                                                                                                      \
         X(run)                                                                                                         \
         X(schema)                                                                                                      \
         X(tail)                                                                                                        \

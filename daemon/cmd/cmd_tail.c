@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "cmd/args.h"
 #include "cmd/finding_text.h"
+#include "cmd/since.h"
 #include "cmd/tail_file.h"
 #include "conf.h"
 #include "term.h"
@@ -280,22 +281,6 @@ static int tail_file(struct tail *t)
         return r;
 }
 
-/* "90s", "30m", "1h", "7d" before now, or a time. */
-static bool tail_parse_since(const char *text, struct sw_etime *ret)
-{
-        static const char units[] = "smhd";
-        static const int64_t ms[] = { SW_SECOND, SW_MINUTE, SW_HOUR, SW_DAY };
-        struct sw_str s = sw_str_of(text);
-        const char *unit = s.n > 1 ? strchr(units, s.p[s.n - 1]) : NULL;
-        uint64_t n;
-
-        if (unit && sw_parse_u64((struct sw_str){ s.p, s.n - 1 }, &n) && n < 1000000) {
-                ret->ms = sw_clock_wall().ms - (int64_t)n * ms[unit - units];
-                return true;
-        }
-        return sw_etime_parse(s, ret);
-}
-
 static bool tail_parse_format(const char *text, enum sw_finding_format *ret)
 {
         static const char *const names[] = { "compact", "json", "table" };
@@ -315,7 +300,7 @@ static const struct sw_cmd_opt tail_options[] = {
         { "config", 'c', "FILE", "configuration, default " SW_CMD_CONFIG " if it is there" },
         { "follow", 'f', NULL, "go on with what is written later, through rotation and truncation" },
         { "last", 'n', "N", "the last N findings that match (default 10 of a file, all of stdin)" },
-        { "since", TAIL_SINCE, "T", "only since T: 90s, 30m, 1h, 7d ago, or 2026-01-31T08:00:00Z" },
+        { "since", TAIL_SINCE, "T", "only since T: " SW_SINCE_HELP },
         { "severity", TAIL_SEVERITY, "S", "at least informational, low, medium, high or critical",
                 "informational low medium high critical" },
         { "src", TAIL_SRC, "CIDR", "only of actors or sources in CIDR (10.1.0.0/24, fd00::/64, 10.1.2.3)" },
@@ -347,7 +332,7 @@ static int tail_parse(struct tail *t, int argc, char **argv, enum sw_color *colo
                         t->has_last = true;
                         break;
                 case TAIL_SINCE:
-                        ok = tail_parse_since(a.value, &t->filter.since);
+                        ok = sw_since_parse(a.value, &t->filter.since);
                         break;
                 case TAIL_SEVERITY:
                         ok = sw_finding_severity(sw_str_of(a.value), &t->filter.severity);

@@ -223,6 +223,34 @@ class Outbox(unittest.TestCase):
         v = rounds(v, 3)
         return f"{v[0] ^ v[1] ^ v[2] ^ v[3]:016x}"
 
+    def resend(self, *options):
+        p = subprocess.run([SEGWATCH, "resend", "-c", str(self.config), *options], stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, timeout=20)
+        return p.returncode, p.stderr.decode()
+
+    def test_resend(self):
+        """While the daemon runs and while it does not; what is asked for comes again, in order."""
+        self.assertEqual(self.resend("--to", "alerts", "--since", "1h")[0], 1, "there is no outbox yet")
+        self.assertFalse((self.dir / "state/outbox.db").exists())
+        d = Daemon(self, self.config)
+        self.feed()
+        self.wait_findings(d)
+        once = (self.dir / "alerts/alerts.jsonl").read_text()
+        n = len(once.splitlines())
+        self.assertEqual(self.resend("--to", "alerts", "--since", "1h"),
+                         (0, f"{n} findings will be sent again to alerts\n"))
+        d.wait_for(lambda: (self.dir / "alerts/alerts.jsonl").read_text() == once * 2, "all of them again", 10)
+        self.assertEqual(self.resend("--to", "alerts", "--since", "2099-01-01T00:00:00Z")[0], 0, "none is a result")
+        self.assertEqual(d.stop()[0], 0)
+        self.assertEqual(self.resend("--to", "alerts", "--since", "1h")[0], 0)
+        d = Daemon(self, self.config)
+        d.wait_for(lambda: (self.dir / "alerts/alerts.jsonl").read_text() == once * 3, "and again", 10)
+        code, text = self.resend("--to", "nowhere", "--since", "1h")
+        self.assertEqual(code, 1)
+        self.assertIn("there is no output 'nowhere'; there are: alerts", text)
+        self.assertEqual(self.resend("--to", "alerts")[0], 64)
+        self.assertEqual(self.resend("--to", "alerts", "--since", "soon")[0], 64)
+
     def refuses(self, *words):
         p = subprocess.run([SEGWATCH, "run", "-c", str(self.config)], stderr=subprocess.PIPE, timeout=20)
         self.assertEqual(p.returncode, 1, p.stderr)
