@@ -67,6 +67,7 @@ struct sw_cmd {
         X(check)                                                                                                       \
         X(ctl)                                                                                                         \
         X(demo)                                                                                                        \
+        X(explain)                                                                                                     \
         X(quarantine)                                                                                                  \
         X(replay)                                                                                                      \
         X(resend)                                                                                                      \
