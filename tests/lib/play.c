@@ -3,7 +3,6 @@
 
 #include "base/alloc.h"
 
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,7 +20,7 @@ static void play_add(struct play *p, struct sw_decoder *d, const struct sw_scena
         p->batches[p->n] = SW_BATCH_NULL;
         p->partitions[p->n] = m->partition;
         bytes = (struct sw_str){ sw_arena_copy(&p->messages, m->bytes.p, m->bytes.n), m->bytes.n };
-        cr_assert_eq(sw_decode(d, bytes, SW_DECODE_MESSAGE_START | SW_DECODE_MESSAGE_END, 0, &p->batches[p->n]), 0);
+        PLAY_CHECK(sw_decode(d, bytes, SW_DECODE_MESSAGE, 0, &p->batches[p->n]) == 0, "decode");
         p->n++;
 }
 
@@ -46,8 +45,8 @@ void play_init(struct play *p, uint64_t seed, uint32_t hours)
         p->conf.learning_ms = (int64_t)hours * 20 * SW_MINUTE;
         p->conf.memory_limit_bytes = 64 << 20;
         p->conf.write_signals = true;
-        cr_assert_eq(sw_decoder_new(&decoder, &d), 0);
-        cr_assert_eq(sw_scenario_new(&conf, &s, &err), 0, "%s", err.msg);
+        PLAY_CHECK(sw_decoder_new(&decoder, &d) == 0, "decoder");
+        PLAY_CHECK(sw_scenario_new(&conf, &s, &err) == 0, "%s", err.msg);
         while (sw_scenario_next(s, &m) == SW_SCENARIO_OK)
                 play_add(p, d, &m);
         sw_scenario_free(s);
@@ -67,7 +66,7 @@ void play_deinit(struct play *p)
 
 static void play_step(struct sw_engine *e, struct sw_event *ev, struct sw_actions *out)
 {
-        cr_assert_eq(sw_engine_step(e, ev, out), 0);
+        PLAY_CHECK(sw_engine_step(e, ev, out) == 0, "step");
 }
 
 static void play_shift(struct sw_batch *b, int64_t ms)
@@ -120,6 +119,16 @@ void play_run(struct play *p, struct sw_engine *e, struct sw_actions *out, uint3
         }
 }
 
+struct sw_engine *play_fresh(const struct play *p)
+{
+        const struct sw_hash_key seed = { 11, 22 };
+        struct sw_err err = SW_ERR_NULL;
+        struct sw_engine *e;
+
+        PLAY_CHECK(sw_engine_new(&p->conf, &seed, &e, &err) == 0, "%s", err.msg);
+        return e;
+}
+
 struct play_bytes play_read(struct sw_snapshot *s)
 {
         struct play_bytes b = { 0 };
@@ -129,12 +138,12 @@ struct play_bytes play_read(struct sw_snapshot *s)
         for (;;) {
                 if (cap - b.n < 10000)
                         b.p = realloc(b.p, cap *= 2);
-                cr_assert_eq(sw_snapshot_read(s, b.p + b.n, 9973, &n), 0);
+                PLAY_CHECK(sw_snapshot_read(s, b.p + b.n, 9973, &n) == 0, "read");
                 if (n == 0)
                         break;
                 b.n += n;
         }
-        cr_assert_eq(sw_snapshot_stats(s).bytes, b.n);
+        PLAY_CHECK(sw_snapshot_stats(s).bytes == b.n, "bytes");
         sw_snapshot_end(s);
         return b;
 }
@@ -143,7 +152,7 @@ struct play_bytes play_save(struct sw_engine *e, const char *extra)
 {
         struct sw_snapshot *s;
 
-        cr_assert_eq(sw_snapshot_begin(e, sw_str_of(extra), &s), 0);
+        PLAY_CHECK(sw_snapshot_begin(e, sw_str_of(extra), &s) == 0, "begin");
         return play_read(s);
 }
 
@@ -161,7 +170,7 @@ int play_source(void *ctx, void *buf, size_t n, size_t *ret_n)
 static void play_on_dropped(void *ctx, const char *section, const char *why)
 {
         (void)ctx;
-        cr_assert(false, "%s was dropped: %s", section, why);
+        PLAY_CHECK(false, "%s was dropped: %s", section, why);
 }
 
 struct sw_engine *play_load(const struct play *p, struct play_bytes *b)
@@ -173,7 +182,7 @@ struct sw_engine *play_load(const struct play *p, struct play_bytes *b)
 
         b->at = 0;
         r = sw_engine_load(&p->conf, play_source, b, &loss, NULL, &e, &err);
-        cr_assert_eq(r, 0, "%s", err.msg);
+        PLAY_CHECK(r == 0, "%s", err.msg);
         return e;
 }
 

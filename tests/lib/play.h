@@ -7,6 +7,19 @@
 #include "engine/snapshot.h"
 #include "scenario/scenario.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PLAY_CHECK(condition, ...)                                                                                     \
+        do {                                                                                                           \
+                if (!(condition)) {                                                                                    \
+                        (void)fprintf(stderr, "%s:%d: ", __FILE__, __LINE__);                                          \
+                        (void)fprintf(stderr, __VA_ARGS__);                                                            \
+                        (void)fputc('\n', stderr);                                                                     \
+                        abort();                                                                                       \
+                }                                                                                                      \
+        } while (0)
+
 struct play {
         struct sw_core_conf conf;
         struct sw_batch *batches; /* decoded once */
@@ -18,6 +31,7 @@ struct play {
 /* The same seed gives the same messages. Attacks of the whole catalogue. */
 void play_init(struct play *p, uint64_t seed, uint32_t hours);
 void play_deinit(struct play *p);
+struct sw_engine *play_fresh(const struct play *p);
 /* Messages [from, to); to == p->n: and the end. */
 void play_run(struct play *p, struct sw_engine *e, struct sw_actions *out, uint32_t from, uint32_t to);
 
