@@ -15,7 +15,7 @@ import time
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BUILD, ASAN, FUZZ, TSAN = "build-test", "build-asan", "build-fuzz", "build-tsan"
+BUILD, ASAN, FUZZ, TSAN = "build-test", "build-asan", "build-fuzz", "build-threads"
 SANITIZE = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "--buildtype=debugoptimized"]
 
 
@@ -142,11 +142,16 @@ def stage_fuzz():
 
 
 def stage_threads():
-    """The whole job with four workers under ThreadSanitizer: no race, and the same bytes as the plain build."""
+    """The whole job with four workers under ThreadSanitizer: no race, and the same bytes as the plain build; snapshots
+    read while the engine goes on."""
     ok = True
-    for row in meson_build(TSAN, ["-Db_sanitize=thread", "-Db_lundef=false", "-Dwerror=false", "-Dtests=disabled"]):
+    for row in meson_build(TSAN, ["-Db_sanitize=thread", "-Db_lundef=false", "-Dwerror=false", "-Dtests=enabled"],
+                           targets=["daemon/segwatch", "tests/snapshot_race"]):
         ok = ok and row[1]
         yield row
+    if ok:
+        yield from check("snapshots without a race", [str(ROOT / TSAN / "tests/snapshot_race"), "8"],
+                         env=dict(os.environ, TSAN_OPTIONS="halt_on_error=1"))
     with tempfile.TemporaryDirectory() as d:
         code, out = call([str(ROOT / BUILD / "tests/gen_scenario"), "--seed", "5", "--hours", "20", "--hosts", "60",
                           "--attack", "full", "--pt1h", "--out", d])

@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #define PIECES_BYTES ((size_t)256 * 1024)
+#define RING_BYTES ((size_t)16 << 20) /* the reader empties it first: more would only leave the caches */
 
 /* The file in the order in which it is read: small parts, encoded at begin; pieces of tables; the end. */
 struct sw_snapshot {

@@ -192,22 +192,44 @@ def measure_kafka(table, build, mib, rounds):
     table.note("  librdkafka, discarding", discard_rate, " MB/s")
 
 
+def measure_snapshot(table, build, memory_mib, rounds):
+    """What the engine loses while another thread reads a snapshot; state of about a quarter of memory_mib."""
+    speed, by_cpu, begin, longest, quiet, size, took = [], [], [], [], [], [], []
+    for i in range(rounds):
+        out = subprocess.run([build / "tests/bench/bench_snapshot", str(memory_mib)], check=True, capture_output=True,
+                             text=True).stdout
+        row = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
+        for values, name in ((speed, "speed"), (by_cpu, "speed_cpu"), (begin, "begin_ms"), (longest, "longest_step_ms"),
+                             (quiet, "longest_step_quiet_ms"), (size, "snapshot_mib"), (took, "read_s")):
+            values.append(float(row[name][0]))
+        say(f"round {i + 1}: {size[-1]:.0f} MiB in {took[-1]:.2f} s, begin {begin[-1]:.2f} ms, speed {speed[-1]:.2f}")
+    table.ratio("engine while a snapshot is read / without", speed, 0.5)
+    table.note("  the same in CPU time (for a busy machine)", by_cpu, "")
+    table.limit("  pause of its begin", max(begin), 50, 1, " ms")
+    table.note("  longest second of event time meanwhile", longest, " ms")
+    table.note("  the same without a snapshot", quiet, " ms")
+    table.note("  size", size, " MiB")
+    table.note("  read in", took, " s")
+
+
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("build", type=pathlib.Path)
     args.add_argument("--quick", action="store_true", help="64 MiB instead of 1 GiB, 3 rounds")
     args.add_argument("--rounds", type=int)
     args.add_argument("--gate", action="store_true", help="exit 1 when a target is missed")
-    args.add_argument("--only", choices=["job", "kafka"])
+    args.add_argument("--only", choices=["job", "kafka", "snapshot"])
     o = args.parse_args()
     CACHE.mkdir(exist_ok=True)
     mib = 64 if o.quick else 1024
     path, config = corpus(o.build, mib, CORPUS, "corpus")
     rounds, table = o.rounds or (3 if o.quick else 5), Table()
-    if o.only != "kafka":
+    if o.only in (None, "job"):
         measure_job(table, o.build, path, config, rounds)
-    if o.only != "job":
+    if o.only in (None, "kafka"):
         measure_kafka(table, o.build, min(mib, 192), rounds)
+    if o.only in (None, "snapshot"):
+        measure_snapshot(table, o.build, 1024 if o.quick else 4096, min(rounds, 3))
     print(f"\n{os.cpu_count()} cores; corpus {path.stat().st_size / MIB:.0f} MiB; {rounds} interleaved rounds; medians of"
           " round-wise ratios.\nThe Kafka broker shares the cores with the consumer.\n")
     table.show()
