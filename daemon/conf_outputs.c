@@ -5,6 +5,7 @@
 #include "secret.h"
 #include "sink/alert_export.h"
 #include "sink/sink.h"
+#include "sink/template.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -311,6 +312,18 @@ static void outputs_check_syslog(const struct sw_conf_output *o, struct sw_conf_
                 sw_conf_error(check, &o->place, "client_certificate has no meaning without transport: tls");
 }
 
+static void outputs_check_fields(const struct sw_conf_output *o, struct sw_conf_check *check)
+{
+        uint32_t i;
+
+        for (i = 0; i < o->fields.n; i++) {
+                const char *wrong = sw_template_wrong(o->fields.items[i].value);
+
+                if (wrong)
+                        sw_conf_error(check, &o->fields.items[i].place, "fields: the text %s", wrong);
+        }
+}
+
 void sw_conf_check_outputs(const struct sw_conf *conf, struct sw_conf_check *check)
 {
         const struct sw_conf_output *outputs = conf->outputs.items;
@@ -329,6 +342,7 @@ void sw_conf_check_outputs(const struct sw_conf *conf, struct sw_conf_check *che
                         sw_conf_error(check, &o->place, "the name '%s' stands for the alert file", o->name);
                 outputs_check_keys(o, check);
                 outputs_check_detectors(o, check);
+                outputs_check_fields(o, check);
                 outputs_check_url(o, "endpoint", o->endpoint, check);
                 outputs_check_url(o, "url", o->url, check);
                 if (o->retry.max_ms < o->retry.first_ms)

@@ -70,6 +70,7 @@ int sw_outputs_make(const struct sw_conf_output *o, const struct sw_sink_env *en
                 .timeout_ms = o->timeout_ms,
                 .version = SW_VERSION };
         struct sw_sink_sentinel_conf sentinel;
+        char host[256] = "", port[8] = "";
 
         c.courier.name = o->name;
         c.courier.min_severity = (uint8_t)o->min_severity;
@@ -87,9 +88,28 @@ int sw_outputs_make(const struct sw_conf_output *o, const struct sw_sink_env *en
                         .stream = o->stream ? o->stream : SW_ROW_STREAM };
                 outputs_token_conf(o, &sentinel.auth);
                 return sw_sink_sentinel_new(&sentinel, env, ret, reterr);
+        case SW_OUTPUT_SYSLOG:
+                (void)sw_conf_host_port(o->address, host, port);
+                return sw_sink_syslog_new(&(const struct sw_sink_syslog_conf){ .base = c,
+                                                  .transport = o->transport,
+                                                  .format = o->format,
+                                                  .host = o->transport == SW_SYSLOG_UNIX ? NULL : host,
+                                                  .port = o->transport == SW_SYSLOG_UNIX ? NULL : port,
+                                                  .path = o->transport == SW_SYSLOG_UNIX ? o->address : NULL,
+                                                  .facility = o->facility,
+                                                  .hostname = o->hostname,
+                                                  .client_pem = o->client_certificate },
+                        env, ret, reterr);
+        case SW_OUTPUT_WEBHOOK:
         default:
-                return sw_err_set(
-                        reterr, -SW_ERR_CONFIG, "output '%s': this kind is not available in this version", o->name);
+                c.courier.pace_ms = (int64_t)((SW_MINUTE + o->per_minute - 1) / o->per_minute);
+                return sw_sink_webhook_new(&(const struct sw_sink_webhook_conf){ .base = c,
+                                                   .url = o->url,
+                                                   .single = o->single,
+                                                   .signature = o->signature,
+                                                   .bearer = o->bearer,
+                                                   .fields = &o->fields },
+                        env, ret, reterr);
         }
 }
 

@@ -311,31 +311,38 @@ static void row_copy(struct sw_jsonw *w, const struct sw_json *j, struct row_shr
         }
 }
 
-static bool row_finding(struct sw_jsonw *w, const struct sw_json *f, struct sw_str line, uint32_t max)
+bool sw_enc_row_finding(struct sw_buf *out, const struct sw_json *f, struct sw_str line, uint32_t max)
 {
         static const struct row_shrink levels[] = { { 12, 4096, false }, { 6, 1024, false }, { 3, 512, false },
                 { 1, 256, false }, { 0, 64, false } };
-        struct sw_buf text = SW_BUF_NULL;
-        size_t i;
+        size_t i, from = out->n;
 
-        sw_jsonw_key(w, "Finding");
         if (line.n <= max) {
-                sw_jsonw_raw(w, line);
+                sw_buf_put_str(out, line);
                 return false;
         }
         for (i = 0; i < sizeof(levels) / sizeof(*levels); i++) {
-                struct sw_jsonw inner = sw_jsonw_start(&text);
+                struct sw_jsonw w = sw_jsonw_start(out);
                 struct row_shrink s = levels[i];
 
-                sw_buf_reset(&text);
-                row_copy(&inner, f, &s);
-                if (text.n <= max)
+                out->n = from;
+                row_copy(&w, f, &s);
+                if (out->n - from <= max)
                         break;
         }
-        sw_jsonw_raw(w, (struct sw_str){ text.p, text.failed ? 0 : text.n });
+        return true;
+}
+
+static bool row_finding(struct sw_jsonw *w, const struct sw_json *f, struct sw_str line, uint32_t max)
+{
+        struct sw_buf text = SW_BUF_NULL;
+        bool is_cut = sw_enc_row_finding(&text, f, line, max);
+
+        sw_jsonw_key(w, "Finding");
+        sw_jsonw_raw(w, text.failed ? SW_STR("null") : (struct sw_str){ text.p, text.n });
         w->out->failed = w->out->failed || text.failed;
         sw_buf_deinit(&text);
-        return true;
+        return is_cut;
 }
 
 /* ---- the table ---- */

@@ -35,3 +35,5 @@ enum {
  * Finding may take (at most SW_ROW_FINDING_MAX counts): of a larger object evidence, lists and texts are left out until
  * it fits, metadata.is_truncated says so and the column RowTruncated is true. */
 int sw_enc_row(struct sw_buf *out, const struct sw_json *finding, struct sw_str line, uint32_t finding_max);
+/* The object itself in at most max bytes, cut in the same way. True: it was cut. */
+bool sw_enc_row_finding(struct sw_buf *out, const struct sw_json *finding, struct sw_str line, uint32_t max);

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The webhook sink: what is sent, that it is signed, and that trouble loses nothing."""
+import hashlib
+import hmac
+import json
+import pathlib
+import ssl
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from fake_azure import Handler, Server, certificates  # noqa: E402
+from sinks import Sinks, finding  # noqa: E402
+
+
+class Receiver:
+    def __init__(self, test):
+        self.requests, self.script = [], []
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pathlib.Path(certificates().name) / "server.pem")
+        self.server = Server(("127.0.0.1", 0), type("H", (Handler,), {"fake": self}))
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        test.addCleanup(self.server.server_close)
+        test.addCleanup(self.server.shutdown)
+
+    def on_get(self, h):
+        h.answer(405, {})
+
+    def on_post(self, h):
+        body = h.body()
+        status = self.script.pop(0) if self.script else 200
+        self.requests.append({"status": status, "headers": dict(h.headers), "body": body, "json": json.loads(body),
+                              "path": h.path, "time": time.monotonic()})
+        if status == "reset":
+            return h.reset()
+        h.answer(status, {}, [("Retry-After", "0")] if status == 429 else [])
+
+    @property
+    def taken(self):
+        return [r for r in self.requests if r["status"] == 200]
+
+
+class Webhook(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.receiver = Receiver(self)
+
+    def secret(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(0o600)
+        return {"file": str(path)}
+
+    def deliver(self, findings, **more):
+        s = Sinks(self, self.folder, [{
+            "name": "hook", "kind": "webhook", "url": f"https://localhost:{self.receiver.port}/in?x=1",
+            "ca_file": str(pathlib.Path(certificates().name) / "ca.pem"), "retry": {"first": "10ms", "max": "50ms"},
+            "per_minute": 6000, **more}], 30)
+        s.feed(findings)
+        stats = s.end()["sinks"]["hook"]
+        return stats, s
+
+    def test_arrays_of_whole_findings(self):
+        self.deliver([finding(n) for n in range(250)])
+        rows = [f for r in self.receiver.taken for f in r["json"]]
+        self.assertEqual(rows, [finding(n) for n in range(250)])
+        self.assertLessEqual(max(len(r["json"]) for r in self.receiver.taken), 100)
+        self.assertEqual({r["path"] for r in self.receiver.taken}, {"/in?x=1"})
+        self.assertEqual(self.receiver.taken[0]["headers"]["Content-Type"], "application/json")
+
+    def test_single_objects(self):
+        self.deliver([finding(n) for n in range(5)], single=True)
+        self.assertEqual([r["json"] for r in self.receiver.taken], [finding(n) for n in range(5)])
+
+    def test_fields(self):
+        f = finding(3, title='quote " and {brace}')
+        f["unmapped"]["targets"] = ["10.0.0.1", "10.0.0.2"]
+        self.deliver([f], single=True, fields={
+            "text": "{severity}: {finding_info.title} -> {unmapped.targets}", "risk": "{risk_score}",
+            "targets": "{unmapped.targets}", "none": "{no.such}", "partly": "a {no.such} b", "brace": "{{x}",
+            "kind": "fixed", "alert": "{is_alert}"})
+        self.assertEqual(self.receiver.taken[0]["json"], {
+            "text": 'Low: quote " and {brace} -> 10.0.0.1, 10.0.0.2', "risk": f["risk_score"],
+            "targets": ["10.0.0.1", "10.0.0.2"], "none": None, "partly": "a  b", "brace": "{x}", "kind": "fixed",
+            "alert": f["is_alert"]})
+
+    def test_signature_and_bearer(self):
+        _, s = self.deliver([finding(1)], signature=self.secret("key", "hmac-canary"), bearer=self.secret("t", "tok-canary"))
+        r = self.receiver.taken[0]
+        stamp = r["headers"]["X-Segwatch-Timestamp"]
+        want = hmac.new(b"hmac-canary", stamp.encode() + b"." + r["body"], hashlib.sha256).hexdigest()
+        self.assertEqual(r["headers"]["X-Segwatch-Signature"], "v1=" + want)
+        self.assertLess(abs(int(stamp) - time.time()), 60)
+        self.assertEqual(r["headers"]["Authorization"], "Bearer tok-canary")
+        self.assertNotIn("canary", s.log())
+
+    def test_trouble_loses_nothing(self):
+        self.receiver.script = [500, 429, 403, 404, "reset", 413, 503, 302]
+        stats, s = self.deliver([finding(n) for n in range(50)])
+        rows = [f["metadata"]["uid"] for r in self.receiver.taken for f in r["json"]]
+        self.assertEqual(rows, [f"{n:032x}" for n in range(50)])
+        self.assertEqual(stats["rejected"], 0)
+        self.assertGreaterEqual(stats["retries"], 6)
+
+    def test_what_is_refused_alone_is_set_aside(self):
+        self.receiver.script = [400, 400]  # two rows, then the first of them
+        stats, s = self.deliver([finding(n) for n in range(2)])
+        self.assertEqual(stats["rejected"], 1)
+        self.assertEqual(len(s.rejected()), 1)
+
+    def test_rate(self):
+        began = time.monotonic()
+        self.deliver([finding(n) for n in range(6)], single=True, per_minute=300)
+        self.assertGreaterEqual(time.monotonic() - began, 1.0)
+        times = [r["time"] for r in self.receiver.taken]
+        self.assertGreaterEqual(min(b - a for a, b in zip(times, times[1:])), 0.15)
+
+
+if __name__ == "__main__":
+    unittest.main()

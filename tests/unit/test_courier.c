@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sink/courier.h"
+
+#include "base/alloc.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_ROWS 64
+
+/* An outbox in memory, and a sink that answers by a plan. */
+struct fixture {
+        struct sw_loop *loop;
+        struct sw_log *log;
+        struct sw_courier *c;
+        struct sw_watch *answer, *end;
+        unsigned n_rows;
+        int64_t marked;
+        int64_t time_step_ms;
+        bool bad[MAX_ROWS], large[MAX_ROWS]; /* refused; too large until squeezed twice */
+        unsigned outages;                    /* how often to fail first */
+        unsigned too_large_above;            /* rows per request */
+        /* seen */
+        unsigned delivered[MAX_ROWS], n_requests, max_rows;
+        char payload[4096];
+        bool aborted;
+};
+
+static const char *row_line(unsigned n, int64_t step, char buf[256])
+{
+        snprintf(buf, 256,
+                "{\"metadata\":{\"uid\":\"%032u\",\"logged_time\":%lld},\"unmapped\":{\"detectors\":[\"%s\"]}}", n,
+                (long long)(INT64_C(1767225600000) + n * step), n % 2 ? "odd" : "even");
+        return buf;
+}
+
+static int feed_read(
+        void *ctx, int64_t after, uint32_t max, int (*each)(void *to, const struct sw_courier_row *r), void *to)
+{
+        struct fixture *x = ctx;
+        int64_t n = after > x->marked ? after : x->marked;
+        char line[256], uid[33];
+        int r = 0;
+
+        for (; n < x->n_rows && max > 0 && r == 0; n++, max--) {
+                const struct sw_courier_row row = { .number = n + 1,
+                        .severity = (uint8_t)(n % 5 + 1),
+                        .uid = uid,
+                        .line = sw_str_of(row_line((unsigned)n, x->time_step_ms, line)) };
+
+                snprintf(uid, sizeof(uid), "%032u", (unsigned)n);
+                r = each(to, &row);
+        }
+        return r;
+}
+
+static int feed_mark(void *ctx, int64_t number)
+{
+        struct fixture *x = ctx;
+
+        cr_assert_geq(number, x->marked, "marks only go on");
+        cr_assert_leq(number, x->n_rows);
+        x->marked = number;
+        return 0;
+}
+
+/* "17/0 ": the row and how often it was squeezed */
+static int sink_encode(
+        void *ctx, const struct sw_json *finding, struct sw_str line, unsigned squeeze, struct sw_buf *out)
+{
+        (void)ctx;
+        (void)line;
+        sw_buf_printf(out, "%d/%u ", atoi(sw_json_str(sw_json_at(finding, "metadata.uid")).p + 20), squeeze);
+        return SW_COURIER_OK;
+}
+
+static int sink_pack(void *ctx, const struct sw_courier_batch *b, struct sw_buf *out)
+{
+        uint32_t i;
+
+        (void)ctx;
+        for (i = 0; i < b->n; i++)
+                sw_buf_put(out, b->text + b->items[i].at, b->items[i].n);
+        return 0;
+}
+
+static void sink_send(void *ctx, struct sw_str payload, uint32_t n_rows)
+{
+        struct fixture *x = ctx;
+
+        cr_assert_lt(payload.n, sizeof(x->payload));
+        memcpy(x->payload, payload.p, payload.n);
+        x->payload[payload.n] = '\0';
+        x->max_rows = n_rows > x->max_rows ? n_rows : x->max_rows;
+        sw_watch_wake(x->answer);
+}
+
+static void sink_abort(void *ctx)
+{
+        struct fixture *x = ctx;
+
+        x->aborted = true;
+}
+
+static void sink_answer(void *ctx)
+{
+        struct fixture *x = ctx;
+        struct sw_courier_outcome o = {
+                .verdict = SW_COURIER_DELIVERED, .retry_after_ms = -1, .reason = "planned", .answer = SW_STR("words")
+        };
+        const char *at = x->payload;
+        unsigned row, squeeze, n = 0;
+        int used;
+
+        x->n_requests++;
+        for (; sscanf(at, "%u/%u %n", &row, &squeeze, &used) == 2; at += used, n++) {
+                if (x->bad[row])
+                        o.verdict = SW_COURIER_REFUSED;
+                if (x->large[row] && squeeze < 2)
+                        o.verdict = SW_COURIER_TOO_LARGE;
+        }
+        if (x->too_large_above && n > x->too_large_above)
+                o.verdict = SW_COURIER_TOO_LARGE;
+        if (x->outages) {
+                x->outages--;
+                o.verdict = SW_COURIER_OUTAGE;
+        }
+        for (at = x->payload; o.verdict == SW_COURIER_DELIVERED && sscanf(at, "%u/%u %n", &row, &squeeze, &used) == 2;
+                at += used)
+                x->delivered[row]++;
+        sw_courier_done(x->c, &o);
+}
+
+static void look_for_end(void *ctx)
+{
+        struct fixture *x = ctx;
+        static unsigned ticks;
+
+        if (x->marked == x->n_rows || ++ticks > 2000)
+                sw_loop_stop(x->loop);
+}
+
+static const struct sw_courier_ops ops = { sink_encode, sink_pack, sink_send, sink_abort };
+
+static struct sw_courier_stats run(struct fixture *x, struct sw_courier_conf conf)
+{
+        const struct sw_courier_feed feed = { x, feed_read, feed_mark, NULL };
+        struct sw_courier_stats s;
+
+        conf.name = "test";
+        conf.body_max = conf.body_max ? conf.body_max : 100000;
+        conf.rows_max = conf.rows_max ? conf.rows_max : 1000;
+        conf.retry_first_ms = 1;
+        conf.retry_max_ms = 2;
+        conf.poll_ms = 5;
+        cr_assert_eq(sw_loop_new(&x->loop), 0);
+        cr_assert_eq(sw_log_new(open("/dev/null", O_WRONLY), SW_LOG_DEBUG, SW_LOG_LOGFMT, &x->log), 0);
+        cr_assert_eq(sw_loop_wakeable(x->loop, sink_answer, x, &x->answer), 0);
+        cr_assert_eq(sw_loop_timer(x->loop, 5, 5, look_for_end, x, &x->end), 0);
+        cr_assert_eq(sw_courier_new(&conf, &ops, x, &feed, x->loop, x->log, &x->c), 0);
+        cr_assert_eq(sw_courier_start(x->c), 0);
+        sw_loop_run(x->loop);
+        s = sw_courier_stats(x->c);
+        sw_courier_stop(x->c);
+        x->loop = sw_loop_free(x->loop);
+        x->c = sw_courier_free(x->c);
+        x->log = sw_log_free(x->log);
+        cr_assert_eq(x->marked, x->n_rows);
+        return s;
+}
+
+static void expect_once(const struct fixture *x)
+{
+        unsigned i;
+
+        for (i = 0; i < x->n_rows; i++)
+                cr_assert_eq(x->delivered[i], x->bad[i] ? 0 : 1, "row %u: %u times", i, x->delivered[i]);
+}
+
+Test(courier, one_batch_carries_all)
+{
+        struct fixture x = { .n_rows = 40 };
+        struct sw_courier_stats s = run(&x, (struct sw_courier_conf){ 0 });
+
+        expect_once(&x);
+        cr_assert_eq(s.rows, 40);
+        cr_assert_eq(x.n_requests, 1);
+}
+
+Test(courier, rows_bytes_and_times_bound_a_batch)
+{
+        struct fixture x = { .n_rows = 40 }, y = { .n_rows = 40 }, z = { .n_rows = 40, .time_step_ms = 60000 };
+
+        run(&x, (struct sw_courier_conf){ .rows_max = 7 });
+        expect_once(&x);
+        cr_assert_eq(x.max_rows, 7);
+        run(&y, (struct sw_courier_conf){ .body_max = 25 });
+        expect_once(&y);
+        cr_assert_eq(y.max_rows, 6, "%u", y.max_rows); /* "0/0 " of 4 bytes each */
+        run(&z, (struct sw_courier_conf){ .spread_max_ms = 10 * 60000 });
+        expect_once(&z);
+        cr_assert_eq(z.max_rows, 10, "less than ten minutes apart");
+}
+
+Test(courier, an_outage_sends_the_same_again)
+{
+        struct fixture x = { .n_rows = 10, .outages = 6 };
+        struct sw_courier_stats s = run(&x, (struct sw_courier_conf){ 0 });
+
+        expect_once(&x);
+        cr_assert_eq(s.retries, 6);
+        cr_assert_eq(x.n_requests, 7);
+        cr_assert_eq(s.failing_since_ms, 0);
+}
+
+Test(courier, refused_rows_are_found_by_halving)
+{
+        struct fixture x = { .n_rows = 64, .bad = { [0] = true, [31] = true, [63] = true } };
+        struct sw_courier_stats s = run(&x, (struct sw_courier_conf){ 0 });
+
+        expect_once(&x);
+        cr_assert_eq(s.rejected, 3);
+        cr_assert_leq(x.n_requests, 3 * 9, "%u", x.n_requests);
+}
+
+Test(courier, too_many_bytes_are_halved_and_a_single_row_is_squeezed)
+{
+        struct fixture x = { .n_rows = 32, .too_large_above = 5, .large = { [9] = true } };
+        struct sw_courier_stats s = run(&x, (struct sw_courier_conf){ 0 });
+
+        expect_once(&x);
+        cr_assert_eq(s.rejected, 0);
+}
+
+Test(courier, rows_nobody_wants_are_marked_and_not_sent)
+{
+        static const char *const odd[] = { "odd" };
+        struct fixture x = { .n_rows = 40 };
+        struct sw_courier_stats s =
+                run(&x, (struct sw_courier_conf){ .min_severity = 3, .detectors = odd, .n_detectors = 1 });
+        unsigned i;
+
+        for (i = 0; i < 40; i++)
+                cr_assert_eq(x.delivered[i], i % 2 == 1 && i % 5 + 1 >= 3, "row %u", i);
+        cr_assert_eq(s.rows + s.filtered, 40);
+}
+
+Test(courier, pauses_grow_to_their_bound_and_are_never_nothing)
+{
+        unsigned n;
+
+        for (n = 0; n < 40; n++) {
+                int64_t top = n < 9 ? INT64_C(1000) << n : 300000;
+
+                top = top > 300000 ? 300000 : top;
+                cr_assert_eq(sw_courier_backoff(1000, 300000, n, 0), top / 10);
+                cr_assert_geq(sw_courier_backoff(1000, 300000, n, UINT32_MAX), top - 2);
+                cr_assert_leq(sw_courier_backoff(1000, 300000, n, UINT32_MAX), top);
+        }
+}
