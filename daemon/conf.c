@@ -57,32 +57,39 @@ void sw_conf_deinit(struct sw_conf *conf)
         *conf = (struct sw_conf){ 0 };
 }
 
-/* One file: the nodes are gone afterwards, what they said is in conf. false: not all that it says is known. */
-static bool conf_read_one(struct sw_conf *conf, const char *file, bool included, struct sw_conf_check *check)
+/* The nodes are gone afterwards, what they said is in conf. false: not all that it says is known. */
+static bool conf_read_text(
+        struct sw_conf *conf, const char *file, struct sw_str text, bool included, struct sw_conf_check *check)
 {
         struct sw_schema_part parts[SW_CONF_N_TABLES];
         struct sw_arena arena = SW_ARENA_NULL;
         struct sw_conf_node *root = NULL;
-        struct sw_buf text = SW_BUF_NULL;
-        int r = -SW_ERR_IO;
+        int r;
 
         conf_parts(conf, included, parts);
-        if (sw_conf_read_file(file, check, &text)) {
-                r = sw_conf_parse((struct sw_str){ text.p, text.n }, file, &arena, check, &root);
-                check->no_memory = check->no_memory || r == -SW_ERR_NOMEM;
-                if (r == 0)
-                        sw_schema_read(parts, SW_CONF_N_TABLES, root, check);
-                if (root && root->kind == SW_NODE_MAP) {
-                        const struct sw_conf_node *n = root->first;
+        r = sw_conf_parse(text, file, &arena, check, &root);
+        check->no_memory = check->no_memory || r == -SW_ERR_NOMEM;
+        if (r == 0)
+                sw_schema_read(parts, SW_CONF_N_TABLES, root, check);
+        if (root && root->kind == SW_NODE_MAP) {
+                const struct sw_conf_node *n = root->first;
 
-                        for (; n; n = n->next)
-                                if (!included && sw_str_eq(n->key, SW_STR("include")))
-                                        conf->lists->include_place = n->place;
-                }
+                for (; n; n = n->next)
+                        if (!included && sw_str_eq(n->key, SW_STR("include")))
+                                conf->lists->include_place = n->place;
         }
         sw_arena_deinit(&arena);
-        sw_buf_deinit(&text);
         return r == 0;
+}
+
+static bool conf_read_one(struct sw_conf *conf, const char *file, bool included, struct sw_conf_check *check)
+{
+        struct sw_buf text = SW_BUF_NULL;
+        bool ok = sw_conf_read_file(file, check, &text) &&
+                  conf_read_text(conf, file, (struct sw_str){ text.p, text.n }, included, check);
+
+        sw_buf_deinit(&text);
+        return ok;
 }
 
 static bool conf_read_files(struct sw_conf *conf, const char *path, struct sw_conf_check *check)
@@ -189,7 +196,19 @@ static void conf_check_all(struct sw_conf *conf, bool need_sources, struct sw_co
                 check->no_memory = true;
 }
 
-int sw_conf_load(const char *path, bool need_sources, struct sw_conf *ret, struct sw_conf_report *report)
+static bool conf_read_named(struct sw_conf *conf, const char *name, struct sw_str text, struct sw_conf_check *check)
+{
+        struct sw_conf_lists *lists = conf->lists;
+
+        lists->files[0] = sw_arena_copy(&lists->names, name, strlen(name));
+        lists->n_files = 1;
+        check->no_memory = check->no_memory || !lists->files[0];
+        return lists->files[0] && conf_read_text(conf, lists->files[0], text, false, check);
+}
+
+/* text.p: what path, then only a name, holds. */
+static int conf_load(
+        const char *path, struct sw_str text, bool need_sources, struct sw_conf *ret, struct sw_conf_report *report)
 {
         struct sw_conf_check check = { .items = report->items, .max_items = SW_CONF_MAX_ERRORS };
         bool complete = true;
@@ -199,7 +218,9 @@ int sw_conf_load(const char *path, bool need_sources, struct sw_conf *ret, struc
         report->n_items = report->n_errors = report->n_warnings = 0;
         if (conf_defaults(ret) < 0)
                 check.no_memory = true;
-        if (path && !check.no_memory)
+        if (path && text.p && !check.no_memory)
+                complete = conf_read_named(ret, path, text, &check);
+        else if (path && !check.no_memory)
                 complete = conf_read_files(ret, path, &check);
         /* what could not be read would be missed everywhere */
         if (complete && !check.no_memory)
@@ -217,6 +238,16 @@ int sw_conf_load(const char *path, bool need_sources, struct sw_conf *ret, struc
         if (r < 0)
                 sw_conf_deinit(ret);
         return r;
+}
+
+int sw_conf_load(const char *path, bool need_sources, struct sw_conf *ret, struct sw_conf_report *report)
+{
+        return conf_load(path, (struct sw_str){ 0 }, need_sources, ret, report);
+}
+
+int sw_conf_load_text(const char *name, struct sw_str text, struct sw_conf *ret, struct sw_conf_report *report)
+{
+        return conf_load(name, text, false, ret, report);
 }
 
 void sw_conf_report_secrets(const struct sw_conf *conf, struct sw_conf_report *report)

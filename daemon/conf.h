@@ -53,6 +53,7 @@ struct sw_conf {
                         int64_t age_ms;
                         uint64_t size;
                 } retention; /* of findings that every output has taken */
+                int64_t checkpoint_ms;
         } state;
         struct {
                 char *file;
@@ -77,8 +78,8 @@ struct sw_conf {
         struct {
                 uint32_t level, format; /* enum sw_log_level, enum sw_log_format */
         } log;
-        struct sw_segments *segments;                      /* built from segments, policy, hosts, realms */
-        struct sw_suppressions suppressions;               /* built, points into lists */
+        struct sw_segments *segments;        /* built from segments, policy, hosts, realms */
+        struct sw_suppressions suppressions; /* built, points into lists */
         struct sw_arena suppressions_memory;
         struct sw_detector_conf detectors[SW_N_DETECTORS]; /* .conf owned */
         struct sw_conf_lists *lists;                       /* as written: conf_lists.h */
@@ -95,6 +96,8 @@ struct sw_conf_report {
 /* path NULL: all defaults. 0 | -SW_ERR_CONFIG with the report filled | -SW_ERR_NOMEM; warnings are in the report in
  * either case. need_sources: `run`, which also looks into the secrets of its sources. *ret is set in every case. */
 int sw_conf_load(const char *path, bool need_sources, struct sw_conf *ret, struct sw_conf_report *report);
+/* The same from a text that sw_conf_dump made; it includes nothing and needs no sources. name: for messages. */
+int sw_conf_load_text(const char *name, struct sw_str text, struct sw_conf *ret, struct sw_conf_report *report);
 void sw_conf_deinit(struct sw_conf *conf); /* NULL-safe, twice is fine */
 /* Looks into the secrets of a loaded configuration's sources and adds what is wrong to its report. What systemd alone
  * can give is a warning. */

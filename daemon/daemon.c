@@ -2,9 +2,10 @@
 #include "daemon.h"
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "clock.h"
 #include "cmd/cmd.h"
-#include "daemon_int.h"
+#include "daemon_keeper.h"
 #include "service.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define DAEMON_RELEASE_MS 250
+#define WATCH_MS 1000
 #define DAEMON_QUEUE_BYTES ((size_t)8 << 20)
 #define DAEMON_LEAVE_S 3 /* after everything is safe on the disk nobody is waited for longer */
 
@@ -37,34 +39,70 @@ static void daemon_log_report(struct sw_log *log, const struct sw_conf_report *r
         }
 }
 
-static struct sw__daemon_conf *daemon_free_conf(struct sw__daemon_conf *c)
+static void daemon_free_conf(struct sw__daemon_conf *c)
 {
-        while (c) {
-                struct sw__daemon_conf *older = c->older;
-
-                sw_conf_deinit(&c->conf);
-                sw_free(c);
-                c = older;
-        }
-        return NULL;
+        sw_conf_deinit(&c->conf);
+        sw_buf_deinit(&c->text);
+        sw_free(c);
 }
 
-/* Loads the file into a new struct; on an error *ret is not set. */
-static int daemon_load(const char *path, struct sw__daemon_conf **ret, struct sw_conf_report *report)
+/* Those that neither the sources, the engine, nor the ring points into. all: every one. */
+static void daemon_free_confs(struct sw_daemon *d, bool all)
+{
+        uint64_t in_force = atomic_load(&d->conf_in_force);
+        struct sw__daemon_conf **at = &d->confs, *c;
+
+        while ((c = *at)) {
+                if (!all && (c == d->conf || c == d->boot || c->sequence >= in_force)) {
+                        at = &c->next;
+                        continue;
+                }
+                *at = c->next;
+                daemon_free_conf(c);
+        }
+        if (all)
+                d->conf = d->boot = NULL;
+}
+
+int sw__daemon_load_conf(
+        struct sw_daemon *d, const struct sw_str *text, struct sw__daemon_conf **ret, struct sw_conf_report *report)
 {
         struct sw__daemon_conf *c = sw_calloc(1, sizeof(*c));
         int r;
 
         if (!c)
                 return -SW_ERR_NOMEM;
-        r = sw_conf_load(path, true, &c->conf, report);
+        r = text ? sw_conf_load_text("a former configuration", *text, &c->conf, report)
+                 : sw_conf_load(d->options.config, true, &c->conf, report);
+        if (r == 0) {
+                sw_conf_dump(&c->conf, &c->text);
+                r = c->text.failed ? -SW_ERR_NOMEM : 0;
+        }
         if (r < 0) {
                 daemon_free_conf(c);
                 return r;
         }
+        sw_sha256_128(c->text.p, c->text.n, c->hash);
         sw_conf_core(&c->conf, &c->core);
+        c->sequence = UINT64_MAX; /* not given to the engine yet: it stays */
+        c->next = d->confs;
+        d->confs = c;
         *ret = c;
         return 0;
+}
+
+int sw__daemon_configure(struct sw_daemon *d, struct sw__daemon_conf *c)
+{
+        uint64_t before = c->sequence;
+        int r;
+
+        c->sequence = d->conf_sequence + 1;
+        r = sw_pipeline_reconfigure(d->pipeline, &c->core);
+        if (r == 0)
+                d->conf_sequence = c->sequence;
+        else
+                c->sequence = before;
+        return r;
 }
 
 int sw__daemon_reload(struct sw_daemon *d, struct sw_conf_report *report)
@@ -73,9 +111,9 @@ int sw__daemon_reload(struct sw_daemon *d, struct sw_conf_report *report)
         int r;
 
         sw_service_reloading();
-        r = daemon_load(d->options.config, &c, report);
-        if (r == 0)
-                r = sw_pipeline_reconfigure(d->pipeline, &c->core);
+        r = sw__daemon_load_conf(d, NULL, &c, report);
+        if (r == 0 && !d->keeper->repeating) /* what is repeated has configurations of its own: it comes after that */
+                r = sw__daemon_configure(d, c);
         daemon_log_report(d->log, report);
         d->reloads.n++;
         d->reloads.at = sw_clock_wall();
@@ -86,10 +124,10 @@ int sw__daemon_reload(struct sw_daemon *d, struct sw_conf_report *report)
                         "the new configuration is not used (%u errors, see above); the old "
                         "one stays in force",
                         report->n_errors);
-                daemon_free_conf(c);
+                if (c)
+                        c->sequence = 0; /* goes with the next sweep */
         } else {
                 d->reloads.ok_at = d->reloads.at;
-                c->older = d->conf;
                 d->conf = c;
                 sw_log_configure(d->log, c->conf.log.level, c->conf.log.format);
                 sw_log(d->log, SW_LOG_INFO, "reload", NULL,
@@ -201,14 +239,31 @@ static void daemon_tick(void *ctx)
                 sw__daemon_fail(d, r, "pipeline");
 }
 
+static void daemon_second(void *ctx)
+{
+        struct sw_daemon *d = ctx;
+
+        sw__keeper_watch(d);
+        daemon_free_confs(d, false);
+        sw__daemon_watch(d);
+}
+
+/* A snapshot counts: what it covers need not be read again by anybody. */
+static void daemon_published(void *ctx)
+{
+        struct sw_daemon *d = ctx;
+
+        sw__daemon_drop_offsets(d);
+        sw__daemon_commit(d, false);
+}
+
 static int daemon_watches(struct sw_daemon *d)
 {
         const struct {
                 int64_t ms;
                 sw_watch_fn fn;
-        } timers[] = { { DAEMON_RELEASE_MS, daemon_tick }, { 50, sw__daemon_align }, { 1000, sw__daemon_watch },
-                { 5000, sw__daemon_status }, { d->options.stats_ms, sw__daemon_stats },
-                { d->options.offsets_ms, sw__daemon_save_offsets } };
+        } timers[] = { { DAEMON_RELEASE_MS, daemon_tick }, { 50, sw__daemon_align }, { WATCH_MS, daemon_second },
+                { 5000, sw__daemon_status }, { d->options.stats_ms, sw__daemon_stats } };
         const struct {
                 int signum;
                 sw_watch_fn fn;
@@ -226,6 +281,8 @@ static int daemon_watches(struct sw_daemon *d)
                 r = sw_loop_wakeable(d->loop, sw__daemon_room, d, &d->room);
         if (r == 0)
                 r = sw_loop_wakeable(d->loop, daemon_on_stop, d, &d->stop_asked);
+        if (r == 0)
+                r = sw_loop_wakeable(d->loop, daemon_published, d, &d->keeper->published);
         if (r == 0 && pthread_create(&d->stop_thread, NULL, daemon_wait_stop, d) != 0)
                 r = -SW_ERR_NOMEM;
         else if (r == 0)
@@ -237,23 +294,30 @@ static int daemon_watches(struct sw_daemon *d)
 
 static int daemon_open_pipeline(struct sw_daemon *d, struct sw_err *reterr)
 {
+        struct sw__keeper *k = d->keeper;
         const struct sw_conf *c = &d->conf->conf;
         /* a short queue: what is in it is not yet known to the alignment of the partitions */
-        struct sw_pipeline_conf conf = { .core = &d->conf->core,
+        struct sw_pipeline_conf conf = { .core = &k->engine_conf->core,
                 .decoder.message_max_bytes = c->input.message_max,
                 .release_ms = DAEMON_RELEASE_MS,
                 .queue_max_bytes = DAEMON_QUEUE_BYTES,
                 .wall_time = true,
-                .cold = true };
+                .cold = k->cold,
+                .engine = k->engine,
+                .repeat = true };
         struct sw_pipeline_hooks hooks;
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
         int r = sw_state_dir_seed(d->state, &conf.seed, reterr);
 
         if (r < 0)
                 return r;
+        d->conf_sequence = 1;
+        k->engine_conf->sequence = 1;
+        atomic_store(&d->conf_in_force, 1);
         conf.decoder.seed = conf.seed.k0;
         conf.n_workers = cores > 2 ? (unsigned)cores - 1 : 1;
         sw__daemon_hooks(d, &hooks);
+        k->engine = NULL;
         return sw_pipeline_new(&conf, &hooks, &d->pipeline, reterr);
 }
 
@@ -286,17 +350,25 @@ static int daemon_open(struct sw_daemon *d)
         if (r == 0)
                 r = sw_state_dir_open(d->conf->conf.state.dir, &d->state, &err);
         if (r == 0)
+                r = sw_state_dir_instance(d->state, d->instance, &err);
+        if (r == 0)
                 r = sw__daemon_load_offsets(d, &err);
         if (r == 0)
                 r = sw__daemon_open_files(d, &err);
         if (r == 0)
                 r = sw__daemon_open_outputs(d, &err);
         if (r == 0)
+                r = sw__keeper_open(d, &err);
+        if (r == 0)
                 r = daemon_open_pipeline(d, &err);
         if (r == 0)
                 r = daemon_watches(d);
         if (r == 0)
                 r = sw__daemon_open_admin(d, &err);
+        if (r == 0)
+                r = sw__keeper_restore(d, &err);
+        if (r == 0)
+                r = sw__keeper_start_thread(d, &err);
         if (r == 0)
                 r = sw__daemon_open_sources(d, &err);
         if (r == 0)
@@ -325,7 +397,9 @@ static int daemon_finish(struct sw_daemon *d)
         struct sw_err err = SW_ERR_NULL;
         int r;
 
-        /* the release under way ends; the reorder buffer is read again after the next start, never released early */
+        /* the release under way ends; the reorder buffer is never released early: the last snapshot keeps it, and
+         * without one it is read again after the next start */
+        sw__keeper_want_last(d);
         r = sw_pipeline_finish(d->pipeline, false, &err);
         if (r < 0 && r != -SW_ERR_UNAVAIL && !d->exit_code) {
                 sw_log(d->log, SW_LOG_ERROR, "failed", NULL, "pipeline: %s", err.msg);
@@ -334,12 +408,11 @@ static int daemon_finish(struct sw_daemon *d)
         r = sw__daemon_flush(d);
         if (r < 0 && r != -SW_ERR_UNAVAIL && !d->exit_code)
                 d->exit_code = daemon_exit_code(r);
-        if (r == 0)
+        if (r == 0) {
                 sw_alert_export_drain(d->alerts);
-        if (r == 0 && sw__daemon_save_offsets_now(d, &err) < 0) {
-                sw_log(d->log, SW_LOG_ERROR, "offsets_save", NULL, "%s", err.msg);
-                d->exit_code = SW_EXIT_FAILURE;
+                sw__keeper_wait_last(d);
         }
+        sw__daemon_commit(d, true);
         sw__daemon_stats(d);
         return d->exit_code;
 }
@@ -365,26 +438,32 @@ static void daemon_close(struct sw_daemon *d)
         d->loop = sw_loop_free(d->loop);
         signal(SIGHUP, SIG_IGN); /* threads of the pool do not hold them */
         signal(SIGUSR1, SIG_IGN);
+        sw__keeper_stop_thread(d);
+        if (d->pipeline)
+                sw_pipeline_stop(d->pipeline);
+        sw__keeper_end(d);
         d->pipeline = sw_pipeline_free(d->pipeline);
         for (i = 0; i < d->n_sources; i++) {
                 d->sources[i].kafka = sw_source_kafka_free(d->sources[i].kafka);
                 d->sources[i].tail = sw_source_tail_free(d->sources[i].tail);
         }
+        sw__keeper_close(d);
         sw__daemon_close_outputs(d);
         sw__daemon_close_files(d);
         d->state = sw_state_dir_close(d->state);
-        for (i = 0; i < d->n_parts; i++)
+        for (i = 0; i < d->n_parts; i++) {
+                sw_free(d->parts[i]->source_name);
+                sw_free(d->parts[i]->topic);
                 sw_free(d->parts[i]);
+        }
         sw_free(d->parts);
         sw_free(d->sources);
         sw_offsets_deinit(&d->offsets);
-        sw_buf_deinit(&d->save_text);
         sw_buf_deinit(&d->bad_lines);
         sw_buf_deinit(&d->stats_line);
         d->log = sw_log_free(d->log);
-        d->conf = daemon_free_conf(d->conf);
+        daemon_free_confs(d, true);
         pthread_mutex_destroy(&d->parts_lock);
-        pthread_mutex_destroy(&d->save_lock);
         pthread_mutex_destroy(&d->outputs_lock);
         alarm(0);
 }
@@ -435,14 +514,12 @@ int sw_daemon_run(const struct sw_daemon_options *options)
                 d->options.stats_ms = SW_MINUTE;
         if (d->options.health_ms <= 0)
                 d->options.health_ms = SW_HOUR;
-        if (d->options.offsets_ms <= 0)
-                d->options.offsets_ms = 5 * SW_SECOND;
         d->started = sw_clock_mono();
         d->started_wall = d->reloads.at = d->reloads.ok_at = sw_clock_wall();
         pthread_mutex_init(&d->parts_lock, NULL);
-        pthread_mutex_init(&d->save_lock, NULL);
         pthread_mutex_init(&d->outputs_lock, NULL);
-        r = daemon_load(options->config, &d->conf, report);
+        r = sw__daemon_load_conf(d, NULL, &d->conf, report);
+        d->boot = d->conf;
         sw_conf_report_print(report);
         sw_free(report);
         r = r == -SW_ERR_CONFIG ? SW_EXIT_CONFIG : r < 0 ? SW_EXIT_FAILURE : daemon_main(d);

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define HEALTH_PROGRESS_MS (30 * SW_SECOND)
+
 /* ---- health findings ---- */
 
 struct health_line {
@@ -321,6 +323,32 @@ static void health_lag(const struct sw_source_stats *k, char buf[32])
                 snprintf(buf, 32, "%lld", (long long)k->lag);
 }
 
+/* How far a start or a catch-up is: into the status, and now and then into the log. */
+static void health_progress(struct sw_daemon *d, struct sw_buf *out)
+{
+        static const enum sw_sight_trouble told[] = { SW_SIGHT_RECOVERING, SW_SIGHT_CATCHING_UP };
+        int64_t now = sw_clock_mono().ms;
+        struct sw__sight s;
+        size_t i, from;
+
+        if (sw__sight_look(d, &s) < 0)
+                return;
+        for (i = 0; i < sizeof(told) / sizeof(*told); i++) {
+                if (!s.trouble[told[i]])
+                        continue;
+                from = out->n;
+                sw__sight_tell(d, &s, told[i], out);
+                if (!out->failed && (d->progress_told_ms == 0 || now - d->progress_told_ms >= HEALTH_PROGRESS_MS)) {
+                        d->progress_told_ms = now;
+                        sw_log(d->log, SW_LOG_INFO, sw_sight_trouble_names[told[i]], NULL, "%.*s", (int)(out->n - from),
+                                out->p + from);
+                }
+                sw_buf_puts(out, "; ");
+                break;
+        }
+        sw__sight_deinit(&s);
+}
+
 void sw__daemon_status(void *ctx)
 {
         struct sw_daemon *d = ctx;
@@ -336,6 +364,7 @@ void sw__daemon_status(void *ctx)
                 sw_buf_printf(&b, "%s: last record %s, lag %s%s; ", d->sources[i].conf->name, time, lag,
                         k.failing ? ", failing" : "");
         }
+        health_progress(d, &b);
         sw_buf_printf(&b, "findings %llu%s", (unsigned long long)atomic_load(&d->n_findings),
                 sw__daemon_is_blocked(d) || sw_alert_export_is_blocked(d->alerts) ? "; waiting for the disk" : "");
         sw_buf_putc(&b, '\0');

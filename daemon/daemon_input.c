@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
 #include "clock.h"
-#include "daemon_int.h"
+#include "cmd/cmd.h"
+#include "daemon_keeper.h"
 
 #include <string.h>
 
@@ -28,9 +29,8 @@ static int input_grow(struct sw_daemon *d)
         return 0;
 }
 
-static int input_add_part(struct sw__daemon_source *s, const char *topic, int32_t number, uint32_t *ret_id)
+static int input_add_part(struct sw_daemon *d, const char *source, const char *topic, int32_t number, uint32_t *ret_id)
 {
-        struct sw_daemon *d = s->daemon;
         struct sw__daemon_part *p;
         uint32_t id;
         int r = 0;
@@ -40,15 +40,20 @@ static int input_add_part(struct sw__daemon_source *s, const char *topic, int32_
         p = r == 0 ? sw_calloc(1, sizeof(*p)) : NULL;
         if (!p)
                 return -SW_ERR_NOMEM;
-        r = sw_pipeline_add_partition(d->pipeline, &id);
+        p->source_name = sw_strdup(source);
+        p->topic = sw_strdup(topic);
+        r = p->source_name && p->topic ? sw_pipeline_add_partition(d->pipeline, &id) : -SW_ERR_NOMEM;
         if (r < 0) {
+                sw_free(p->source_name);
+                sw_free(p->topic);
                 sw_free(p);
                 return r;
         }
-        p->source = s->index;
+        p->source = SW__DAEMON_NO_SOURCE;
         p->number = number;
-        p->topic = topic;
         p->start = -1;
+        p->at_end = true; /* as long as nobody reads it, it holds nothing up */
+        p->at = SW_CONSUMED_NONE;
         p->front = p->head = SW_ETIME_NONE;
         pthread_mutex_lock(&d->parts_lock);
         d->parts[id] = p;
@@ -58,30 +63,61 @@ static int input_add_part(struct sw__daemon_source *s, const char *topic, int32_
         return 0;
 }
 
-static bool input_topic_is_known(const struct sw_offsets *o, const char *source, const char *topic)
+int sw__daemon_part(struct sw_daemon *d, const char *source, const char *topic, int32_t number, uint32_t *ret_id)
 {
         uint32_t i;
 
-        for (i = 0; i < o->n; i++)
-                if (strcmp(o->items[i].source, source) == 0 && strcmp(o->items[i].topic, topic) == 0)
+        for (i = 0; i < d->n_parts; i++)
+                if (d->parts[i]->number == number && strcmp(d->parts[i]->source_name, source) == 0 &&
+                        strcmp(d->parts[i]->topic, topic) == 0) {
+                        *ret_id = i;
+                        return 0;
+                }
+        return input_add_part(d, source, topic, number, ret_id);
+}
+
+int sw__daemon_place(struct sw_daemon *d, uint32_t id, const struct sw_consumed *c)
+{
+        const struct sw_fact f = { .head = SW_ETIME_NONE, .at_end = true };
+        int r;
+
+        d->parts[id]->at = *c;
+        r = sw_pipeline_start(d->pipeline, id, c);
+        return r < 0 ? r : sw_pipeline_fact(d->pipeline, id, &f);
+}
+
+static bool input_topic_is_known(const struct sw_daemon *d, const char *source, const char *topic)
+{
+        uint32_t i;
+
+        for (i = 0; i < d->n_parts; i++)
+                if (d->parts[i]->at.next >= 0 && strcmp(d->parts[i]->source_name, source) == 0 &&
+                        strcmp(d->parts[i]->topic, topic) == 0)
                         return true;
         return false;
 }
 
-static int input_on_partition(void *ctx, const char *topic, int32_t number, uint32_t *ret_id, int64_t *ret_next)
+static int input_on_partition(
+        void *ctx, const char *topic, int32_t number, uint32_t *ret_id, struct sw_source_place *ret)
 {
         struct sw__daemon_source *s = ctx;
         struct sw_daemon *d = s->daemon;
-        const struct sw_offset_key key = { s->conf->name, topic, number };
-        const struct sw_offset *o = sw_offsets_get(&d->offsets, &key);
+        bool known = input_topic_is_known(d, s->conf->name, topic);
+        struct sw__daemon_part *p;
+        int r = sw__daemon_part(d, s->conf->name, topic, number, ret_id);
 
-        if (o)
-                *ret_next = o->next;
-        else if (input_topic_is_known(&d->offsets, s->conf->name, topic))
-                *ret_next = SW_SOURCE_NEW;
-        else
-                *ret_next = SW_SOURCE_NEVER_READ;
-        return input_add_part(s, topic, number, ret_id);
+        if (r < 0)
+                return r;
+        p = d->parts[*ret_id];
+        p->source = s->index;
+        p->at_end = false;
+        *ret = (struct sw_source_place){ .next = p->at.next >= 0 ? p->at.next
+                                                 : known         ? SW_SOURCE_NEW
+                                                                 : SW_SOURCE_NEVER_READ,
+                .until = sw__keeper_until(d, *ret_id),
+                .stamp = p->at.stamp,
+                .hash = p->at.hash };
+        return 0;
 }
 
 static void input_fact(struct sw_daemon *d, uint32_t id)
@@ -95,12 +131,15 @@ static void input_fact(struct sw_daemon *d, uint32_t id)
 }
 
 /* Without this the first partition that is read would take the watermark with it before the others are heard. */
-static void input_on_start(void *ctx, uint32_t id, int64_t next, bool has_more)
+static void input_on_start(void *ctx, uint32_t id, const struct sw_source_place *at, bool has_more)
 {
         struct sw__daemon_source *s = ctx;
         struct sw__daemon_part *p = s->daemon->parts[id];
+        const struct sw_consumed c = { .next = at->next, .inode = at->inode, .stamp = SW_ETIME_NONE };
 
-        p->start = next;
+        if (sw_pipeline_start(s->daemon->pipeline, id, &c) < 0)
+                sw__daemon_fail(s->daemon, -SW_ERR_INTERNAL, "pipeline");
+        p->start = at->next;
         p->unheard = has_more;
         if (has_more)
                 p->head = (struct sw_etime){ SW_ETIME_MIN_MS };
@@ -117,6 +156,8 @@ static int input_on_message(void *ctx, uint32_t id, const struct sw_source_messa
                 .offset = m->offset,
                 .next = m->next,
                 .base = m->base,
+                .inode = m->inode,
+                .place = m->place,
                 .carrier = m->carrier,
                 .done = m->done,
                 .owner = m->owner };
@@ -166,11 +207,44 @@ static void input_on_gap(void *ctx, uint32_t id, int64_t from, int64_t to)
         sw_buf_deinit(&text);
 }
 
+static void input_on_recreated(void *ctx, uint32_t id, int64_t expected, int64_t next)
+{
+        struct sw__daemon_source *s = ctx;
+        const struct sw__daemon_part *p = s->daemon->parts[id];
+        struct sw_buf scope = SW_BUF_NULL, text = SW_BUF_NULL;
+
+        sw__keeper_lost(s->daemon, id);
+        sw_buf_printf(&scope, "%s/%s/%d/%lld%c", s->conf->name, p->topic, p->number, (long long)expected, 0);
+        sw_buf_printf(&text,
+                "Partition %d of %s is not the one that was read up to %lld: it was made anew. What was written to it "
+                "in between was not seen; it is read from %lld on.%c",
+                p->number, p->topic, (long long)expected, (long long)next, 0);
+        if (!scope.failed && !text.failed)
+                sw__daemon_health(s->daemon, "recreated", scope.p, sw_clock_wall(),
+                        "Visibility gap: a source was made anew", text.p);
+        sw_buf_deinit(&scope);
+        sw_buf_deinit(&text);
+}
+
+/* Two instances with states of their own would each see half of an incident. */
+static void input_on_owner(void *ctx, const char *text)
+{
+        struct sw__daemon_source *s = ctx;
+        struct sw_daemon *d = s->daemon;
+
+        if (atomic_load(&d->stop) || d->exit_code)
+                return;
+        sw_log(d->log, SW_LOG_ERROR, "second_instance", s->conf->name, "%s", text);
+        d->exit_code = SW_EXIT_TEMPFAIL;
+        sw_loop_stop(d->loop);
+}
+
 void sw__daemon_room(void *ctx)
 {
         struct sw_daemon *d = ctx;
         uint32_t i;
 
+        sw__keeper_repeat(d);
         for (i = 0; i < d->n_sources && !atomic_load(&d->stop) && !d->paused; i++)
                 if (d->sources[i].kafka)
                         sw_source_kafka_room(d->sources[i].kafka);
@@ -193,6 +267,47 @@ void sw__daemon_source_stats(const struct sw__daemon_source *s, struct sw_source
                 sw_source_kafka_stats(s->kafka, ret);
         else
                 sw_source_tail_stats(s->tail, ret);
+}
+
+/* ---- limits of what is repeated ---- */
+
+void sw__daemon_until(struct sw_daemon *d, uint32_t id, const struct sw_consumed *at, uint64_t from_inode)
+{
+        const struct sw_source_place place = { .inode = at->inode, .until = at->next };
+        const struct sw__daemon_part *p = d->parts[id];
+        struct sw__daemon_source *s = p->source < d->n_sources ? &d->sources[p->source] : NULL;
+
+        if (s && s->kafka)
+                sw_source_kafka_until(s->kafka, id, at->next);
+        else if (s && s->tail)
+                sw_source_tail_until(s->tail, &place, from_inode);
+}
+
+bool sw__daemon_reached(struct sw_daemon *d, uint32_t id, const struct sw_consumed *at)
+{
+        const struct sw__daemon_part *p = d->parts[id];
+        const struct sw__daemon_source *s = p->source < d->n_sources ? &d->sources[p->source] : NULL;
+        int32_t n;
+
+        if (s && s->tail)
+                return sw_source_tail_reached(s->tail);
+        if (!s || !s->kafka)
+                return false;
+        n = sw_source_kafka_n_partitions(s->kafka);
+        if (n >= 0 && p->number >= n) {
+                sw__keeper_lost(d, id);
+                return true;
+        }
+        return sw_source_kafka_reached(s->kafka, id, at->next);
+}
+
+void sw__daemon_unpark(struct sw_daemon *d)
+{
+        const struct sw_consumed everything = { .next = SW_SOURCE_EVERYTHING };
+        uint32_t i;
+
+        for (i = 0; i < d->n_parts; i++)
+                sw__daemon_until(d, i, &everything, 0);
 }
 
 /* ---- alignment ---- */
@@ -242,7 +357,7 @@ static void input_idle(struct sw_daemon *d)
         struct sw_source_stats stats;
         uint32_t i;
 
-        if (d->paused || d->idle_told || d->n_submitted == 0 ||
+        if (d->paused || d->keeper->repeating || d->idle_told || d->n_submitted == 0 ||
                 sw_clock_mono().ms - d->last_input_ms < d->conf->conf.time.idle_ms || sw__daemon_is_blocked(d))
                 return;
         for (i = 0; i < d->n_sources; i++) {
@@ -261,7 +376,8 @@ static void input_align(struct sw_daemon *d)
         struct sw_etime slowest = SW_ETIME_NONE, limit = SW_ETIME_NONE;
         uint32_t i;
 
-        for (i = 0; i < d->n_parts; i++) {
+        sw__keeper_repeat(d);
+        for (i = 0; i < d->n_parts && !d->keeper->repeating; i++) { /* rows keep partitions together as well */
                 const struct sw__daemon_part *p = d->parts[i];
                 /* one that was not heard yet may bring anything */
                 struct sw_etime front = sw_etime_is_none(p->front) ? (struct sw_etime){ SW_ETIME_MIN_MS } : p->front;
@@ -302,6 +418,26 @@ static void input_on_round(void *ctx)
         input_align(s->daemon);
 }
 
+/* The topic has fewer partitions than it had. */
+static void input_disown(struct sw_daemon *d)
+{
+        uint32_t i;
+
+        for (i = 0; i < d->n_parts; i++) {
+                struct sw__daemon_part *p = d->parts[i];
+                const struct sw__daemon_source *s = p->source < d->n_sources ? &d->sources[p->source] : NULL;
+
+                if (!s || !s->kafka || p->start >= 0 || p->at_end || sw_source_kafka_n_partitions(s->kafka) < 0 ||
+                        p->number < sw_source_kafka_n_partitions(s->kafka))
+                        continue;
+                sw_log_each(d->log, SW_LOG_ERROR, "kafka_partition", s->conf->name,
+                        "partition %d of %s is not there any more", p->number, p->topic);
+                p->unheard = false;
+                p->at_end = true;
+                input_fact(d, i);
+        }
+}
+
 void sw__daemon_align(void *ctx)
 {
         struct sw_daemon *d = ctx;
@@ -309,11 +445,13 @@ void sw__daemon_align(void *ctx)
         struct sw_etime fastest = SW_ETIME_NONE;
         uint32_t i;
 
+        input_disown(d);
         input_align(d);
         for (i = 0; i < d->n_parts; i++)
                 fastest = sw_etime_max(fastest, d->parts[i]->front);
-        for (i = 0; i < d->n_parts; i++)
-                input_leave_behind(d, i, fastest);
+        for (i = 0; i < d->n_parts && !d->keeper->repeating; i++)
+                if (d->parts[i]->source < d->n_sources)
+                        input_leave_behind(d, i, fastest);
         input_idle(d);
 }
 
@@ -321,6 +459,7 @@ void sw__daemon_align(void *ctx)
 
 static int input_open_kafka(struct sw__daemon_source *s, struct sw_err *reterr)
 {
+        struct sw_daemon *d = s->daemon;
         const struct sw_conf_source *c = s->conf;
         const struct sw_source_kafka_conf conf = { .name = c->name,
                 .eventhubs = c->kind == SW_SOURCE_EVENTHUBS,
@@ -329,6 +468,8 @@ static int input_open_kafka(struct sw__daemon_source *s, struct sw_err *reterr)
                 .topic = c->topic,
                 .group = c->group,
                 .ca_file = c->ca_file,
+                .instance = d->instance,
+                .take_over = d->options.take_over,
                 .start = (enum sw_source_kafka_start)c->start.kind,
                 .start_time = c->start.time,
                 .librdkafka = &c->librdkafka };
@@ -338,35 +479,61 @@ static int input_open_kafka(struct sw__daemon_source *s, struct sw_err *reterr)
                 .on_message = input_on_message,
                 .on_at_end = input_on_at_end,
                 .on_gap = input_on_gap,
+                .on_recreated = input_on_recreated,
+                .on_owner = input_on_owner,
                 .on_front = input_on_front,
                 .on_round = input_on_round };
 
-        return sw_source_kafka_new(&conf, s->daemon->loop, s->daemon->log, &hooks, &s->kafka, reterr);
+        return sw_source_kafka_new(&conf, d->loop, d->log, &hooks, &s->kafka, reterr);
 }
 
 static int input_open_file(struct sw__daemon_source *s, struct sw_err *reterr)
 {
         const struct sw_conf_source *c = s->conf;
         struct sw_daemon *d = s->daemon;
-        const struct sw_offset_key key = { c->name, c->path, 0 };
-        const struct sw_offset *o = sw_offsets_get(&d->offsets, &key);
         struct sw_source_tail_conf conf = { .name = c->name,
                 .path = c->path,
                 .follow = c->follow,
                 .record_max = d->conf->conf.input.message_max,
-                .inode = o ? o->inode : 0,
-                .next = o ? o->next : 0 };
+                .parked = d->keeper->repeating };
+        struct sw__daemon_part *p;
         const struct sw_source_hooks hooks = { .ctx = s,
                 .on_start = input_on_start,
                 .on_message = input_on_message,
                 .on_at_end = input_on_at_end,
                 .on_front = input_on_front,
+                .on_recreated = input_on_recreated,
                 .on_round = input_on_round };
-        int r = input_add_part(s, c->path, 0, &conf.id);
+        int r = sw__daemon_part(d, c->name, c->path, 0, &conf.id);
 
         if (r < 0)
                 return sw_err_set(reterr, r, "sources: %s: %s", c->name, sw_error_text(r));
+        p = d->parts[conf.id];
+        p->source = s->index;
+        p->at_end = false;
+        conf.inode = p->at.next >= 0 ? p->at.inode : 0;
+        conf.next = p->at.next >= 0 ? p->at.next : 0;
         return sw_source_tail_new(&conf, d->loop, d->log, &hooks, &s->tail, reterr);
+}
+
+/* Partitions that were read before this process and belong to a source that is configured still. Until its broker
+ * answers they hold the others up, like any that is behind. */
+static void input_adopt(struct sw__daemon_source *s)
+{
+        struct sw_daemon *d = s->daemon;
+        uint32_t i;
+
+        for (i = 0; i < d->n_parts && s->kafka; i++) {
+                struct sw__daemon_part *p = d->parts[i];
+
+                if (strcmp(p->source_name, s->conf->name) != 0 ||
+                        strcmp(p->topic, sw_source_kafka_topic(s->kafka)) != 0)
+                        continue;
+                p->source = s->index;
+                p->at_end = false;
+                p->unheard = true;
+                input_fact(d, i);
+        }
 }
 
 int sw__daemon_open_sources(struct sw_daemon *d, struct sw_err *reterr)
@@ -388,8 +555,11 @@ int sw__daemon_open_sources(struct sw_daemon *d, struct sw_err *reterr)
                 r = s->conf->kind == SW_SOURCE_FILE ? input_open_file(s, reterr) : input_open_kafka(s, reterr);
                 if (r < 0)
                         return r;
+                input_adopt(s);
         }
         d->last_input_ms = sw_clock_mono().ms;
+        d->keeper->prepared = false; /* there is somebody to be told now */
+        sw__keeper_repeat(d);
         return 0;
 }
 
@@ -414,102 +584,35 @@ int sw__daemon_load_offsets(struct sw_daemon *d, struct sw_err *reterr)
         return r;
 }
 
-/* One partition's row: the lowest offset that still has an unreleased tuple. -1: nothing to keep. */
-static int64_t input_keep(struct sw_daemon *d, uint32_t id)
+void sw__daemon_drop_offsets(struct sw_daemon *d)
 {
-        const struct sw__daemon_part *p = d->parts[id];
-        const struct sw__daemon_source *s = &d->sources[p->source];
-        const struct sw_offset_key key = { s->conf->name, p->topic, p->number };
-        int64_t at = sw_pipeline_resume_offset(d->pipeline, id), next;
-        uint64_t inode = 0;
-
-        if (at < 0)
-                at = p->start;
-        if (at < 0)
-                return -1;
-        next = at;
-        if (s->tail && !sw_source_tail_place(s->tail, at, &inode, &next))
-                return -1;
-        (void)sw_offsets_set(&d->offsets, &key, inode, next);
-        return at;
+        if (d->offsets.n == 0)
+                return;
+        sw_offsets_deinit(&d->offsets);
+        sw_state_dir_remove(d->state, INPUT_OFFSETS);
 }
 
-static void input_collect(struct sw_daemon *d, bool commit)
+/* What the group is told is the lowest offset with an unreleased tuple: who has lost the state goes on there. */
+void sw__daemon_commit(struct sw_daemon *d, bool leaving)
 {
         uint32_t *ids = sw_calloc(d->n_parts + 1, sizeof(*ids)), i, k, n;
         int64_t *next = sw_calloc(d->n_parts + 1, sizeof(*next));
 
-        /* what the group's offsets say is for others to see: without memory it is said the next time */
-        commit = commit && ids && next;
+        for (k = 0; k < d->n_sources && ids && next; k++) {
+                if (!d->sources[k].kafka)
+                        continue;
+                for (i = n = 0; i < d->n_parts; i++) {
+                        int64_t at = sw_pipeline_resume_offset(d->pipeline, i);
 
-        for (k = 0; k < d->n_sources; k++) {
-                n = 0;
-                for (i = 0; i < d->n_parts; i++) {
-                        int64_t at = d->parts[i]->source == k ? input_keep(d, i) : -1;
-
-                        if (at >= 0 && commit) {
-                                ids[n] = i;
-                                next[n++] = at;
-                        }
+                        if (at < 0)
+                                at = d->parts[i]->start;
+                        if (d->parts[i]->source != k || at < 0)
+                                continue;
+                        ids[n] = i;
+                        next[n++] = at;
                 }
-                if (commit && n > 0 && d->sources[k].kafka)
-                        sw_source_kafka_commit(d->sources[k].kafka, ids, next, n);
+                sw_source_kafka_commit(d->sources[k].kafka, ids, next, n, leaving);
         }
         sw_free(ids);
         sw_free(next);
-}
-
-/* Pool thread. */
-static void input_save(void *ctx)
-{
-        struct sw_daemon *d = ctx;
-        struct sw_err err = SW_ERR_NULL;
-        int r = 0;
-
-        pthread_mutex_lock(&d->save_lock);
-        if (sw_outbox_writer_wait(d->writer, d->save_ticket) == 0 &&
-                !atomic_load(&d->stop)) /* the last save is made by the loop's thread and is newer */
-                r = sw_state_dir_save(d->state, INPUT_OFFSETS, (struct sw_str){ d->save_text.p, d->save_text.n }, &err);
-        pthread_mutex_unlock(&d->save_lock);
-        if (r < 0)
-                sw_log(d->log, SW_LOG_ERROR, "offsets_save", NULL, "%s; after a crash more would be read again",
-                        err.msg);
-}
-
-static void input_saved(void *ctx)
-{
-        struct sw_daemon *d = ctx;
-
-        d->saving = false;
-}
-
-void sw__daemon_save_offsets(void *ctx)
-{
-        struct sw_daemon *d = ctx;
-
-        if (d->saving || d->n_parts == 0)
-                return;
-        input_collect(d, true);
-        sw_buf_reset(&d->save_text);
-        sw_offsets_print(&d->offsets, &d->save_text);
-        d->save_ticket = sw_outbox_writer_ticket(d->writer); /* what was found before these offsets were reached */
-        if (!d->save_text.failed)
-                d->saving = sw_loop_work(d->loop, input_save, input_saved, d) == 0;
-}
-
-int sw__daemon_save_offsets_now(struct sw_daemon *d, struct sw_err *reterr)
-{
-        struct sw_buf b = SW_BUF_NULL;
-        int r;
-
-        if (d->n_parts == 0)
-                return 0;
-        input_collect(d, true);
-        sw_offsets_print(&d->offsets, &b);
-        pthread_mutex_lock(&d->save_lock);
-        r = b.failed ? sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory")
-                     : sw_state_dir_save(d->state, INPUT_OFFSETS, (struct sw_str){ b.p, b.n }, reterr);
-        pthread_mutex_unlock(&d->save_lock);
-        sw_buf_deinit(&b);
-        return r;
 }

@@ -9,9 +9,11 @@
  *   daemon_sight.c   one look at everything, for status, metrics and readiness
  *   daemon_status.c  that look as JSON
  *   daemon_admin.c   the control socket and the HTTP port
+ *   daemon_keeper.h  and its files: rows, snapshots, recovery
  * Threads: the loop's, unless a function says otherwise. */
 #include "beat.h"
 #include "behind.h"
+#include "clock.h"
 #include "conf.h"
 #include "daemon.h"
 #include "log.h"
@@ -101,12 +103,15 @@ struct sw__daemon_reloads {
         struct sw_wall at, ok_at; /* of the last attempt, and of the last that worked */
 };
 
+#define SW__DAEMON_NO_SOURCE UINT32_MAX
+
 /* One partition; its number in the pipeline is its index. */
 struct sw__daemon_part {
-        uint32_t source;
+        uint32_t source; /* SW__DAEMON_NO_SOURCE: of a former configuration */
         int32_t number;
-        const char *topic; /* lives as long as its source */
-        int64_t start;     /* where reading started */
+        char *source_name, *topic; /* topic: path of a file */
+        int64_t start;             /* where reading started; -1: not yet */
+        struct sw_consumed at;     /* where it was left off when this process began */
         bool at_end, left_behind;
         bool unheard;               /* it has messages, but none of them came yet: it holds the watermark down */
         struct sw_etime front;      /* what it brings next begins here; NONE: nothing came yet */
@@ -115,15 +120,25 @@ struct sw__daemon_part {
         atomic_uint_fast64_t n_bad; /* messages of which nothing was used; engine thread */
 };
 
-struct sw__daemon_conf { /* every configuration since the start: the engine may still point into older ones */
+/* A configuration that something may still point into. */
+struct sw__daemon_conf {
         struct sw_conf conf;
         struct sw_core_conf core;
-        struct sw__daemon_conf *older;
+        char hash[33]; /* of its text: what `check --dump` prints */
+        struct sw_buf text;
+        uint64_t sequence; /* of the last time it was given to the engine */
+        struct sw__daemon_conf *next;
 };
 
 struct sw_daemon {
         struct sw_daemon_options options;
-        struct sw__daemon_conf *conf; /* newest */
+        struct sw__daemon_conf *conf;       /* newest */
+        struct sw__daemon_conf *boot;       /* the sources were started with it */
+        struct sw__daemon_conf *confs;      /* all of them */
+        uint64_t conf_sequence;             /* of the newest that was given to the engine */
+        atomic_uint_fast64_t conf_in_force; /* of the one the engine has */
+        struct sw__keeper *keeper;
+        char instance[33]; /* names state.dir */
         struct sw_log *log;
         struct sw_loop *loop;
         struct sw_state_dir *state;
@@ -157,13 +172,8 @@ struct sw_daemon {
         int64_t last_input_ms; /* monotonic */
         bool idle_told;
 
-        struct sw_offsets offsets;
-        pthread_mutex_t save_lock;
-        bool saving;
-        struct sw_buf save_text; /* of the save under way */
-        uint64_t save_ticket;    /* what must be committed before it */
-
-        struct sw_buf bad_lines; /* engine thread, as are the next two */
+        struct sw_offsets offsets; /* of a version that kept them in a file of their own */
+        struct sw_buf bad_lines;   /* engine thread, as are the next two */
         struct sw_quarantine_budget keep_budget;
         uint64_t keep_bytes; /* quarantine.message_max */
         atomic_uint_fast64_t n_findings, n_quarantined;
@@ -171,6 +181,7 @@ struct sw_daemon {
         struct sw__daemon_loss losses[SW__LOSS_N];
         uint64_t evicted_told[SW_PIPELINE_TABLES];
         bool learning_told;
+        int64_t progress_told_ms; /* of recovery or catching up */
         int64_t stats_at_ms, watchdog_ms;
         uint64_t watchdog_taken, last_tuples;
         int64_t watchdog_moved_ms;
@@ -205,6 +216,11 @@ struct sw_daemon {
  * stays. */
 int sw__daemon_reload(struct sw_daemon *d, struct sw_conf_report *report);
 void sw__daemon_reopen(struct sw_daemon *d);
+/* Gives a configuration to the engine, in its turn. */
+int sw__daemon_configure(struct sw_daemon *d, struct sw__daemon_conf *c);
+/* Loads from `text`, or if that is NULL from the file, and keeps it among d->confs. On an error *ret is not set. */
+int sw__daemon_load_conf(
+        struct sw_daemon *d, const struct sw_str *text, struct sw__daemon_conf **ret, struct sw_conf_report *report);
 
 /* daemon_input.c */
 int sw__daemon_open_sources(struct sw_daemon *d, struct sw_err *reterr);
@@ -213,9 +229,19 @@ void sw__daemon_room(void *daemon);
 /* While paused the sources go on polling, and keep what they fetched; event time stands still. */
 void sw__daemon_pause(struct sw_daemon *d, bool paused);
 void sw__daemon_align(void *daemon); /* often: who waits for whom, idle */
-int sw__daemon_load_offsets(struct sw_daemon *d, struct sw_err *reterr);
-void sw__daemon_save_offsets(void *daemon); /* in the background */
-int sw__daemon_save_offsets_now(struct sw_daemon *d, struct sw_err *reterr);
+/* The partition of these names, made if need be. 0 | -SW_ERR_NOMEM | -SW_ERR_LIMIT. */
+int sw__daemon_part(struct sw_daemon *d, const char *source, const char *topic, int32_t number, uint32_t *ret_id);
+/* It was left off there. */
+int sw__daemon_place(struct sw_daemon *d, uint32_t id, const struct sw_consumed *c);
+int sw__daemon_load_offsets(struct sw_daemon *d, struct sw_err *reterr); /* of a version that kept them apart */
+void sw__daemon_drop_offsets(struct sw_daemon *d);                       /* a snapshot has them now */
+/* Tells the consumer groups what has been released, for lag tools. leaving: the process ends. */
+void sw__daemon_commit(struct sw_daemon *d, bool leaving);
+/* Gives everything to the engine as it comes: nothing is repeated any more. */
+void sw__daemon_unpark(struct sw_daemon *d);
+/* How far the partition's source may deliver it for now. */
+void sw__daemon_until(struct sw_daemon *d, uint32_t id, const struct sw_consumed *at, uint64_t from_inode);
+bool sw__daemon_reached(struct sw_daemon *d, uint32_t id, const struct sw_consumed *at);
 void sw__daemon_fail(struct sw_daemon *d, int code, const char *what); /* ends the loop with an error */
 
 /* daemon_output.c */
@@ -233,10 +259,10 @@ bool sw__daemon_is_blocked(const struct sw_daemon *d);
 
 /* daemon_outputs.c */
 int sw__daemon_open_outputs(struct sw_daemon *d, struct sw_err *reterr); /* after the files */
-void sw__daemon_wake_outputs(struct sw_daemon *d);                      /* any thread */
-void sw__daemon_watch_outputs(struct sw_daemon *d);                     /* now and then: what findings have to say */
-void sw__daemon_stop_outputs(struct sw_daemon *d);                      /* before the loop is freed */
-void sw__daemon_close_outputs(struct sw_daemon *d);                     /* after it, before the files */
+void sw__daemon_wake_outputs(struct sw_daemon *d);                       /* any thread */
+void sw__daemon_watch_outputs(struct sw_daemon *d);                      /* now and then: what findings have to say */
+void sw__daemon_stop_outputs(struct sw_daemon *d);                       /* before the loop is freed */
+void sw__daemon_close_outputs(struct sw_daemon *d);                      /* after it, before the files */
 
 /* daemon_health.c */
 void sw__daemon_watch(void *daemon);  /* every second: quiet sources, learning, watchdog */

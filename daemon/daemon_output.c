@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
 #include "clock.h"
-#include "daemon_int.h"
+#include "daemon_keeper.h"
 #include "quarantine.h"
 
 #include <string.h>
@@ -142,25 +142,17 @@ void sw__daemon_close_files(struct sw_daemon *d)
 
 /* ---- hooks ---- */
 
-/* Engine thread. */
+/* Engine thread. Findings wait for the release they belong to; signals are written at least once. */
 static int output_on_actions(void *ctx, const struct sw_actions *a)
 {
         struct sw_daemon *d = ctx;
-        int r = 0;
+        int r = sw__keeper_on_findings(d, &a->findings);
 
-        if (a->findings.n > 0)
-                r = sw__daemon_put_release(d, NULL, &a->findings);
         if (r == 0 && d->signals)
                 r = sw_sink_file_append(d->signals, a->signals.text.p, a->signals.text.n);
         if (r == 0 && a->suppressed.n)
                 r = sw_sink_file_append(d->suppressed, a->suppressed.text.p, a->suppressed.text.n);
-        if (r == SW_SINK_FILE_STOPPED)
-                return -SW_ERR_UNAVAIL; /* not written, not released: read again after the restart */
-        if (r == 0)
-                atomic_fetch_add(&d->n_findings, a->findings.n);
-        if (r == 0)
-                sw__daemon_tally(d, (struct sw_str){ a->findings.text.p, a->findings.text.n });
-        return r;
+        return r == SW_SINK_FILE_STOPPED ? -SW_ERR_UNAVAIL : r;
 }
 
 /* Engine thread. */
@@ -208,7 +200,11 @@ static void output_on_room(void *ctx)
 
 void sw__daemon_hooks(struct sw_daemon *d, struct sw_pipeline_hooks *ret)
 {
-        *ret = (struct sw_pipeline_hooks){
-                .ctx = d, .on_actions = output_on_actions, .on_errors = output_on_errors, .on_room = output_on_room
-        };
+        *ret = (struct sw_pipeline_hooks){ .ctx = d,
+                .on_actions = output_on_actions,
+                .on_errors = output_on_errors,
+                .on_room = output_on_room,
+                .on_release = sw__keeper_on_release,
+                .on_turn = sw__keeper_on_turn,
+                .on_config = sw__keeper_on_config };
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon_sight.h"
 
+#include "daemon_keeper.h"
+
 #include "base/alloc.h"
 #include "clock.h"
 
@@ -148,6 +150,7 @@ static void sight_troubles(const struct sw_daemon *d, struct sw__sight *s)
         s->trouble[SW_SIGHT_DISK] = sw__daemon_is_blocked(d) || sw_alert_export_is_blocked(d->alerts);
         s->trouble[SW_SIGHT_STARTING] = sight_is_starting(s);
         s->trouble[SW_SIGHT_PAUSED] = d->paused;
+        s->trouble[SW_SIGHT_RECOVERING] = d->keeper->repeating;
         for (i = 0; i < s->n_sources; i++) {
                 const struct sw__sight_source *k = &s->sources[i];
 
@@ -240,6 +243,9 @@ void sw__sight_tell(const struct sw_daemon *d, const struct sw__sight *s, enum s
                 break;
         case SW_SIGHT_PAUSED:
                 sw_buf_puts(out, "paused: `segwatch ctl resume` goes on");
+                break;
+        case SW_SIGHT_RECOVERING:
+                sw__keeper_repeat_text(d, out);
                 break;
         case SW_SIGHT_N_TROUBLES:
                 break;

@@ -9,6 +9,7 @@
         X(HANGS, "hangs")                                                                                              \
         X(DISK, "disk_full")                                                                                           \
         X(PAUSED, "paused")                                                                                            \
+        X(RECOVERING, "recovering")                                                                                    \
         X(STARTING, "starting")                                                                                        \
         X(BROKER, "source_failing")                                                                                    \
         X(CATCHING_UP, "catching_up")

@@ -60,8 +60,10 @@ int sw_pipeline_new(const struct sw_pipeline_conf *conf, const struct sw_pipelin
         pthread_condattr_t attr;
         int r;
 
-        if (!p)
+        if (!p) {
+                sw_engine_free(conf->engine);
                 return sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
+        }
         p->conf = *conf;
         p->hooks = *hooks;
         p->released = SW_ETIME_NONE;
@@ -78,7 +80,12 @@ int sw_pipeline_new(const struct sw_pipeline_conf *conf, const struct sw_pipelin
         (void)pthread_cond_init(&p->ready, &attr);
         (void)pthread_cond_init(&p->room, NULL);
         (void)pthread_condattr_destroy(&attr);
-        r = sw_engine_new(p->conf.core, &p->conf.seed, &p->engine, reterr);
+        p->repeating = conf->repeat;
+        p->cold = conf->cold;
+        p->engine = conf->engine;
+        if (p->engine)
+                p->released = p->progress.watermark = sw_engine_watermark(p->engine);
+        r = p->engine ? 0 : sw_engine_new(p->conf.core, &p->conf.seed, &p->engine, reterr);
         if (r < 0) {
                 sw_pipeline_free(p);
                 return r;
@@ -110,6 +117,13 @@ static void join_threads(struct sw_pipeline *p)
                 (void)pthread_join(p->workers[i], NULL);
         if (p->engine_started)
                 (void)pthread_join(p->engine_thread, NULL);
+        p->n_workers_started = 0;
+        p->engine_started = false;
+}
+
+void sw_pipeline_stop(struct sw_pipeline *p)
+{
+        join_threads(p);
 }
 
 struct sw_pipeline *sw_pipeline_free(struct sw_pipeline *p)
@@ -137,6 +151,7 @@ struct sw_pipeline *sw_pipeline_free(struct sw_pipeline *p)
         sw_free(p->all_batches);
         sw_free(p->partitions);
         sw_free(p->facts);
+        sw_free(p->consumed);
         sw_free(p->workers);
         sw_free(p->beats);
         sw_flow_logs_deinit(&p->flow_logs);
@@ -178,9 +193,10 @@ int sw_pipeline_add_partition(struct sw_pipeline *p, uint32_t *ret)
                 r = grow_partitions(p);
         if (r == 0) {
                 *ret = p->n_partitions++;
-                p->partitions[*ret] = (struct sw_pipeline_part){
-                        .fact = { .head = SW_ETIME_NONE }, .next_offset = -1, .newest = SW_ETIME_NONE
-                };
+                p->partitions[*ret] = (struct sw_pipeline_part){ .fact = { .head = SW_ETIME_NONE },
+                        .next_offset = -1,
+                        .consumed = SW_CONSUMED_NONE,
+                        .newest = SW_ETIME_NONE };
         }
         pthread_mutex_unlock(&p->lock);
         return r;
@@ -208,7 +224,7 @@ static bool has_room(const struct sw_pipeline *p, enum sw_item_type type, size_t
         if (type == ITEM_INPUT)
                 return used < p->n_slots - p->n_slots / 4 &&
                        (p->queued_bytes == 0 || p->queued_bytes + bytes <= p->conf.queue_max_bytes);
-        return used < (type == ITEM_FACT ? p->n_slots - p->n_slots / 16 : p->n_slots);
+        return used < (type == ITEM_FACT || type == ITEM_ROW ? p->n_slots - p->n_slots / 16 : p->n_slots);
 }
 
 static int enqueue(struct sw_pipeline *p, const struct sw_item *it, bool wait)
@@ -244,6 +260,28 @@ int sw_pipeline_fact(struct sw_pipeline *p, uint32_t partition, const struct sw_
         struct sw_item it = { .type = ITEM_FACT, .ready = true, .partition = partition, .fact = *f };
 
         assert(partition < p->n_partitions);
+        return enqueue(p, &it, true);
+}
+
+int sw_pipeline_start(struct sw_pipeline *p, uint32_t partition, const struct sw_consumed *c)
+{
+        struct sw_item it = { .type = ITEM_START, .ready = true, .partition = partition, .start = *c };
+
+        assert(partition < p->n_partitions);
+        return enqueue(p, &it, true);
+}
+
+int sw_pipeline_repeat(struct sw_pipeline *p, const struct sw_pipeline_row *row)
+{
+        struct sw_item it = { .type = ITEM_ROW, .ready = true, .row = *row };
+
+        return enqueue(p, &it, false);
+}
+
+int sw_pipeline_live(struct sw_pipeline *p)
+{
+        struct sw_item it = { .type = ITEM_LIVE, .ready = true };
+
         return enqueue(p, &it, true);
 }
 

@@ -8,7 +8,10 @@
  * The engine thread asks sw_watermark() after each item and releases: in replay after each whole second of watermark
  * advance, in run at most every release_ms, more often while much is caught up on. Hooks are called on the engine
  * thread and may wait for a disk. Threads: submit, fact and finish from one thread (the reader or the loop); resume and
- * stats from any. */
+ * stats from any.
+ *
+ * Each release of `run` is a row: how far every partition was consumed when it was made, and what it was given. Whoever
+ * consumes the same again, row by row (sw_pipeline_repeat), has the same engine again. */
 #include "beat.h"
 #include "decode/decoder.h"
 #include "engine/engine.h"
@@ -21,9 +24,29 @@ struct sw_pipeline_conf {
         unsigned n_workers;     /* at least 1 */
         size_t queue_max_bytes; /* of undelivered input, default 64 MiB */
         uint32_t queue_max_items;
-        int64_t release_ms; /* 0 = replay rule */
-        bool wall_time;     /* run: logged_time is wall time */
-        bool cold;          /* run: no state was there */
+        int64_t release_ms;       /* 0 = replay rule */
+        bool wall_time;           /* run: logged_time is wall time */
+        bool cold;                /* run: no state was there; ends by itself when the watermark comes near the clock */
+        struct sw_engine *engine; /* taken over, also on failure: as it was saved; NULL: a new one */
+        bool repeat;              /* releases nothing by itself before sw_pipeline_live */
+};
+
+/* How far a partition was consumed. */
+struct sw_consumed {
+        int64_t next;          /* Kafka offset, or byte of the file; -1: it was never started */
+        uint64_t inode;        /* of the file; 0 for Kafka */
+        struct sw_etime stamp; /* carrier of the last message; NONE: none, or it has none */
+        uint64_t hash;         /* of its bytes (sw_checksum); 0: none */
+};
+#define SW_CONSUMED_NONE ((struct sw_consumed){ .next = -1, .stamp = SW_ETIME_NONE })
+
+/* What a release was made of. */
+struct sw_pipeline_row {
+        uint64_t number; /* of a row that is repeated; 0: a new one */
+        struct sw_etime watermark, wall;
+        bool cold;
+        const struct sw_consumed *consumed; /* by partition; of a new one */
+        uint32_t n_consumed;
 };
 
 /* One message or piece. */
@@ -33,6 +56,8 @@ struct sw_input {
         struct sw_str bytes;
         int64_t offset;            /* Kafka offset, or byte offset in the file */
         int64_t next;              /* the offset after it: where to resume once all of it is released; 0 = offset + 1 */
+        uint64_t inode;            /* of a file: which, and */
+        int64_t place;             /* the byte of it that follows; unused if inode is 0 */
         uint64_t base;             /* offset of bytes[0] for error messages: 0 for Kafka, the byte offset for files */
         struct sw_etime carrier;   /* Kafka time stamp, else NONE */
         void (*done)(void *owner); /* frees the bytes once they are no longer needed; any thread */
@@ -47,11 +72,23 @@ struct sw_pipeline_hooks {
         void (*on_errors)(void *ctx, uint32_t partition, int64_t offset, const struct sw_batch *b);
         /* The queue has room again after submit refused. Any thread; keep it short (uv_async_send). May be NULL. */
         void (*on_room)(void *ctx);
+        /* After each release, when its actions were delivered. The engine is between two steps. 0 or negative. May be
+         * NULL. */
+        int (*on_release)(void *ctx, struct sw_engine *e, const struct sw_pipeline_row *row);
+        /* Between two items, and at least every release_ms. SW_PIPELINE_x or negative. May be NULL. */
+        int (*on_turn)(void *ctx, struct sw_engine *e);
+        /* The configuration is in force; the one before it is not used any more. May be NULL. */
+        void (*on_config)(void *ctx, const struct sw_core_conf *core);
 };
+
+/* What on_turn wants. */
+enum { SW_PIPELINE_GO_ON, SW_PIPELINE_ROW /* a row now, at the watermark where it stands; not while repeating */ };
 
 struct sw_pipeline;
 int sw_pipeline_new(const struct sw_pipeline_conf *conf, const struct sw_pipeline_hooks *hooks,
         struct sw_pipeline **ret, struct sw_err *reterr);
+/* Stops all threads; the engine is the caller's to end snapshots of. Only sw_pipeline_free may follow. */
+void sw_pipeline_stop(struct sw_pipeline *p);
 /* Stops without releasing what is buffered; joins all threads; frees all. NULL-safe, returns NULL. */
 struct sw_pipeline *sw_pipeline_free(struct sw_pipeline *p);
 
@@ -69,9 +106,16 @@ struct sw_fact {
         bool at_end, left_behind;
 };
 int sw_pipeline_fact(struct sw_pipeline *p, uint32_t partition, const struct sw_fact *f);
+/* Reading starts (again) there. */
+int sw_pipeline_start(struct sw_pipeline *p, uint32_t partition, const struct sw_consumed *c);
+/* Releases as the row says, once everything before is folded. SW_PIPELINE_FULL: not taken, on_room will be called. */
+int sw_pipeline_repeat(struct sw_pipeline *p, const struct sw_pipeline_row *row);
+/* Everything is repeated: from here on it releases by itself. */
+int sw_pipeline_live(struct sw_pipeline *p);
 /* Nothing came for time.idle: move up to the newest event time. */
 int sw_pipeline_idle(struct sw_pipeline *p);
-/* New configuration, between two releases; `core` must outlive the next one (or the pipeline). */
+/* New configuration, between two releases: a row ends what came before. `core` must outlive the next one, until
+ * on_config told that (or the pipeline). */
 int sw_pipeline_reconfigure(struct sw_pipeline *p, const struct sw_core_conf *core);
 /* Wakes the engine thread so that release_ms is kept when nothing arrives. Negative: it has failed. */
 int sw_pipeline_tick(struct sw_pipeline *p);

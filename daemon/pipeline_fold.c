@@ -92,24 +92,70 @@ static int deliver(struct sw_pipeline *p)
         return p->hooks.on_actions(p->hooks.ctx, &p->actions);
 }
 
-static int release_to(struct sw_pipeline *p, struct sw_etime w)
+/* Copies what a row says of the partitions: the array may move when one is added. */
+static int collect_consumed(struct sw_pipeline *p, struct sw_pipeline_row *row)
+{
+        struct sw_consumed *c;
+        uint32_t i, n;
+
+        pthread_mutex_lock(&p->lock);
+        n = p->n_partitions;
+        if (n > p->cap_consumed) {
+                c = sw_realloc_array(p->consumed, p->cap_partitions, sizeof(*c));
+                if (!c) {
+                        pthread_mutex_unlock(&p->lock);
+                        return -SW_ERR_NOMEM;
+                }
+                p->consumed = c;
+                p->cap_consumed = p->cap_partitions;
+        }
+        for (i = 0; i < n; i++)
+                p->consumed[i] = p->partitions[i].consumed;
+        pthread_mutex_unlock(&p->lock);
+        row->consumed = p->consumed;
+        row->n_consumed = n;
+        return 0;
+}
+
+static int tell_release(struct sw_pipeline *p, struct sw_pipeline_row *row)
+{
+        int r = 0;
+
+        if (!p->hooks.on_release)
+                return 0;
+        if (row->number == 0)
+                r = collect_consumed(p, row);
+        return r < 0 ? r : p->hooks.on_release(p->hooks.ctx, p->engine, row);
+}
+
+/* What is found before time came near the clock for the first time is history. */
+static void end_cold(struct sw_pipeline *p, const struct sw_pipeline_row *row)
+{
+        p->cold = row->cold && (sw_etime_is_none(row->wall) || row->watermark.ms < row->wall.ms - SW_HOUR);
+}
+
+static int release_row(struct sw_pipeline *p, struct sw_pipeline_row *row)
 {
         struct sw_event ev = { .type = SW_EVENT_RELEASE };
+        struct sw_etime w = row->watermark;
         int64_t now;
         int r;
 
         ev.release.watermark = w;
-        ev.release.wall = p->conf.wall_time ? wall_time() : SW_ETIME_NONE;
-        ev.release.cold = p->conf.cold;
+        ev.release.wall = row->wall;
+        ev.release.cold = row->cold;
         sw_actions_reset(&p->actions);
         r = sw_engine_step(p->engine, &ev, &p->actions);
         if (r < 0)
                 return r;
         r = deliver(p);
+        if (r == 0)
+                r = tell_release(p, row);
         if (r < 0)
                 return r;
+        end_cold(p, row);
         p->released = w;
-        p->pending = false;
+        p->pending = p->start_moved = false;
         now = p->released_ns = monotonic_ns();
         pthread_mutex_lock(&p->lock);
         drop_marks(p, w);
@@ -118,6 +164,15 @@ static int release_to(struct sw_pipeline *p, struct sw_etime w)
         if (now - p->progress_ns > PROGRESS_NS)
                 publish_progress(p, now);
         return 0;
+}
+
+static int release_to(struct sw_pipeline *p, struct sw_etime w)
+{
+        struct sw_pipeline_row row = {
+                .watermark = w, .wall = p->conf.wall_time ? wall_time() : SW_ETIME_NONE, .cold = p->cold
+        };
+
+        return release_row(p, &row);
 }
 
 /* Replay: after each whole second of advance. Run: at most every release_ms, but a catch-up takes hours of event time
@@ -141,8 +196,11 @@ static bool release_is_due(const struct sw_pipeline *p, struct sw_etime w)
 
 static int release_if_due(struct sw_pipeline *p)
 {
-        struct sw_etime w = watermark(p, false);
+        struct sw_etime w;
 
+        if (p->repeating)
+                return 0;
+        w = watermark(p, false);
         return release_is_due(p, w) ? release_to(p, w) : 0;
 }
 
@@ -207,6 +265,10 @@ static int fold_input(struct sw_pipeline *p, struct sw_item *it)
         pthread_mutex_lock(&p->lock);
         part = &p->partitions[it->partition];
         part->next_offset = it->input.next ? it->input.next : it->input.offset + 1;
+        part->consumed = (struct sw_consumed){ .next = it->input.inode ? it->input.place : part->next_offset,
+                .inode = it->input.inode,
+                .stamp = it->input.carrier,
+                .hash = it->hash };
         part->newest = sw_engine_newest(p->engine, it->partition); /* readers align the partitions by it */
         part->n_records += it->batch->n_records;
         p->progress.bytes_taken += it->input.bytes.n;
@@ -227,13 +289,45 @@ static int fold_input(struct sw_pipeline *p, struct sw_item *it)
 static int fold_config(struct sw_pipeline *p, const struct sw_core_conf *core)
 {
         struct sw_event ev = { .type = SW_EVENT_CONFIG, .conf = core };
+        int r = 0;
 
-        int r;
-
+        /* what came before it was read under the old one */
+        if (p->pending && !p->repeating && p->conf.release_ms > 0)
+                r = release_to(p, p->released);
+        if (r < 0)
+                return r;
         p->conf.core = core;
         sw_actions_reset(&p->actions);
         r = sw_engine_step(p->engine, &ev, &p->actions);
-        return r < 0 ? r : deliver(p);
+        if (r == 0)
+                r = deliver(p);
+        if (r == 0 && p->hooks.on_config)
+                p->hooks.on_config(p->hooks.ctx, core);
+        return r;
+}
+
+/* Where a partition begins is a row of its own: who repeats has to begin there as well. */
+static int fold_start(struct sw_pipeline *p, const struct sw_item *it)
+{
+        struct sw_consumed *c;
+        bool moved;
+
+        pthread_mutex_lock(&p->lock);
+        c = &p->partitions[it->partition].consumed;
+        /* who starts where it ended still knows what it read last */
+        moved = c->next != it->start.next || c->inode != it->start.inode;
+        if (moved)
+                *c = it->start;
+        pthread_mutex_unlock(&p->lock);
+        p->start_moved = p->start_moved || moved;
+        return p->start_moved && !p->repeating && p->hooks.on_release ? release_to(p, p->released) : 0;
+}
+
+static int fold_repeated(struct sw_pipeline *p, const struct sw_item *it)
+{
+        struct sw_pipeline_row row = it->row;
+
+        return release_row(p, &row);
 }
 
 /* Idle, or the end of a replay: up to the newest event time, never beyond. */
@@ -257,8 +351,15 @@ static int fold(struct sw_pipeline *p, struct sw_item *it)
                 p->partitions[it->partition].fact = it->fact;
                 pthread_mutex_unlock(&p->lock);
                 return p->conf.release_ms > 0 ? 0 : release_if_due(p);
+        case ITEM_START:
+                return fold_start(p, it);
+        case ITEM_ROW:
+                return fold_repeated(p, it);
+        case ITEM_LIVE:
+                p->repeating = false;
+                return p->start_moved && p->hooks.on_release ? release_to(p, p->released) : 0;
         case ITEM_IDLE:
-                return release_all(p);
+                return p->repeating ? 0 : release_all(p);
         case ITEM_CONFIG:
                 return fold_config(p, it->core);
         case ITEM_FINISH:
@@ -302,6 +403,18 @@ static void wait_for_item(struct sw_pipeline *p)
         (void)pthread_cond_timedwait(&p->ready, &p->lock, &until);
 }
 
+/* Between two items. */
+static int turn(struct sw_pipeline *p)
+{
+        int r;
+
+        sw__pipeline_look(p);
+        if (!p->hooks.on_turn)
+                return 0;
+        r = p->hooks.on_turn(p->hooks.ctx, p->engine);
+        return r == SW_PIPELINE_ROW && !p->repeating ? release_to(p, p->released) : r < 0 ? r : 0;
+}
+
 void *sw__pipeline_engine_main(void *arg)
 {
         struct sw_pipeline *p = arg;
@@ -325,7 +438,7 @@ void *sw__pipeline_engine_main(void *arg)
                         pthread_mutex_unlock(&p->lock);
                         r = release_if_due(p);
                         if (r == 0)
-                                sw__pipeline_look(p);
+                                r = turn(p);
                         pthread_mutex_lock(&p->lock);
                         if (r < 0)
                                 sw__pipeline_fail(p, r, "engine");
@@ -336,7 +449,7 @@ void *sw__pipeline_engine_main(void *arg)
                 sw_beat_busy(&p->beats[0]);
                 r = failed ? 0 : fold(p, it);
                 if (r == 0 && !failed)
-                        sw__pipeline_look(p);
+                        r = turn(p);
                 if (it->type == ITEM_FINISH)
                         publish_progress(p, monotonic_ns());
                 if (it->type == ITEM_INPUT) {

@@ -4,7 +4,7 @@
  *
  * One ring of items carries everything in the order of submission. An item moves through three hands:
  *
- *   tail   the caller puts it there                         (submit, fact, idle, reconfigure, finish)
+ *   tail   the caller puts it there                         (submit, fact, start, repeat, idle, reconfigure, finish)
  *   taken  a worker decodes it into a batch of the pool     (inputs only; the others need no decoding)
  *   head   the engine thread folds it once it is ready, and frees the slot
  *
@@ -14,7 +14,7 @@
 
 #include <pthread.h>
 
-enum sw_item_type { ITEM_INPUT, ITEM_FACT, ITEM_IDLE, ITEM_CONFIG, ITEM_FINISH };
+enum sw_item_type { ITEM_INPUT, ITEM_FACT, ITEM_START, ITEM_ROW, ITEM_LIVE, ITEM_IDLE, ITEM_CONFIG, ITEM_FINISH };
 
 struct sw_item {
         enum sw_item_type type;
@@ -22,8 +22,11 @@ struct sw_item {
         uint32_t partition;
         struct sw_input input;
         struct sw_batch *batch;
+        uint64_t hash; /* of the input's bytes */
         union {
                 struct sw_fact fact;
+                struct sw_consumed start;
+                struct sw_pipeline_row row;
                 const struct sw_core_conf *core;
                 bool final;
         };
@@ -40,6 +43,7 @@ struct sw_pipeline_part {
         struct sw_offset_mark *marks; /* `until` strictly increasing: a later offset with an earlier time is covered */
         uint32_t n_marks, cap_marks;
         int64_t next_offset; /* after the newest taken; -1 = none */
+        struct sw_consumed consumed;
         struct sw_etime newest;
         uint64_t n_records;
 };
@@ -83,6 +87,10 @@ struct sw_pipeline {
         struct sw_etime released;
         int64_t released_ns, progress_ns;
         bool pending; /* something was taken since the last release */
+        bool repeating, cold;
+        bool start_moved;             /* a partition begins elsewhere than the last row says */
+        struct sw_consumed *consumed; /* as a row wants it */
+        uint32_t cap_consumed;
 };
 
 static inline struct sw_item *sw__pipeline_slot(struct sw_pipeline *p, uint64_t number)

@@ -73,6 +73,7 @@ struct sw_cmd {
         X(resend)                                                                                                      \
         X(run)                                                                                                         \
         X(schema)                                                                                                      \
+        X(state)                                                                                                       \
         X(tail)                                                                                                        \
         X(top)                                                                                                         \
         X(version)

@@ -3,15 +3,16 @@
 #include "cmd/args.h"
 #include "daemon.h"
 
-enum { RUN_QUIET_MS = SW_CMD_LONG, RUN_STATS_MS, RUN_OFFSETS_MS, RUN_HEALTH_MS };
+enum { RUN_QUIET_MS = SW_CMD_LONG, RUN_STATS_MS, RUN_CHECKPOINT_MS, RUN_HEALTH_MS, RUN_TAKE_OVER };
 
 /* The options with a time in milliseconds are for tests, which cannot wait for minutes. */
 static const struct sw_cmd_opt run_options[] = {
         SW_CMD_OPT_CONFIG,
+        { "take-over", RUN_TAKE_OVER, NULL, "read on although another instance reads under the same consumer group" },
         { "quiet-ms", RUN_QUIET_MS, "MS", "", .hidden = true },
         { "stats-ms", RUN_STATS_MS, "MS", "", .hidden = true },
-        { "offsets-ms", RUN_OFFSETS_MS, "MS", "", .hidden = true },
         { "health-ms", RUN_HEALTH_MS, "MS", "", .hidden = true },
+        { "checkpoint-ms", RUN_CHECKPOINT_MS, "MS", "", .hidden = true },
         { 0 },
 };
 
@@ -48,8 +49,11 @@ static int run_run(int argc, char **argv)
                 case RUN_HEALTH_MS:
                         ok = run_ms(a.value, &o.health_ms);
                         break;
-                case RUN_OFFSETS_MS:
-                        ok = run_ms(a.value, &o.offsets_ms);
+                case RUN_TAKE_OVER:
+                        o.take_over = true;
+                        break;
+                case RUN_CHECKPOINT_MS:
+                        ok = run_ms(a.value, &o.checkpoint_ms);
                         break;
                 }
                 if (!ok)

@@ -23,179 +23,6 @@
 #define KAFKA_RETRY_MIN_MS 500
 #define KAFKA_RETRY_MAX_MS 10000
 
-/* ---- partitions ---- */
-
-static bool kafka_has(const struct sw_source_kafka *s, int32_t number)
-{
-        return number >= 0 && number < s->n_partitions && s->partitions[number].known;
-}
-
-static struct sw__kafka_partition *kafka_find(const struct sw_source_kafka *s, uint32_t id, int32_t *ret_number)
-{
-        int32_t i;
-
-        for (i = 0; i < s->n_partitions; i++)
-                if (s->partitions[i].known && s->partitions[i].id == id) {
-                        *ret_number = i;
-                        return &s->partitions[i];
-                }
-        return NULL;
-}
-
-static void kafka_set_at_end(struct sw_source_kafka *s, struct sw__kafka_partition *p, bool at_end)
-{
-        if (p->at_end == at_end)
-                return;
-        p->at_end = at_end;
-        s->hooks.on_at_end(s->hooks.ctx, p->id, at_end);
-}
-
-/* Each partition has a queue of its own, which wakes the loop like the common one. Before its first assignment: it then
- * stays unforwarded. */
-static bool kafka_open_queue(struct sw_source_kafka *s, int32_t number)
-{
-        static const uint64_t one = 1;
-        struct sw__kafka_partition *p = &s->partitions[number];
-
-        if (p->queue)
-                return true;
-        p->queue = rd_kafka_queue_get_partition(s->rk, s->topic, number);
-        if (!p->queue)
-                return false;
-        rd_kafka_queue_forward(p->queue, NULL);
-        rd_kafka_queue_io_event_enable(p->queue, s->event_fd, &one, sizeof(one));
-        return true;
-}
-
-/* (Re)starts fetching of one partition at p->next. */
-static void kafka_assign(struct sw_source_kafka *s, int32_t number)
-{
-        struct sw__kafka_partition *p = &s->partitions[number];
-        rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(1);
-        rd_kafka_error_t *e = NULL;
-
-        rd_kafka_topic_partition_list_add(l, s->topic, number)->offset = p->next;
-        if (p->started) {
-                e = rd_kafka_incremental_unassign(s->rk, l);
-                if (e)
-                        rd_kafka_error_destroy(e);
-        }
-        p->started = false;
-        if (kafka_open_queue(s, number)) {
-                e = rd_kafka_incremental_assign(s->rk, l);
-                p->started = !e;
-        }
-        rd_kafka_topic_partition_list_destroy(l);
-        if (p->started)
-                return;
-        sw_log(s->log, SW_LOG_ERROR, "kafka_assign", s->name, "partition %d of %s cannot be read: %s", number, s->topic,
-                e ? rd_kafka_error_string(e) : "no queue");
-        if (e)
-                rd_kafka_error_destroy(e);
-}
-
-/* Compares where to go on with what the broker still has: [low, high). */
-static void kafka_within(struct sw_source_kafka *s, int32_t number, int64_t low, int64_t high)
-{
-        struct sw__kafka_partition *p = &s->partitions[number];
-        char subject[128]; /* every partition's gap is told */
-
-        if (p->next >= low && p->next <= high)
-                return;
-        snprintf(subject, sizeof(subject), "%s/%d", s->name, number);
-        if (p->next < low) {
-                s->gaps++;
-                sw_log(s->log, SW_LOG_ERROR, "kafka_gap", subject,
-                        "partition %d of %s: offsets [%lld, %lld) are gone, %lld messages were deleted before they "
-                        "could be "
-                        "read; going on at %lld",
-                        number, s->topic, (long long)p->next, (long long)low, (long long)(low - p->next),
-                        (long long)low);
-                s->hooks.on_gap(s->hooks.ctx, p->id, p->next, low);
-        } else {
-                sw_log(s->log, SW_LOG_ERROR, "kafka_recreated", subject,
-                        "partition %d of %s ends at offset %lld, before the %lld that was to be read next: the topic "
-                        "was made "
-                        "anew; reading it from its start",
-                        number, s->topic, (long long)high, (long long)p->next);
-        }
-        p->next = low;
-}
-
-/* The first offset of a partition nobody's state or group knows. */
-static int64_t kafka_start_offset(const struct sw_source_kafka *s, int32_t number, int64_t low, int64_t high)
-{
-        int64_t at;
-
-        switch (s->start) {
-        case SW_SOURCE_KAFKA_LATEST:
-                return high;
-        case SW_SOURCE_KAFKA_TIME:
-                at = sw__kafka_ask_offset(s->ask.at_time, s->topic, number);
-                return at >= 0 ? at : high;
-        default:
-                return low;
-        }
-}
-
-static bool kafka_group_knows(const struct sw_source_kafka *s)
-{
-        int i;
-
-        for (i = 0; s->ask.group && i < s->ask.group->cnt; i++)
-                if (s->ask.group->elems[i].offset >= 0)
-                        return true;
-        return false;
-}
-
-/* A partition that the answer just brought: registers it, decides where to start, starts. */
-static int kafka_add(struct sw_source_kafka *s, int32_t number)
-{
-        int64_t low = sw__kafka_ask_offset(s->ask.low, s->topic, number);
-        int64_t high = sw__kafka_ask_offset(s->ask.high, s->topic, number);
-        struct sw__kafka_partition *p = &s->partitions[number];
-        int64_t next, group;
-
-        if (low < 0 || high < 0)
-                return 1; /* without a leader for now: asked for again */
-        if (s->hooks.on_partition(s->hooks.ctx, s->topic, number, &p->id, &next) < 0) {
-                sw_log(s->log, SW_LOG_ERROR, "kafka_partition", s->name, "partition %d of %s: too many partitions",
-                        number, s->topic);
-                return 0;
-        }
-        group = sw__kafka_ask_offset(s->ask.group, s->topic, number);
-        if (next == SW_SOURCE_NEVER_READ && group >= 0)
-                next = group;
-        else if (next == SW_SOURCE_NEVER_READ && !s->started_once && !kafka_group_knows(s))
-                next = kafka_start_offset(s, number, low, high);
-        else if (next < 0)
-                next = low; /* the topic grew: nothing of the new partition may be missed */
-        p->known = true;
-        p->next = next;
-        kafka_within(s, number, low, high);
-        s->hooks.on_start(s->hooks.ctx, p->id, p->next, p->next < high);
-        kafka_assign(s, number);
-        sw_log(s->log, SW_LOG_INFO, "kafka_partition", s->name,
-                "partition %d of %s: reading from offset %lld (has %lld to %lld)", number, s->topic, (long long)p->next,
-                (long long)low, (long long)high);
-        return 0;
-}
-
-static int kafka_grow(struct sw_source_kafka *s, int32_t n)
-{
-        struct sw__kafka_partition *p;
-
-        if (n <= s->n_partitions)
-                return 0;
-        p = sw_realloc_array(s->partitions, (size_t)n, sizeof(*p));
-        if (!p)
-                return -SW_ERR_NOMEM;
-        memset(p + s->n_partitions, 0, (size_t)(n - s->n_partitions) * sizeof(*p));
-        s->partitions = p;
-        s->n_partitions = n;
-        return 0;
-}
-
 /* ---- questions ---- */
 
 static void kafka_answer(void *ctx);
@@ -212,7 +39,7 @@ static int32_t kafka_first_unknown(const struct sw_source_kafka *s)
 /* What has to be known now, in one question; false: nothing. */
 static bool kafka_question(struct sw_source_kafka *s, int64_t now)
 {
-        bool discover = now >= s->next_discovery_ms, check = now >= s->next_end_check_ms;
+        bool discover = now >= s->next_discovery_ms, check = discover || now >= s->next_end_check_ms;
         int32_t i;
 
         sw__kafka_ask_reset(&s->ask);
@@ -244,32 +71,13 @@ static void kafka_ask(struct sw_source_kafka *s)
         s->busy = sw_loop_work(s->loop, sw__kafka_ask_run, kafka_answer, &s->ask) == 0;
 }
 
-/* The answer names an end offset asked for after everything before it was read: that is what "at its end" means. */
-static void kafka_use_range(struct sw_source_kafka *s, int32_t number)
-{
-        struct sw__kafka_partition *p = &s->partitions[number];
-        int64_t low = sw__kafka_ask_offset(s->ask.low, s->topic, number);
-        int64_t high = sw__kafka_ask_offset(s->ask.high, s->topic, number);
-
-        if (low < 0 || high < 0) {
-                kafka_set_at_end(s, p, false);
-                return;
-        }
-        if (p->reset_wanted) {
-                p->reset_wanted = false;
-                kafka_within(s, number, low, high);
-                kafka_assign(s, number);
-        }
-        kafka_set_at_end(s, p, p->next >= high);
-}
-
 static void kafka_unconfirmed(struct sw_source_kafka *s)
 {
         int32_t i;
 
         for (i = 0; i < s->n_partitions; i++)
                 if (s->partitions[i].known)
-                        kafka_set_at_end(s, &s->partitions[i], false);
+                        sw__kafka_set_at_end(s, &s->partitions[i], false);
 }
 
 static void kafka_answer(void *ctx)
@@ -296,17 +104,19 @@ static void kafka_answer(void *ctx)
         }
         s->retry_ms = 0;
         sw__kafka_works(s);
-        if (s->ask.n_partitions >= 0 && kafka_grow(s, s->ask.n_partitions) < 0)
+        if (s->ask.committed && !sw__kafka_owner_check(s))
+                return;
+        if (s->ask.n_partitions >= 0 && sw__kafka_grow(s, s->ask.n_partitions) < 0)
                 return;
         for (i = 0; i < s->n_partitions; i++) {
                 if (s->partitions[i].known)
                         continue;
-                if (i < s->ask.first_new || kafka_add(s, i) != 0)
+                if (i < s->ask.first_new || sw__kafka_add(s, i) != 0)
                         again = true;
         }
         for (i = 0; i < s->ask.list->cnt; i++)
                 if (s->ask.list->elems[i].partition < s->ask.first_new)
-                        kafka_use_range(s, s->ask.list->elems[i].partition);
+                        sw__kafka_use_range(s, s->ask.list->elems[i].partition);
         if (s->ask.metadata) {
                 s->started_once = s->started_once || s->n_partitions > 0;
                 s->next_discovery_ms = now + (again || s->n_partitions == 0 ? KAFKA_RETRY_MIN_MS : s->discovery_ms);
@@ -334,7 +144,7 @@ static bool kafka_deliver(struct sw_source_kafka *s, rd_kafka_message_t *m)
 
         msg.bytes = (struct sw_str){ m->payload, n };
         msg.carrier = stamp >= SW_ETIME_MIN_MS && stamp <= SW_ETIME_MAX_MS ? (struct sw_etime){ stamp } : SW_ETIME_NONE;
-        kafka_set_at_end(s, p, false);
+        sw__kafka_set_at_end(s, p, false);
         p->next = m->offset + 1; /* before: m may be gone when the hook returns */
         r = s->hooks.on_message(s->hooks.ctx, p->id, &msg);
         if (r > 0) {
@@ -355,7 +165,7 @@ static bool kafka_deliver(struct sw_source_kafka *s, rd_kafka_message_t *m)
 
 static void kafka_condition(struct sw_source_kafka *s, rd_kafka_message_t *m)
 {
-        struct sw__kafka_partition *p = kafka_has(s, m->partition) ? &s->partitions[m->partition] : NULL;
+        struct sw__kafka_partition *p = sw__kafka_has(s, m->partition) ? &s->partitions[m->partition] : NULL;
 
         switch ((int)m->err) {
         case RD_KAFKA_RESP_ERR__PARTITION_EOF:
@@ -363,7 +173,7 @@ static void kafka_condition(struct sw_source_kafka *s, rd_kafka_message_t *m)
                  */
                 if (p && m->offset >= p->next) {
                         p->next = m->offset;
-                        kafka_set_at_end(s, p, true);
+                        sw__kafka_set_at_end(s, p, true);
                 }
                 break;
         case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
@@ -384,7 +194,7 @@ static bool kafka_take(struct sw_source_kafka *s, rd_kafka_message_t *m)
                 kafka_condition(s, m);
                 return true;
         }
-        if (!kafka_has(s, m->partition) || m->offset < s->partitions[m->partition].next) {
+        if (!sw__kafka_has(s, m->partition) || m->offset < s->partitions[m->partition].next) {
                 rd_kafka_message_destroy(m); /* fetched again after a restart of its partition: was delivered */
                 return true;
         }
@@ -422,6 +232,12 @@ static bool kafka_is_ahead(const struct sw_source_kafka *s, const struct sw__kaf
                sw_etime_cmp(p->first->time, s->limit) > 0;
 }
 
+/* What lies beyond waits here, within this partition's share, and holds nobody else up. */
+static bool kafka_is_parked(const struct sw__kafka_partition *p)
+{
+        return p->first && p->first->m->err == RD_KAFKA_RESP_ERR_NO_ERROR && p->first->m->offset >= p->until;
+}
+
 /* Moves what was fetched to our side, up to this partition's share of the memory. */
 static void kafka_fetch(struct sw_source_kafka *s, struct sw__kafka_partition *p)
 {
@@ -435,6 +251,11 @@ static void kafka_fetch(struct sw_source_kafka *s, struct sw__kafka_partition *p
                 if (!m) {
                         sw_free(w);
                         return;
+                }
+                if (p->refilled || !sw__kafka_verify(s, p, m)) {
+                        rd_kafka_message_destroy(m);
+                        sw_free(w);
+                        continue;
                 }
                 *w = (struct sw__kafka_waiting){ .m = m, .time = kafka_time(m) };
                 if (p->last)
@@ -466,7 +287,7 @@ static int kafka_serve(struct sw_source_kafka *s, struct sw__kafka_partition *p)
         int n = 0;
 
         while (p->first && n < KAFKA_SHARE_MESSAGES && bytes < KAFKA_SHARE_BYTES && !s->stopped &&
-                !kafka_is_ahead(s, p)) {
+                !kafka_is_ahead(s, p) && !kafka_is_parked(p)) {
                 size = p->first->m->len + sizeof(*p->first);
                 if (!kafka_take(s, p->first->m))
                         break;
@@ -527,6 +348,7 @@ static void kafka_tick(void *ctx)
 
         kafka_drain(s);
         sw__kafka_try_new_secret(s);
+        sw__kafka_owner_tick(s);
         kafka_ask(s);
 }
 
@@ -549,18 +371,36 @@ void sw_source_kafka_limit(struct sw_source_kafka *s, struct sw_etime limit)
                 sw_watch_wake(s->again);
 }
 
-void sw_source_kafka_commit(struct sw_source_kafka *s, const uint32_t *ids, const int64_t *next, uint32_t n)
+void sw_source_kafka_until(struct sw_source_kafka *s, uint32_t id, int64_t until)
 {
-        rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new((int)n);
         int32_t number;
-        uint32_t i;
+        struct sw__kafka_partition *p = sw__kafka_find(s, id, &number);
 
-        for (i = 0; i < n; i++)
-                if (next[i] >= 0 && kafka_find(s, ids[i], &number))
-                        rd_kafka_topic_partition_list_add(l, s->topic, number)->offset = next[i];
-        if (l->cnt > 0)
-                (void)rd_kafka_commit(s->rk, l, 1);
-        rd_kafka_topic_partition_list_destroy(l);
+        if (!p || p->until == until)
+                return;
+        p->until = until;
+        if (!s->draining && !s->stopped)
+                sw_watch_wake(s->again);
+}
+
+bool sw_source_kafka_reached(const struct sw_source_kafka *s, uint32_t id, int64_t until)
+{
+        int32_t number;
+        const struct sw__kafka_partition *p = sw__kafka_find(s, id, &number);
+
+        return p && !p->reset_wanted &&
+               (p->next >= until ||
+                       (p->first && p->first->m->err == RD_KAFKA_RESP_ERR_NO_ERROR && p->first->m->offset >= until));
+}
+
+int32_t sw_source_kafka_n_partitions(const struct sw_source_kafka *s)
+{
+        return s->started_once ? s->n_partitions : -1;
+}
+
+const char *sw_source_kafka_topic(const struct sw_source_kafka *s)
+{
+        return s->topic;
 }
 
 /* False: it is not known where the partition ends. */
@@ -598,6 +438,7 @@ void sw_source_kafka_stats(const struct sw_source_kafka *s, struct sw_source_sta
                 .bytes = s->bytes,
                 .lag = -1,
                 .gaps = s->gaps,
+                .gap_messages = s->gap_messages,
                 .n_errors = atomic_load(&s->n_errors),
                 .waiting_for_room = s->full,
                 .failing = s->failing };
@@ -652,10 +493,12 @@ int sw_source_kafka_new(const struct sw_source_kafka_conf *conf, struct sw_loop 
         s->hooks = *hooks;
         s->ask.start_time = s->limit = SW_ETIME_NONE;
         s->name = sw_strdup(conf->name);
+        s->owner.instance = conf->instance ? sw_strdup(conf->instance) : NULL;
+        s->owner.take_over = conf->take_over;
         s->secret.file = conf->connection_string.file ? sw_strdup(conf->connection_string.file) : NULL;
         s->secret.credential =
                 conf->connection_string.credential ? sw_strdup(conf->connection_string.credential) : NULL;
-        if (!s->name || (conf->connection_string.file && !s->secret.file) ||
+        if (!s->name || (conf->instance && !s->owner.instance) || (conf->connection_string.file && !s->secret.file) ||
                 (conf->connection_string.credential && !s->secret.credential))
                 r = sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
         if (r == 0)
@@ -717,6 +560,7 @@ struct sw_source_kafka *sw_source_kafka_free(struct sw_source_kafka *s)
         sw_free(s->brokers);
         sw_free(s->secret.file);
         sw_free(s->secret.credential);
+        sw_free(s->owner.instance);
         sw_free(s);
         return NULL;
 }

@@ -24,6 +24,9 @@ struct sw_source_kafka_conf {
         const char *topic;   /* NULL for eventhubs: EntityPath */
         const char *group;   /* of the commits that lag tools see; NULL: "segwatch-<topic>" */
         const char *ca_file; /* NULL: the system's */
+        const char
+                *instance; /* id of this state folder: another one that is active under the group is told; NULL: not */
+        bool take_over;    /* be the owner, whoever was */
         enum sw_source_kafka_start start;
         struct sw_etime start_time;
         const struct sw_kv_list *librdkafka; /* may be NULL */
@@ -48,8 +51,18 @@ struct sw_source_kafka *sw_source_kafka_free(struct sw_source_kafka *s);
 void sw_source_kafka_room(struct sw_source_kafka *s);
 /* Messages that begin later than this event time are not delivered for now (catch-up is aligned); NONE: all are. */
 void sw_source_kafka_limit(struct sw_source_kafka *s, struct sw_etime limit);
-/* Tells the group what was processed; in the background, a failure only shows in the log. next < 0 is left out. */
-void sw_source_kafka_commit(struct sw_source_kafka *s, const uint32_t *ids, const int64_t *next, uint32_t n);
+/* Nothing at or beyond this offset is delivered for now; what was fetched already waits, bounded, and holds no other
+ * partition up. SW_SOURCE_EVERYTHING: no such limit. */
+void sw_source_kafka_until(struct sw_source_kafka *s, uint32_t id, int64_t until);
+/* Everything before `until` that there is was delivered. False also as long as the partition was not found. */
+bool sw_source_kafka_reached(const struct sw_source_kafka *s, uint32_t id, int64_t until);
+int32_t sw_source_kafka_n_partitions(const struct sw_source_kafka *s); /* -1: not known yet */
+const char *sw_source_kafka_topic(const struct sw_source_kafka *s);
+/* Tells the group what was processed; in the background, a failure only shows in the log. next < 0 is left out. With it
+ * goes who we are: "segwatch id=.. term=.. host=.. pid=.. at=MS". leaving: we stop now; waits for the answer, briefly.
+ */
+void sw_source_kafka_commit(
+        struct sw_source_kafka *s, const uint32_t *ids, const int64_t *next, uint32_t n, bool leaving);
 
 void sw_source_kafka_stats(const struct sw_source_kafka *s, struct sw_source_stats *ret);
 

@@ -2,6 +2,8 @@
 #pragma once
 /* Shared by the files of the Kafka source:
  *   source_kafka.c         life, draining, partitions
+ *   source_kafka_part.c    partitions: where each begins, what is gone
+ *   source_kafka_owner.c   what the group is told, and who else tells it
  *   source_kafka_client.c  client configuration, credentials, what errors mean
  *   source_kafka_ask.c     questions that wait for a broker */
 #include "source/source_kafka.h"
@@ -25,7 +27,13 @@ enum sw__kafka_cause {
 
 struct sw__kafka_partition {
         bool known, at_end, started;
-        bool reset_wanted; /* its position is out of range: ask for the range again */
+        bool reset_wanted;     /* its position is out of range: ask for the range again */
+        bool verify;           /* the message before `next` is read first: is it the one that was read? */
+        bool refilled;         /* it was not */
+        struct sw_etime stamp; /* of it, as it was */
+        uint64_t hash;
+        int64_t until;     /* deliver nothing at or beyond */
+        int64_t committed; /* what the group was last told */
         uint32_t id;
         int64_t next;            /* offset that is expected next */
         rd_kafka_queue_t *queue; /* its own: who is ahead of the others is just not served */
@@ -90,10 +98,39 @@ struct sw_source_kafka {
         int64_t next_secret_ms;
         int64_t told_ms[SW__KAFKA_N_CAUSES]; /* 0: not since it last worked */
         bool failing;
-        uint64_t messages, bytes, gaps;
+        uint64_t messages, bytes, gaps, gap_messages;
+
+        struct sw__kafka_owner {
+                char *instance; /* of this state folder; NULL: nobody looks */
+                bool take_over, checked;
+                uint64_t term; /* of our claim: more than any that was seen; 0: none yet */
+                int64_t next_claim_ms;
+        } owner;
         atomic_uint_fast64_t n_errors;
         uint64_t n_by_cause[SW__KAFKA_N_CAUSES], throttled_ms;
 };
+
+/* ---- source_kafka_part.c ---- */
+
+bool sw__kafka_has(const struct sw_source_kafka *s, int32_t number);
+struct sw__kafka_partition *sw__kafka_find(const struct sw_source_kafka *s, uint32_t id, int32_t *ret_number);
+void sw__kafka_set_at_end(struct sw_source_kafka *s, struct sw__kafka_partition *p, bool at_end);
+/* A partition that the answer just brought: registers it, decides where to start, starts. 0 | 1: ask again. */
+int sw__kafka_add(struct sw_source_kafka *s, int32_t number);
+int sw__kafka_grow(struct sw_source_kafka *s, int32_t n);
+/* Takes what the answer says of its range. */
+void sw__kafka_use_range(struct sw_source_kafka *s, int32_t number);
+/* Whether a message that came is to be delivered: the one before the start is only compared. */
+bool sw__kafka_verify(struct sw_source_kafka *s, struct sw__kafka_partition *p, const rd_kafka_message_t *m);
+
+/* ---- source_kafka_owner.c ---- */
+
+/* Looks at the group's metadata in the answer. False: another instance is active, and was told. */
+bool sw__kafka_owner_check(struct sw_source_kafka *s);
+/* Says every now and then that this instance is active. */
+void sw__kafka_owner_tick(struct sw_source_kafka *s);
+
+/* ---- source_kafka_client.c ---- */
 
 /* Fills s->rk from the configuration, with name, topic, brokers. */
 int sw__kafka_client_new(struct sw_source_kafka *s, const struct sw_source_kafka_conf *conf, struct sw_err *reterr);

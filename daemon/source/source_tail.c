@@ -9,13 +9,6 @@
 #define TAIL_TICK_MS 500
 #define TAIL_SHARE_BYTES ((size_t)256 << 10) /* before other sources have their turn */
 
-/* Where a file begins in the stream. */
-struct tail_file {
-        uint64_t inode;
-        int64_t position;
-        bool gone; /* it was cut off: what was read of it cannot be read again */
-};
-
 struct sw_source_tail {
         char *name, *path;
         uint32_t id;
@@ -37,44 +30,12 @@ struct sw_source_tail {
         bool step_at_end; /* of the newest step, which brought nothing */
         uint64_t left;
 
-        struct tail_file *files;
-        uint32_t n_files, cap_files;
+        struct sw_source_place want; /* where to go on, until the first file was opened */
+        uint64_t inode;              /* of the file read now, */
+        int64_t next;                /* and the byte of it that is delivered next */
+        struct sw_tail_limit limit_at;
         uint64_t messages, bytes, n_errors;
 };
-
-/* ---- files of the stream ---- */
-
-static int tail_begin(struct sw_source_tail *s, const struct sw_tail_begin *b)
-{
-        if (s->n_files == s->cap_files) {
-                uint32_t cap = s->cap_files ? 2 * s->cap_files : 4;
-                struct tail_file *files = sw_realloc_array(s->files, cap, sizeof(*files));
-
-                if (!files)
-                        return -SW_ERR_NOMEM;
-                s->files = files;
-                s->cap_files = cap;
-        }
-        if (b->gone && s->n_files)
-                s->files[s->n_files - 1].gone = true;
-        s->files[s->n_files++] = (struct tail_file){ .inode = b->inode, .position = b->position };
-        return 0;
-}
-
-bool sw_source_tail_place(struct sw_source_tail *s, int64_t offset, uint64_t *ret_inode, int64_t *ret_byte)
-{
-        uint32_t i = 0;
-
-        if (s->n_files == 0)
-                return false;
-        while (i + 1 < s->n_files && (s->files[i + 1].position <= offset || s->files[i].gone))
-                i++;
-        s->n_files -= i;
-        memmove(s->files, s->files + i, s->n_files * sizeof(*s->files));
-        *ret_inode = s->files[0].inode;
-        *ret_byte = offset > s->files[0].position ? offset - s->files[0].position : 0;
-        return true;
-}
 
 /* ---- delivery ---- */
 
@@ -92,6 +53,18 @@ static bool tail_is_ahead(const struct sw_source_tail *s)
                sw_etime_cmp(s->first->time, s->limit) > 0;
 }
 
+/* Beyond the byte to be delivered up to, or in a file that is not the one meant. */
+static bool tail_is_parked(const struct sw_source_tail *s)
+{
+        const struct sw_tail_limit *l = &s->limit_at;
+
+        if (!l->set)
+                return false;
+        if (!s->first)
+                return s->inode == l->inode && s->next >= l->until;
+        return s->first->inode == l->inode ? (int64_t)s->first->offset >= l->until : s->first->inode != l->from_inode;
+}
+
 static void tail_tell_front(const struct sw_source_tail *s)
 {
         if (s->first && s->hooks.on_front && !sw_etime_is_none(s->first->time))
@@ -106,11 +79,14 @@ static bool tail_deliver(struct sw_source_tail *s)
                 .flags = p->flags,
                 .offset = p->position,
                 .next = p->end,
+                .inode = p->inode,
+                .place = (int64_t)p->offset + p->end - p->position,
                 .base = p->offset,
                 .carrier = SW_ETIME_NONE,
                 .done = sw_free,
                 .owner = p };
         struct sw_tail_piece *next = p->next;
+        struct sw_source_place after = { .inode = p->inode, .next = m.place };
         size_t n = p->n; /* before: p may be gone when the hook returns */
         int r;
 
@@ -123,6 +99,8 @@ static bool tail_deliver(struct sw_source_tail *s)
         s->first = next;
         if (!next)
                 s->last = NULL;
+        s->inode = after.inode;
+        s->next = after.next;
         s->waiting_bytes -= n;
         s->messages++;
         s->bytes += n;
@@ -142,12 +120,15 @@ static void tail_pump(void *ctx)
         s->delivering = true;
         if (s->first && s->hooks.on_round)
                 s->hooks.on_round(s->hooks.ctx);
-        while (s->first && s->bytes < until && !s->stopped && !tail_is_ahead(s) && tail_deliver(s))
+        while (s->first && s->bytes < until && !s->stopped && !tail_is_ahead(s) && !tail_is_parked(s) &&
+                tail_deliver(s))
                 ;
         s->delivering = false;
         if (s->stopped || s->full)
                 return;
-        if (s->first && !tail_is_ahead(s))
+        if (tail_is_parked(s) && s->hooks.on_round)
+                s->hooks.on_round(s->hooks.ctx); /* it may be let on at once */
+        if (s->first && !tail_is_ahead(s) && !tail_is_parked(s))
                 sw_watch_wake(s->again);
         if (!s->first && s->step_at_end)
                 tail_set_at_end(s, s->left == 0);
@@ -180,24 +161,27 @@ static void tail_tell(struct sw_source_tail *s, int code, const struct sw_tail_s
 }
 
 /* What open or step found, but for the pieces. */
-static int tail_take_step(struct sw_source_tail *s)
+static void tail_take_step(struct sw_source_tail *s)
 {
         const struct sw_tail_step *step = &s->step;
-        int r = 0;
+        struct sw_source_place at;
 
         tail_tell(s, s->code, step, &s->err);
-        if (step->begin.happened)
-                r = tail_begin(s, &step->begin);
+        if (step->begin.happened) {
+                s->inode = step->begin.inode;
+                s->next = step->first ? (int64_t)step->first->offset : step->next - step->begin.position;
+        }
         s->left = step->left;
         s->ended = step->ended;
-        if (r < 0 || s->started || !step->begin.happened)
-                return r;
+        if (s->started || !step->begin.happened)
+                return;
         s->started = true;
         sw_log(s->log, SW_LOG_INFO, "tail_open", s->name, "reading %s from byte %lld, %llu bytes are there", s->path,
                 (long long)(step->first ? step->first->position : step->next), (unsigned long long)step->left);
-        s->hooks.on_start(
-                s->hooks.ctx, s->id, step->first ? step->first->position : step->next, step->left > 0 || step->first);
-        return 0;
+        if (s->want.inode && (s->want.inode != s->inode || s->want.next != s->next) && s->hooks.on_recreated)
+                s->hooks.on_recreated(s->hooks.ctx, s->id, s->want.next, s->next);
+        at = (struct sw_source_place){ .inode = s->inode, .next = s->next, .until = SW_SOURCE_EVERYTHING };
+        s->hooks.on_start(s->hooks.ctx, s->id, &at, step->left > 0 || step->first);
 }
 
 static void tail_stepped(void *ctx)
@@ -211,12 +195,7 @@ static void tail_stepped(void *ctx)
                 sw_tail_step_free(&s->step);
                 return;
         }
-        if (tail_take_step(s) < 0) {
-                s->stopped = true;
-                sw_log(s->log, SW_LOG_ERROR, "tail_read", s->name, "%s", sw_error_text(-SW_ERR_NOMEM));
-                sw_tail_step_free(&s->step);
-                return;
-        }
+        tail_take_step(s);
         for (p = s->step.first; p; p = p->next)
                 s->waiting_bytes += p->n;
         if (s->step.first && s->last)
@@ -236,8 +215,9 @@ static void tail_stepped(void *ctx)
 
 static void tail_next_step(struct sw_source_tail *s)
 {
-        if (s->busy || s->stopped || s->ended)
+        if (s->busy || s->stopped || s->ended || (s->started && tail_is_parked(s)))
                 return;
+        sw_tail_reader_limit(s->reader, &s->limit_at);
         s->step_at_end = false;
         s->err = SW_ERR_NULL;
         s->busy = sw_loop_work(s->loop, tail_step, tail_stepped, s) == 0;
@@ -265,6 +245,27 @@ void sw_source_tail_limit(struct sw_source_tail *s, struct sw_etime limit)
         s->limit = limit;
         if (was_ahead && !tail_is_ahead(s) && !s->stopped)
                 sw_watch_wake(s->again);
+}
+
+void sw_source_tail_until(struct sw_source_tail *s, const struct sw_source_place *at, uint64_t from_inode)
+{
+        s->limit_at = (struct sw_tail_limit){ .set = at->until != SW_SOURCE_EVERYTHING,
+                .inode = at->inode,
+                .until = at->until,
+                .from_inode = from_inode };
+        if (!s->stopped)
+                sw_watch_wake(s->again);
+}
+
+bool sw_source_tail_reached(const struct sw_source_tail *s)
+{
+        const struct sw_tail_limit *l = &s->limit_at;
+
+        if (!s->started || !l->set)
+                return s->started;
+        if (s->inode == l->inode)
+                return s->next >= l->until || s->ended;
+        return s->inode != l->from_inode || s->ended; /* the file that is meant was missed, or will never come */
 }
 
 void sw_source_tail_stats(const struct sw_source_tail *s, struct sw_source_stats *ret)
@@ -298,6 +299,11 @@ int sw_source_tail_new(const struct sw_source_tail_conf *conf, struct sw_loop *l
         if (!s)
                 return sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
         s->id = conf->id;
+        s->want = (struct sw_source_place){ .inode = conf->inode, .next = conf->next };
+        if (conf->parked)
+                s->limit_at = (struct sw_tail_limit){
+                        .set = true, .inode = conf->inode, .from_inode = conf->inode, .until = conf->next
+                };
         s->loop = loop;
         s->log = log;
         s->hooks = *hooks;
@@ -310,8 +316,9 @@ int sw_source_tail_new(const struct sw_source_tail_conf *conf, struct sw_loop *l
         if (r == 0)
                 r = sw_loop_timer(loop, TAIL_TICK_MS, TAIL_TICK_MS, tail_tick, s, &s->tick);
         if (r == 0) {
+                sw_tail_reader_limit(s->reader, &s->limit_at);
                 s->code = sw_tail_reader_open(s->reader, &s->step, &s->err);
-                r = tail_take_step(s);
+                tail_take_step(s);
         }
         if (r < 0) {
                 sw_source_tail_stop(s);
@@ -341,7 +348,6 @@ struct sw_source_tail *sw_source_tail_free(struct sw_source_tail *s)
                 sw_free(p);
         }
         sw_tail_reader_free(s->reader);
-        sw_free(s->files);
         sw_free(s->name);
         sw_free(s->path);
         sw_free(s);

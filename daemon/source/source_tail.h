@@ -16,6 +16,7 @@ struct sw_source_tail_conf {
         uint32_t id;    /* the caller's number of the partition */
         uint64_t inode; /* where to go on; 0: never read */
         int64_t next;
+        bool parked; /* nothing is delivered before sw_source_tail_until */
 };
 
 struct sw_source_tail;
@@ -31,6 +32,9 @@ struct sw_source_tail *sw_source_tail_free(struct sw_source_tail *s);
 void sw_source_tail_room(struct sw_source_tail *s);
 /* Pieces that begin later than this event time are not delivered for now; NONE: all are. */
 void sw_source_tail_limit(struct sw_source_tail *s, struct sw_etime limit);
-/* Which byte of which file an offset is. It is never asked for a smaller one again. False: no file was opened yet. */
-bool sw_source_tail_place(struct sw_source_tail *s, int64_t offset, uint64_t *ret_inode, int64_t *ret_byte);
+/* Delivers up to byte at->until of the file at->inode and then waits, cutting there; before it, what is left of the
+ * file from_inode. Any other file waits. at->until SW_SOURCE_EVERYTHING: no limit. */
+void sw_source_tail_until(struct sw_source_tail *s, const struct sw_source_place *at, uint64_t from_inode);
+/* Everything up to the limit that there is was delivered. */
+bool sw_source_tail_reached(const struct sw_source_tail *s);
 void sw_source_tail_stats(const struct sw_source_tail *s, struct sw_source_stats *ret);

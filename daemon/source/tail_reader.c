@@ -41,6 +41,7 @@ struct sw_tail_reader {
         int64_t n_read;             /* bytes of the file itself */
         unsigned moved_steps;       /* at its end, with another file in its place */
         bool ended;
+        struct sw_tail_limit limit;
         char buffer[TAIL_READ_BYTES];
 };
 
@@ -62,6 +63,24 @@ int sw_tail_reader_new(const struct sw_tail_conf *conf, struct sw_tail_reader **
         r->want_next = conf->next > 0 ? conf->next : 0;
         *ret = r;
         return 0;
+}
+
+void sw_tail_reader_limit(struct sw_tail_reader *r, const struct sw_tail_limit *limit)
+{
+        r->limit = *limit;
+}
+
+/* Bytes that may be read of the open file. Of gzip it is all or nothing: its pieces are cut where they were cut before,
+ * and what lies beyond is not delivered. */
+static size_t tail_allowed(const struct sw_tail_reader *r, size_t want)
+{
+        const struct sw_tail_limit *l = &r->limit;
+
+        if (!l->set || (r->st.st_ino == l->from_inode && l->from_inode != l->inode))
+                return want;
+        if (r->st.st_ino != l->inode || r->at >= l->until)
+                return 0;
+        return r->inflate || l->until - r->at > (int64_t)want ? want : (size_t)(l->until - r->at);
 }
 
 static void tail_close(struct sw_tail_reader *r)
@@ -253,6 +272,7 @@ static int tail_add(struct sw_tail_reader *r, const struct sw_piece *piece, stru
                 return -SW_ERR_NOMEM;
         *p = (struct sw_tail_piece){ .offset = (uint64_t)r->origin + piece->offset,
                 .flags = piece->flags,
+                .inode = r->st.st_ino,
                 .time = piece->time,
                 .n = piece->bytes.n };
         memcpy(p->bytes, piece->bytes.p, piece->bytes.n);
@@ -399,8 +419,14 @@ static int tail_read(struct sw_tail_reader *r, struct sw_tail_step *s, struct sw
         bool any = false;
 
         while (taken < TAIL_STEP_BYTES) {
-                ssize_t n = read(r->fd, r->buffer, want);
+                size_t allowed = tail_allowed(r, want);
+                ssize_t n = allowed ? read(r->fd, r->buffer, allowed) : 0;
                 int code;
+
+                if (!allowed) { /* a record that is not whole here waits for its rest */
+                        code = tail_frame(r, true, s);
+                        return code < 0 ? tail_error(r, code, sw_error_text(code), reterr) : 0;
+                }
 
                 if (n < 0 && errno == EINTR)
                         continue;

@@ -23,7 +23,8 @@ struct sw_tail_conf {
 struct sw_tail_piece {
         struct sw_tail_piece *next;
         int64_t position, end; /* in the stream: of its first byte, and where what follows begins */
-        uint64_t offset;       /* of its first byte in its (inflated) file */
+        uint64_t offset;       /* of its first byte in its (inflated) file, */
+        uint64_t inode;        /* which is this one */
         unsigned flags;        /* SW_DECODE_* */
         struct sw_etime time;  /* of its first record, NONE if unknown */
         size_t n;
@@ -50,9 +51,19 @@ struct sw_tail_step {
         char text[256];
 };
 
+/* How far to read for now: a piece ends there. */
+struct sw_tail_limit {
+        bool set;
+        uint64_t inode; /* up to byte `until` of this file, */
+        int64_t until;
+        uint64_t from_inode; /* after all of this one; nothing of any other */
+};
+
 struct sw_tail_reader;
 int sw_tail_reader_new(const struct sw_tail_conf *conf, struct sw_tail_reader **ret); /* 0 | -SW_ERR_NOMEM */
 struct sw_tail_reader *sw_tail_reader_free(struct sw_tail_reader *r);                 /* NULL-safe, returns NULL */
+
+void sw_tail_reader_limit(struct sw_tail_reader *r, const struct sw_tail_limit *limit); /* of the steps from now on */
 
 /* Opens the file if none is open. Fills all of *ret; the pieces are the caller's. Negative: it cannot be read for now,
  * -SW_ERR_NOENT when it is not there; call again later. */

@@ -159,3 +159,32 @@ int sw_state_dir_seed(struct sw_state_dir *d, struct sw_hash_key *ret, struct sw
         sw_buf_deinit(&b);
         return r;
 }
+
+void sw_state_dir_remove(const struct sw_state_dir *d, const char *name)
+{
+        (void)unlinkat(d->dir_fd, name, 0);
+}
+
+int sw_state_dir_instance(struct sw_state_dir *d, char ret[33], struct sw_err *reterr)
+{
+        struct sw_buf b = SW_BUF_NULL;
+        unsigned char random[16];
+        int r = sw_state_dir_load(d, "instance", &b, reterr);
+
+        if (r == 0 && b.n == 33) {
+                memcpy(ret, b.p, 32);
+        } else if (r == 0 || r == -SW_ERR_NOENT) {
+                if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
+                        r = sw_err_set(reterr, -SW_ERR_IO, "no random bytes: %s", strerror(errno));
+                } else {
+                        sw_sha256_128(random, sizeof(random), ret);
+                        sw_buf_reset(&b);
+                        sw_buf_printf(&b, "%.32s\n", ret);
+                        r = b.failed ? -SW_ERR_NOMEM
+                                     : sw_state_dir_save(d, "instance", (struct sw_str){ b.p, b.n }, reterr);
+                }
+        }
+        ret[32] = '\0';
+        sw_buf_deinit(&b);
+        return r;
+}

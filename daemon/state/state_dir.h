@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The folder of what must outlive the process (state.dir): one active instance, whole files only.
- * Files: lock (held while open, names the process), seed (16 random bytes, made once), and what others save here. */
+ * Files: lock (held while open, names the process), seed (16 random bytes, made once), instance (its name among those
+ * that read the same topics), and what others save here. */
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/str.h"
@@ -18,5 +19,8 @@ int sw_state_dir_seed(struct sw_state_dir *d, struct sw_hash_key *ret, struct sw
 
 /* Replaces a file as a whole: after a crash there is the old content or the new. Any thread, one at a time per name. */
 int sw_state_dir_save(const struct sw_state_dir *d, const char *name, struct sw_str content, struct sw_err *reterr);
+void sw_state_dir_remove(const struct sw_state_dir *d, const char *name); /* if it is there */
+/* 32 hex digits that name this folder, made once. */
+int sw_state_dir_instance(struct sw_state_dir *d, char ret[33], struct sw_err *reterr);
 /* Appends the content. -SW_ERR_NOENT: there is no such file. */
 int sw_state_dir_load(const struct sw_state_dir *d, const char *name, struct sw_buf *out, struct sw_err *reterr);

@@ -20,9 +20,9 @@ struct sw_core_conf {
         struct sw_correlate_conf incidents;
         struct sw_detector_conf detectors[SW_N_DETECTORS];
         const struct sw_suppressions *suppressions; /* NULL: none; outlives the engine or the next CONFIG */
-        const struct sw_segments *segments; /* NULL: none configured; outlives the engine or the next CONFIG */
-        const char *version;                /* of the program, for metadata */
-        bool write_signals;                 /* whether actions carry lines for signals.jsonl */
+        const struct sw_segments *segments;         /* NULL: none configured; outlives the engine or the next CONFIG */
+        const char *version;                        /* of the program, for metadata */
+        bool write_signals;                         /* whether actions carry lines for signals.jsonl */
 };
 /* design.md's defaults, all detectors in mode signal with default thresholds. */
 void sw_core_conf_default(struct sw_core_conf *conf);
@@ -51,10 +51,10 @@ struct sw_event {
 };
 
 struct sw_actions {
-        struct sw_lines findings; /* alert file */
-        struct sw_lines signals;  /* signals.jsonl */
+        struct sw_lines findings;   /* alert file */
+        struct sw_lines signals;    /* signals.jsonl */
         struct sw_lines suppressed; /* suppressed.jsonl */
-        bool forced;              /* the reorder buffer was full and released early */
+        bool forced;                /* the reorder buffer was full and released early */
 };
 void sw_actions_reset(struct sw_actions *a);
 void sw_actions_deinit(struct sw_actions *a);

@@ -53,7 +53,7 @@ static void room_again(void *ctx)
         sw_source_kafka_room(((struct bench *)ctx)->source);
 }
 
-static int on_partition(void *ctx, const char *topic, int32_t partition, uint32_t *ret_id, int64_t *ret_next)
+static int on_partition(void *ctx, const char *topic, int32_t partition, uint32_t *ret_id, struct sw_source_place *ret)
 {
         /* Before its first record a partition holds the watermark too: all begin at the same time here. */
         struct sw_fact fact = { .head = { SW_ETIME_MIN_MS } };
@@ -61,14 +61,14 @@ static int on_partition(void *ctx, const char *topic, int32_t partition, uint32_
         int r;
 
         (void)topic, (void)partition;
-        *ret_next = SW_SOURCE_NEVER_READ;
+        *ret = (struct sw_source_place){ .next = SW_SOURCE_NEVER_READ, .until = SW_SOURCE_EVERYTHING };
         r = sw_pipeline_add_partition(b->pipeline, ret_id);
         return r < 0 ? r : sw_pipeline_fact(b->pipeline, *ret_id, &fact);
 }
 
-static void on_start(void *ctx, uint32_t id, int64_t next, bool has_more)
+static void on_start(void *ctx, uint32_t id, const struct sw_source_place *at, bool has_more)
 {
-        (void)ctx, (void)id, (void)next, (void)has_more;
+        (void)ctx, (void)id, (void)at, (void)has_more;
 }
 
 static int on_message(void *ctx, uint32_t id, const struct sw_source_message *m)

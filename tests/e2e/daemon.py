@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`segwatch run` as the end-to-end tests start, watch and end it."""
+import json
 import os
 import pathlib
 import re
@@ -11,6 +12,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SEGWATCH = os.environ.get("SEGWATCH", str(ROOT / "build/daemon/segwatch"))
 
 
+def state(config):
+    """What `segwatch state info` says of the state of a configuration; {} if there is none yet."""
+    p = subprocess.run([SEGWATCH, "state", "info", "-c", str(config), "-o", "json"], stdout=subprocess.PIPE,
+                       stderr=subprocess.DEVNULL, timeout=30)
+    return json.loads(p.stdout) if p.returncode == 0 else {}
+
+
+def places(config):
+    """By (source, partition): where reading goes on after a restart."""
+    rows = state(config).get("outbox", {}).get("places", [])
+    return {(r["source"], r["partition"]): r for r in rows}
+
+
 class Daemon:
     """`segwatch run` with its log in a file; always ended."""
 
@@ -18,7 +32,7 @@ class Daemon:
         self.log_path = pathlib.Path(config).with_suffix(f".{time.monotonic_ns()}.log")
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [SEGWATCH, "run", "-c", str(config), "--stats-ms", "100", "--offsets-ms", "100", *options], stderr=log,
+                [SEGWATCH, "run", "-c", str(config), "--stats-ms", "100", "--checkpoint-ms", "100", *options], stderr=log,
                 env=dict(os.environ, **(env or {})))
         test.addCleanup(self.kill)
 

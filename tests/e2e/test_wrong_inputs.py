@@ -64,7 +64,7 @@ CONFIGURATIONS = [
     ("output_alert_file", "outputs:\n- {name: alerts, kind: syslog, address: \"h:1\"}\n", [(2, 3, "stands for the alert file")]),
     ("admin_remote", "admin: {http: \"0.0.0.0:9477\"}\n", [(1, 15, "can be reached by others")]),
     ("packs_later", "packs: [identity]\n", [(1, 1, "'packs' is not available in this version")]),
-    ("checkpoint_later", "state: {checkpoint: 30s}\n", [(1, 9, "'checkpoint' is not available in this version")]),
+    ("short_checkpoint", "state: {checkpoint: 10ms}\n", [(1, 21, "10ms is not between 1s and 1h")]),
     # types, units, ranges
     ("bare_duration", "time: {reorder: 2}\n", [(1, 17, "'2' has no unit; write 2ms, 2s, 2m, 2h or 2d")]),
     ("fraction", "learning: 1.5d\n", [(1, 11, "'1.5d' is not a duration")]),
