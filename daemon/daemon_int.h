@@ -91,8 +91,6 @@ struct sw__daemon_disk {
         bool looking;
         bool known;
         uint64_t state_free, state_size, alerts_free, alerts_size;
-        bool queue_known;
-        struct sw_outbox_sink_stats queue; /* of the alert file; the outbox may be waiting for the disk */
 };
 
 /* How the last attempt to read the configuration went. */

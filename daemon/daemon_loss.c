@@ -296,23 +296,6 @@ static void loss_watch_silent(struct sw_daemon *d, const struct sw__sight *s)
         l->lost_told = (uint64_t)s->progress.watermark.ms;
 }
 
-/* ---- sinks ---- */
-
-void sw__loss_sink(struct sw_daemon *d, struct sw__daemon_loss *l, const char *sink, uint64_t given_up)
-{
-        struct sw_buf text = SW_BUF_NULL;
-
-        if (given_up <= l->lost_told || !loss_may_tell(d, l))
-                return;
-        sw_buf_printf(&text,
-                "The queue of %s is full and gave up its oldest, least severe findings, %llu so far. The alert file "
-                "has "
-                "them; `segwatch resend` sends them again once the sink answers.",
-                sink, (unsigned long long)given_up);
-        l->lost_told = given_up;
-        loss_tell(d, l, "sink_queue", sink, "A sink's queue is full", &text);
-}
-
 void sw__loss_watch(struct sw_daemon *d, const struct sw__sight *s)
 {
         size_t i;

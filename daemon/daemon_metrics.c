@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One table of metrics: a row is a name, what it counts, and where its value stands or how its samples are written.
  * Labels are bounded: sources, tables, detectors and closed lists of words; never an address. */
+#include "daemon_metrics.h"
 #include "base/time.h"
 #include "daemon_admin.h"
-#include "daemon_sight.h"
-#include "metrics/text.h"
 #include "model/flow.h"
 
 #include <dirent.h>
@@ -12,13 +11,6 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-struct metric_look {
-        const struct sw_daemon *d;
-        const struct sw__sight *s;
-        struct sw_buf *out;
-        const char *name; /* of the row being written */
-};
 
 struct metric_row {
         const char *name;
@@ -28,17 +20,17 @@ struct metric_row {
         void (*write)(const struct metric_look *l); /* every sample */
 };
 
-static void put(const struct metric_look *l, uint64_t v)
+void sw__metric_put(const struct metric_look *l, uint64_t v)
 {
         sw_metrics_u64(l->out, l->name, NULL, 0, v);
 }
 
-static void put_ms(const struct metric_look *l, int64_t ms)
+void sw__metric_put_ms(const struct metric_look *l, int64_t ms)
 {
         sw_metrics_milli(l->out, l->name, NULL, 0, ms);
 }
 
-static void put_label(const struct metric_look *l, const char *label, const char *value, uint64_t v)
+void sw__metric_put_label(const struct metric_look *l, const char *label, const char *value, uint64_t v)
 {
         const struct sw_metric_label labels[] = { { label, sw_str_of(value) } };
 
@@ -62,7 +54,7 @@ static void write_ready(const struct metric_look *l)
 
         for (i = 0; i < SW_SIGHT_N_TROUBLES; i++)
                 ready = ready && !l->s->trouble[i];
-        put(l, ready);
+        sw__metric_put(l, ready);
 }
 
 static void write_troubles(const struct metric_look *l)
@@ -70,59 +62,59 @@ static void write_troubles(const struct metric_look *l)
         unsigned i;
 
         for (i = 0; i < SW_SIGHT_N_TROUBLES; i++)
-                put_label(l, "reason", sw_sight_trouble_names[i], l->s->trouble[i]);
+                sw__metric_put_label(l, "reason", sw_sight_trouble_names[i], l->s->trouble[i]);
 }
 
 static void write_eta(const struct metric_look *l)
 {
         if (l->s->trouble[SW_SIGHT_CATCHING_UP] && l->s->eta_ms >= 0)
-                put_ms(l, l->s->eta_ms);
+                sw__metric_put_ms(l, l->s->eta_ms);
 }
 
 static void write_reload_ok(const struct metric_look *l)
 {
-        put(l, !l->d->reloads.failed);
+        sw__metric_put(l, !l->d->reloads.failed);
 }
 
 static void write_reload_time(const struct metric_look *l)
 {
-        put_ms(l, l->d->reloads.ok_at.ms);
+        sw__metric_put_ms(l, l->d->reloads.ok_at.ms);
 }
 
 static void write_memory_limit(const struct metric_look *l)
 {
-        put(l, l->d->conf->conf.memory.limit);
+        sw__metric_put(l, l->d->conf->conf.memory.limit);
 }
 
 static void write_disk(const struct metric_look *l)
 {
         if (!l->d->disk.known)
                 return;
-        put_label(l, "of", "state", l->d->disk.state_free);
-        put_label(l, "of", "alerts", l->d->disk.alerts_free);
+        sw__metric_put_label(l, "of", "state", l->d->disk.state_free);
+        sw__metric_put_label(l, "of", "alerts", l->d->disk.alerts_free);
 }
 
 static void write_checkpoint_age(const struct metric_look *l)
 {
         if (l->d->checkpoint.at.ms > 0)
-                put_ms(l, l->s->now.ms - l->d->checkpoint.at.ms);
+                sw__metric_put_ms(l, l->s->now.ms - l->d->checkpoint.at.ms);
 }
 
 static void write_checkpoint_duration(const struct metric_look *l)
 {
         if (l->d->checkpoint.at.ms > 0)
-                put_ms(l, l->d->checkpoint.took_ms);
+                sw__metric_put_ms(l, l->d->checkpoint.took_ms);
 }
 
 static void write_checkpoint_bytes(const struct metric_look *l)
 {
         if (l->d->checkpoint.at.ms > 0)
-                put(l, l->d->checkpoint.bytes);
+                sw__metric_put(l, l->d->checkpoint.bytes);
 }
 
 static void admin_sample(void *ctx, const char *socket, const struct sw_server_stats *s)
 {
-        put_label(ctx, "socket", socket, s->requests);
+        sw__metric_put_label(ctx, "socket", socket, s->requests);
 }
 
 static void write_admin_requests(const struct metric_look *l)
@@ -153,179 +145,17 @@ static void write_admin_refused(const struct metric_look *l)
         sw__admin_servers(l->d, admin_refused_sample, &copy);
 }
 
-/* ---- the outbox ---- */
-
-static void write_spool_rows(const struct metric_look *l)
-{
-        if (l->d->disk.queue_known)
-                put_label(l, "sink", SW_ALERT_SINK, l->d->disk.queue.rows);
-}
-
-static void write_spool_bytes(const struct metric_look *l)
-{
-        if (l->d->disk.queue_known)
-                put_label(l, "sink", SW_ALERT_SINK, l->d->disk.queue.bytes);
-}
-
-static void write_spool_oldest(const struct metric_look *l)
-{
-        const struct sw_metric_label labels[] = { { "sink", SW_STR(SW_ALERT_SINK) } };
-        const struct sw_outbox_sink_stats *q = &l->d->disk.queue;
-
-        if (l->d->disk.queue_known)
-                sw_metrics_milli(l->out, l->name, labels, 1,
-                        q->rows > 0 && !sw_etime_is_none(q->oldest) && l->s->now.ms > q->oldest.ms
-                                ? l->s->now.ms - q->oldest.ms
-                                : 0);
-}
-
-static void write_spool_given_up(const struct metric_look *l)
-{
-        if (l->d->disk.queue_known)
-                put_label(l, "sink", SW_ALERT_SINK, l->d->disk.queue.given_up);
-}
-
-/* ---- sources ---- */
-
-static void source_samples(const struct metric_look *l, bool kafka_only,
-        bool (*sample)(const struct metric_look *l, const struct sw__sight_source *k, int64_t *ret), bool milli)
-{
-        uint32_t i;
-
-        for (i = 0; i < l->s->n_sources; i++) {
-                const struct sw__sight_source *k = &l->s->sources[i];
-                const struct sw_metric_label labels[] = { { "source", sw_str_of(k->conf->name) },
-                        { "topic", sw_str_of(k->stats.topic) } };
-                unsigned n = kafka_only ? 2 : 1;
-                int64_t v;
-
-                if ((kafka_only && k->conf->kind == SW_SOURCE_FILE) || !sample(l, k, &v))
-                        continue;
-                if (milli)
-                        sw_metrics_milli(l->out, l->name, labels, n, v);
-                else
-                        sw_metrics_u64(l->out, l->name, labels, n, (uint64_t)v);
-        }
-}
-
-/* METRIC_SOURCE(name, value): a sample for each source */
-#define METRIC_SOURCE(id, value)                                                                                       \
-        static bool sample_##id(const struct metric_look *l, const struct sw__sight_source *k, int64_t *ret)           \
-        {                                                                                                              \
-                (void)l;                                                                                               \
-                *ret = (int64_t)(value);                                                                               \
-                return true;                                                                                           \
-        }
-METRIC_SOURCE(up, !k->stats.failing)
-METRIC_SOURCE(messages, k->stats.messages)
-METRIC_SOURCE(bytes, k->stats.bytes)
-METRIC_SOURCE(records, k->count.records)
-METRIC_SOURCE(bad, k->count.bad)
-METRIC_SOURCE(gaps, k->stats.gaps)
-METRIC_SOURCE(errors, k->stats.n_errors)
-METRIC_SOURCE(partitions, k->stats.n_partitions)
-METRIC_SOURCE(at_end, k->stats.n_at_end)
-METRIC_SOURCE(left_behind, k->n_left_behind)
-METRIC_SOURCE(throttled, k->kafka ? sw_source_kafka_throttled_ms(k->kafka) : 0)
-#undef METRIC_SOURCE
-
-static bool sample_newest(const struct metric_look *l, const struct sw__sight_source *k, int64_t *ret)
-{
-        (void)l;
-        *ret = k->count.newest.ms;
-        return !sw_etime_is_none(k->count.newest);
-}
-
-static bool sample_behind(const struct metric_look *l, const struct sw__sight_source *k, int64_t *ret)
-{
-        *ret = l->s->now.ms > k->count.newest.ms ? l->s->now.ms - k->count.newest.ms : 0;
-        return !sw_etime_is_none(k->count.newest);
-}
-
-/* METRIC_SOURCES(name, kafka only, milliseconds): the row's function */
-#define METRIC_SOURCES(id, name, kafka, milli)                                                                         \
-        static void write_##id(const struct metric_look *l)                                                            \
-        {                                                                                                              \
-                source_samples(l, kafka, sample_##name, milli);                                                        \
-        }
-METRIC_SOURCES(source_up, up, false, false)
-METRIC_SOURCES(source_messages, messages, false, false)
-METRIC_SOURCES(source_bytes, bytes, false, false)
-METRIC_SOURCES(source_records, records, false, false)
-METRIC_SOURCES(source_bad, bad, false, false)
-METRIC_SOURCES(source_gaps, gaps, false, false)
-METRIC_SOURCES(source_errors, errors, false, false)
-METRIC_SOURCES(source_partitions, partitions, false, false)
-METRIC_SOURCES(source_at_end, at_end, false, false)
-METRIC_SOURCES(source_left_behind, left_behind, false, false)
-METRIC_SOURCES(source_newest, newest, false, true)
-METRIC_SOURCES(source_behind, behind, false, true)
-METRIC_SOURCES(kafka_messages, messages, true, false)
-METRIC_SOURCES(kafka_bytes, bytes, true, false)
-METRIC_SOURCES(kafka_lag_seconds, behind, true, true)
-METRIC_SOURCES(kafka_throttle, throttled, true, true)
-#undef METRIC_SOURCES
-
-struct metric_part {
-        const struct metric_look *l;
-        const struct sw__sight_source *k;
-};
-
-static void lag_sample(void *ctx, int32_t partition, int64_t lag)
-{
-        const struct metric_part *p = ctx;
-        char number[16];
-        const struct sw_metric_label labels[] = { { "source", sw_str_of(p->k->conf->name) },
-                { "topic", sw_str_of(p->k->stats.topic) },
-                { "partition", { number, (size_t)snprintf(number, sizeof(number), "%d", partition) } } };
-
-        sw_metrics_u64(p->l->out, p->l->name, labels, 3, (uint64_t)lag);
-}
-
-static void write_kafka_lag(const struct metric_look *l)
-{
-        uint32_t i;
-
-        for (i = 0; i < l->s->n_sources; i++) {
-                struct metric_part p = { l, &l->s->sources[i] };
-
-                if (p.k->kafka)
-                        sw_source_kafka_lags(p.k->kafka, lag_sample, &p);
-        }
-}
-
-static void error_sample(void *ctx, const char *code, uint64_t n)
-{
-        const struct metric_part *p = ctx;
-        const struct sw_metric_label labels[] = { { "source", sw_str_of(p->k->conf->name) },
-                { "code", sw_str_of(code) } };
-
-        sw_metrics_u64(p->l->out, p->l->name, labels, 2, n);
-}
-
-static void write_kafka_errors(const struct metric_look *l)
-{
-        uint32_t i;
-
-        for (i = 0; i < l->s->n_sources; i++) {
-                struct metric_part p = { l, &l->s->sources[i] };
-
-                if (p.k->kafka)
-                        sw_source_kafka_errors(p.k->kafka, error_sample, &p);
-        }
-}
-
 /* ---- engine ---- */
 
 static void write_tuples(const struct metric_look *l)
 {
         const struct sw_engine_stats *e = &l->s->progress.engine;
 
-        put_label(l, "state", "begin", e->tuples_begin);
-        put_label(l, "state", "continue", e->tuples_continue);
-        put_label(l, "state", "end", e->tuples_end);
-        put_label(l, "state", "denied", e->tuples_denied);
-        put_label(l, "state", "stateless", e->tuples_stateless);
+        sw__metric_put_label(l, "state", "begin", e->tuples_begin);
+        sw__metric_put_label(l, "state", "continue", e->tuples_continue);
+        sw__metric_put_label(l, "state", "end", e->tuples_end);
+        sw__metric_put_label(l, "state", "denied", e->tuples_denied);
+        sw__metric_put_label(l, "state", "stateless", e->tuples_stateless);
 }
 
 static void write_reasons(const struct metric_look *l)
@@ -333,7 +163,7 @@ static void write_reasons(const struct metric_look *l)
         unsigned i;
 
         for (i = 0; i < SW_N_REASONS; i++)
-                put_label(l, "reason", sw_reason_name((enum sw_reason)i), l->s->progress.engine.reasons[i]);
+                sw__metric_put_label(l, "reason", sw_reason_name((enum sw_reason)i), l->s->progress.engine.reasons[i]);
 }
 
 /* METRIC_TABLES(name, field) */
@@ -343,7 +173,7 @@ static void write_reasons(const struct metric_look *l)
                 uint32_t i;                                                                                            \
                                                                                                                        \
                 for (i = 0; i < l->s->engine.n_tables; i++)                                                            \
-                        put_label(l, "table", l->s->engine.tables[i].name, l->s->engine.tables[i].field);              \
+                        sw__metric_put_label(l, "table", l->s->engine.tables[i].name, l->s->engine.tables[i].field);   \
         }
 METRIC_TABLES(table_entries, entries)
 METRIC_TABLES(table_bytes, bytes)
@@ -354,28 +184,28 @@ METRIC_TABLES(table_evicted, evicted)
 static void write_watermark(const struct metric_look *l)
 {
         if (!sw_etime_is_none(l->s->progress.watermark))
-                put_ms(l, l->s->progress.watermark.ms);
+                sw__metric_put_ms(l, l->s->progress.watermark.ms);
 }
 
 static void write_watermark_lag(const struct metric_look *l)
 {
         if (!sw_etime_is_none(l->s->progress.watermark))
-                put_ms(l, l->s->now.ms - l->s->progress.watermark.ms);
+                sw__metric_put_ms(l, l->s->now.ms - l->s->progress.watermark.ms);
 }
 
 static void write_learning(const struct metric_look *l)
 {
-        put(l, l->s->engine.n_learning);
+        sw__metric_put(l, l->s->engine.n_learning);
 }
 
 static void write_flow_logs(const struct metric_look *l)
 {
-        put(l, l->s->engine.n_flow_logs);
+        sw__metric_put(l, l->s->engine.n_flow_logs);
 }
 
 static void write_flow_logs_silent(const struct metric_look *l)
 {
-        put(l, l->s->engine.n_silent);
+        sw__metric_put(l, l->s->engine.n_silent);
 }
 
 /* ---- findings ---- */
@@ -417,7 +247,7 @@ static void write_incidents(const struct metric_look *l)
 
         for (i = 0; i < l->s->engine.n_tables; i++)
                 if (sw_str_eq(sw_str_of(l->s->engine.tables[i].name), SW_STR("incidents")))
-                        put(l, l->s->engine.tables[i].entries);
+                        sw__metric_put(l, l->s->engine.tables[i].entries);
 }
 
 /* ---- the process ---- */
@@ -429,7 +259,7 @@ static void write_pages(const struct metric_look *l, unsigned which)
         long page = sysconf(_SC_PAGESIZE);
 
         if (f && fscanf(f, "%llu %llu", &v[0], &v[1]) == 2 && page > 0)
-                put(l, v[which] * (unsigned long)page);
+                sw__metric_put(l, v[which] * (unsigned long)page);
         if (f)
                 (void)fclose(f);
 }
@@ -449,13 +279,13 @@ static void write_cpu(const struct metric_look *l)
         struct rusage u;
 
         if (getrusage(RUSAGE_SELF, &u) == 0)
-                put_ms(l, ((int64_t)u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
-                                  (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000);
+                sw__metric_put_ms(l, ((int64_t)u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
+                                             (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000);
 }
 
 static void write_start(const struct metric_look *l)
 {
-        put_ms(l, l->d->started_wall.ms);
+        sw__metric_put_ms(l, l->d->started_wall.ms);
 }
 
 static void write_fds(const struct metric_look *l)
@@ -468,7 +298,7 @@ static void write_fds(const struct metric_look *l)
         while (readdir(dir))
                 n++;
         (void)closedir(dir);
-        put(l, n > 3 ? n - 3 : 0); /* without . and .. and the folder itself */
+        sw__metric_put(l, n > 3 ? n - 3 : 0); /* without . and .. and the folder itself */
 }
 
 static void write_max_fds(const struct metric_look *l)
@@ -476,7 +306,7 @@ static void write_max_fds(const struct metric_look *l)
         struct rlimit r;
 
         if (getrlimit(RLIMIT_NOFILE, &r) == 0)
-                put(l, r.rlim_cur);
+                sw__metric_put(l, r.rlim_cur);
 }
 
 /* ---- the table ---- */
@@ -486,6 +316,7 @@ static void write_max_fds(const struct metric_look *l)
 #define AT(field) 1 + offsetof(struct sw__sight, field), NULL
 #define ENGINE(field) AT(progress.engine.field)
 #define BY(id) 0, write_##id
+#define OF(id) 0, sw__metric_##id /* daemon_metrics_io.c */
 
 static const struct metric_row metric_rows[] = {
         { "segwatch_build_info", GAUGE, "Version of the program and of librdkafka.", BY(build) },
@@ -494,28 +325,28 @@ static const struct metric_row metric_rows[] = {
         { "segwatch_catch_up_eta_seconds", GAUGE, "Until the lag is gone at the present speed; absent if unknown.",
                 BY(eta) },
         /* sources */
-        { "segwatch_source_up", GAUGE, "0 while the last thing heard of the source was an error.", BY(source_up) },
+        { "segwatch_source_up", GAUGE, "0 while the last thing heard of the source was an error.", OF(source_up) },
         { "segwatch_source_messages_total", COUNTER, "Messages, or pieces of a file, that were taken.",
-                BY(source_messages) },
-        { "segwatch_source_bytes_total", COUNTER, "Bytes of these messages.", BY(source_bytes) },
-        { "segwatch_source_records_total", COUNTER, "Flow records in them, duplicates included.", BY(source_records) },
-        { "segwatch_source_bad_messages_total", COUNTER, "Messages of which nothing was used.", BY(source_bad) },
+                OF(source_messages) },
+        { "segwatch_source_bytes_total", COUNTER, "Bytes of these messages.", OF(source_bytes) },
+        { "segwatch_source_records_total", COUNTER, "Flow records in them, duplicates included.", OF(source_records) },
+        { "segwatch_source_bad_messages_total", COUNTER, "Messages of which nothing was used.", OF(source_bad) },
         { "segwatch_source_gaps_total", COUNTER, "Times that messages were gone before they could be read.",
-                BY(source_gaps) },
-        { "segwatch_source_errors_total", COUNTER, "Errors of the brokers or the file.", BY(source_errors) },
-        { "segwatch_source_partitions", GAUGE, "Partitions that are read.", BY(source_partitions) },
-        { "segwatch_source_partitions_at_end", GAUGE, "Partitions of which everything was read.", BY(source_at_end) },
+                OF(source_gaps) },
+        { "segwatch_source_errors_total", COUNTER, "Errors of the brokers or the file.", OF(source_errors) },
+        { "segwatch_source_partitions", GAUGE, "Partitions that are read.", OF(source_partitions) },
+        { "segwatch_source_partitions_at_end", GAUGE, "Partitions of which everything was read.", OF(source_at_end) },
         { "segwatch_source_partitions_left_behind", GAUGE, "Partitions the others go on without.",
-                BY(source_left_behind) },
+                OF(source_left_behind) },
         { "segwatch_source_last_record_timestamp_seconds", GAUGE, "Newest event time that the source brought.",
-                BY(source_newest) },
-        { "segwatch_source_lag_seconds", GAUGE, "How old that event time is.", BY(source_behind) },
-        { "segwatch_kafka_messages_total", COUNTER, "Kafka messages that were taken.", BY(kafka_messages) },
-        { "segwatch_kafka_bytes_total", COUNTER, "Bytes of these messages.", BY(kafka_bytes) },
-        { "segwatch_kafka_lag_messages", GAUGE, "Messages not yet taken; absent if unknown.", BY(kafka_lag) },
-        { "segwatch_kafka_lag_seconds", GAUGE, "Age of the newest event time of the topic.", BY(kafka_lag_seconds) },
-        { "segwatch_kafka_errors_total", COUNTER, "Errors by kind.", BY(kafka_errors) },
-        { "segwatch_kafka_throttle_seconds_total", COUNTER, "Pauses that the brokers asked for.", BY(kafka_throttle) },
+                OF(source_newest) },
+        { "segwatch_source_lag_seconds", GAUGE, "How old that event time is.", OF(source_behind) },
+        { "segwatch_kafka_messages_total", COUNTER, "Kafka messages that were taken.", OF(kafka_messages) },
+        { "segwatch_kafka_bytes_total", COUNTER, "Bytes of these messages.", OF(kafka_bytes) },
+        { "segwatch_kafka_lag_messages", GAUGE, "Messages not yet taken; absent if unknown.", OF(kafka_lag) },
+        { "segwatch_kafka_lag_seconds", GAUGE, "Age of the newest event time of the topic.", OF(kafka_lag_seconds) },
+        { "segwatch_kafka_errors_total", COUNTER, "Errors by kind.", OF(kafka_errors) },
+        { "segwatch_kafka_throttle_seconds_total", COUNTER, "Pauses that the brokers asked for.", OF(kafka_throttle) },
         /* what was read */
         { "segwatch_messages_total", COUNTER, "Messages decoded.", ENGINE(decode.messages) },
         { "segwatch_message_errors_total", COUNTER, "Messages of which nothing was used.",
@@ -569,10 +400,17 @@ static const struct metric_row metric_rows[] = {
         { "segwatch_findings_total", COUNTER, "Lines written to the alert file.", BY(findings) },
         { "segwatch_findings_folded_total", COUNTER, "Findings that the hour's budget folded into one.",
                 ENGINE(findings_folded) },
-        { "segwatch_spool_rows", GAUGE, "Findings in the outbox that wait for a sink.", BY(spool_rows) },
-        { "segwatch_spool_bytes", GAUGE, "Their size.", BY(spool_bytes) },
-        { "segwatch_spool_oldest_seconds", GAUGE, "Age of the oldest of them; 0 if there is none.", BY(spool_oldest) },
-        { "segwatch_spool_given_up_total", COUNTER, "Findings that a sink's full queue gave up.", BY(spool_given_up) },
+        { "segwatch_spool_rows", GAUGE, "Findings in the outbox that wait for a sink.", OF(spool_rows) },
+        { "segwatch_spool_bytes", GAUGE, "Their size.", OF(spool_bytes) },
+        { "segwatch_spool_oldest_seconds", GAUGE, "Age of the oldest of them; 0 if there is none.", OF(spool_oldest) },
+        { "segwatch_spool_given_up_total", COUNTER, "Findings that a sink's full queue gave up.", OF(spool_given_up) },
+        { "segwatch_spool_limit_bytes", GAUGE, "Size at which a sink's queue gives findings up.", OF(spool_limit) },
+        { "segwatch_sink_up", GAUGE, "0 while an output takes nothing.", OF(sink_up) },
+        { "segwatch_sink_rows_total", COUNTER, "Findings that an output took.", OF(sink_rows) },
+        { "segwatch_sink_rejected_total", COUNTER, "Findings that an output refused for good.", OF(sink_rejected) },
+        { "segwatch_sink_requests_total", COUNTER, "Requests to an output.", OF(sink_requests) },
+        { "segwatch_sink_retries_total", COUNTER, "Requests that had to be sent again.", OF(sink_retries) },
+        { "segwatch_sink_sent_bytes_total", COUNTER, "Bytes sent to an output.", OF(sink_bytes) },
         { "segwatch_detect_latency_seconds", SW_METRIC_HISTOGRAM,
                 "From the event time that decided a finding to its line in the alert file.", BY(latency) },
         /* control */
@@ -601,6 +439,6 @@ void sw__metrics_write(const struct sw_daemon *d, const struct sw__sight *s, str
                 if (row->write)
                         row->write(&l);
                 else
-                        put(&l, *(const uint64_t *)(const void *)((const char *)s + row->at - 1));
+                        sw__metric_put(&l, *(const uint64_t *)(const void *)((const char *)s + row->at - 1));
         }
 }

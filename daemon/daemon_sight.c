@@ -46,7 +46,6 @@ static void sight_disk_work(void *ctx)
                 k->state_size = (uint64_t)v.f_blocks * v.f_frsize;
                 k->known = statvfs(c->alerts.file, &v) == 0;
         }
-        k->queue_known = sw_outbox_sink_stats(d->outbox, SW_ALERT_SINK, &k->queue) == 0;
         if (k->known) {
                 k->alerts_free = (uint64_t)v.f_bavail * v.f_frsize;
                 k->alerts_size = (uint64_t)v.f_blocks * v.f_frsize;

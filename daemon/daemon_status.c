@@ -2,6 +2,7 @@
 /* Status and statistics as JSON: what an operator asks first, and every counter. Times are UTC, durations in ms. */
 #include "base/jsonw.h"
 #include "clock.h"
+#include "conf_outputs.h"
 #include "daemon_sight.h"
 #include "detect/detector.h"
 
@@ -111,16 +112,46 @@ static void status_sink(struct sw_jsonw *w, const char *name, const char *path, 
 
 static void status_alerts(const struct sw_daemon *d, struct sw_jsonw *w)
 {
+        struct sw_outbox_sink_stats k;
+
         sw_jsonw_object(w);
         sw_jsonw_ktext(w, "name", "alerts");
         sw_jsonw_ktext(w, "kind", "file");
         sw_jsonw_ktext(w, "path", d->conf->conf.alerts.file);
         sw_jsonw_ktext(w, "state", sw_alert_export_is_blocked(d->alerts) ? "disk_full" : "ok");
-        if (d->disk.queue_known) {
-                sw_jsonw_ku64(w, "waiting_rows", d->disk.queue.rows);
-                sw_jsonw_ku64(w, "waiting_bytes", d->disk.queue.bytes);
+        if (sw_outbox_sink_stats(d->outbox, SW_ALERT_SINK, &k) == 0) {
+                sw_jsonw_ku64(w, "waiting_rows", k.rows);
+                sw_jsonw_ku64(w, "waiting_bytes", k.bytes);
         }
         sw_jsonw_end_object(w);
+}
+
+static void status_outputs(const struct sw_daemon *d, struct sw_jsonw *w)
+{
+        static const char *const kinds[] = { "sentinel", "syslog", "webhook" };
+        struct sw_mono now = sw_clock_mono();
+        uint32_t i;
+
+        for (i = 0; i < sw_outputs_n(d->outputs); i++) {
+                const struct sw_conf_output *o = sw_outputs_row(d->outputs, i);
+                struct sw_courier_stats k = sw_outputs_stats(d->outputs, i);
+
+                sw_jsonw_object(w);
+                sw_jsonw_ktext(w, "name", o->name);
+                sw_jsonw_ktext(w, "kind", o->kind < sizeof(kinds) / sizeof(*kinds) ? kinds[o->kind] : "output");
+                sw_jsonw_ktext(w, "state", k.failing_since_ms ? "failing" : "ok");
+                if (k.failing_since_ms) {
+                        sw_jsonw_ki64(w, "failing_ms", now.ms - k.failing_since_ms);
+                        sw_jsonw_ktext(w, "reason", k.reason);
+                }
+                sw_jsonw_ku64(w, "delivered_rows", k.rows);
+                sw_jsonw_ku64(w, "rejected_rows", k.rejected);
+                sw_jsonw_ku64(w, "given_up_rows", k.waiting.given_up);
+                sw_jsonw_ku64(w, "waiting_rows", k.waiting.rows);
+                sw_jsonw_ku64(w, "waiting_bytes", k.waiting.bytes);
+                sw_jsonw_ku64(w, "queue_bytes", o->queue);
+                sw_jsonw_end_object(w);
+        }
 }
 
 static void status_disk(const struct sw_daemon *d, struct sw_jsonw *w)
@@ -229,6 +260,7 @@ void sw__status_write(const struct sw_daemon *d, const struct sw__sight *s, stru
         status_sink(w, "signals", NULL, d->signals);
         status_sink(w, "suppressed", NULL, d->suppressed);
         status_sink(w, "quarantine", d->conf->conf.alerts.quarantine, d->quarantine);
+        status_outputs(d, w);
         sw_jsonw_end_array(w);
         status_disk(d, w);
         status_memory(d, s, w);

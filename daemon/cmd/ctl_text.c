@@ -167,10 +167,23 @@ static void text_sinks(struct sw_buf *out, const struct sw_json *sinks)
                 sw_ctl_put(out, s, "name", "?");
                 sw_buf_putc(out, ' ');
                 sw_ctl_put(out, s, "state", "?");
+                if (sw_ctl_int(s, "waiting_rows", 0) > 0)
+                        sw_buf_printf(out, " (%lld wait)", (long long)sw_ctl_int(s, "waiting_rows", 0));
                 if (sw_json_next(s))
                         sw_buf_puts(out, ", ");
         }
         sw_buf_putc(out, '\n');
+        for (s = sw_json_first(sinks); s; s = sw_json_next(s)) {
+                if (!sw_json_get(s, "reason"))
+                        continue;
+                sw_buf_puts(out, "  ! ");
+                sw_ctl_put(out, s, "name", "?");
+                sw_buf_puts(out, " takes nothing since ");
+                sw_ctl_duration(out, sw_ctl_int(s, "failing_ms", -1));
+                sw_buf_puts(out, ": ");
+                sw_ctl_put(out, s, "reason", "?");
+                sw_buf_putc(out, '\n');
+        }
 }
 
 static void text_disk(struct sw_buf *out, const struct sw_json *d)

@@ -18,6 +18,9 @@ from daemon import SEGWATCH, Daemon
 BUILD = pathlib.Path(os.environ.get("SEGWATCH_BUILD", str(pathlib.Path(SEGWATCH).parents[1])))
 
 
+UUID = "00000000-0000-0000-0000-000000000001"
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -238,6 +241,28 @@ class Metrics(unittest.TestCase):
                           v['segwatch_trouble{reason="source_failing"}']), (0, 0, 1))
         self.assertGreater(v['segwatch_kafka_errors_total{source="gone",code="connect"}'], 0)
         self.assertNotIn('segwatch_kafka_lag_messages{source="gone",topic="t",partition="0"}', v, "absent if unknown")
+
+    def test_an_output_that_takes_nothing_shows(self):
+        secret = self.dir / "secret"
+        secret.write_text("nothing")
+        secret.chmod(0o600)
+        admin = ("{socket: %s/s.sock, http: \"127.0.0.1:0\"}\noutputs:\n- name: siem\n  kind: sentinel\n"
+                 "  endpoint: https://127.0.0.1:%d\n  dcr: dcr-%s\n  auth: {tenant: %s, client_id: %s, client_secret: {file: %s}}\n"
+                 "  proxy: http://127.0.0.1:%d" % (self.dir, free_port(), "0" * 32, UUID, UUID, secret, free_port()))
+        d = self.start(admin=admin)
+        d.wait_for(lambda: self.value(d, 'segwatch_sink_up{sink="siem"}') == 0, "it fails")
+        d.wait_for(lambda: (self.value(d, 'segwatch_spool_rows{sink="siem"}') or 0) > 5, "findings wait")
+        v = self.samples(d)
+        self.assertEqual(v['segwatch_sink_rows_total{sink="siem"}'], 0)
+        self.assertGreater(v['segwatch_spool_bytes{sink="siem"}'], 1000)
+        self.assertGreater(v['segwatch_spool_limit_bytes{sink="siem"}'], 1 << 20)
+        d.wait_for(lambda: self.value(d, 'segwatch_spool_rows{sink="alerts"}') == 0, "the alert file has all")
+        self.assertEqual(self.get(d, "/readyz")[0], 200, "nothing waits for a remote sink")
+        p = subprocess.run([SEGWATCH, "ctl", "status", "-s", f"{self.dir}/s.sock"], stdout=subprocess.PIPE, timeout=30,
+                           text=True)
+        self.assertRegex(p.stdout, r"siem failing \(\d+ wait\)\n  ! siem takes nothing since .*: ")
+        p = subprocess.run(["promtool", "check", "metrics"], input=self.get(d)[2], stdout=subprocess.PIPE, timeout=30, text=True)
+        self.assertEqual((p.returncode, p.stdout), (0, ""))
 
     def test_only_loopback_unless_asked_for_with_a_token(self):
         secret = self.dir / "token"
