@@ -75,6 +75,7 @@ struct sw_cmd {
         X(schema)                                                                                                      \
         X(state)                                                                                                       \
         X(tail)                                                                                                        \
+        X(test_alert)                                                                                                  \
         X(top)                                                                                                         \
         X(version)
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/args.h"
 #include "conf_lists.h"
+#include "online.h"
 
 #include <stdio.h>
 
@@ -16,7 +17,8 @@ static const struct sw_cmd_opt check_options[] = {
         { "dump", CHECK_DUMP, NULL, "print the effective configuration, defaults filled in, without secrets" },
         { "sample", CHECK_SAMPLE, NULL, "print a commented configuration with all options and defaults" },
         { "schema", CHECK_SCHEMA, NULL, "print the JSON schema of the configuration, for editors" },
-        { "online", CHECK_ONLINE, NULL, "not available in this version" },
+        { "online", CHECK_ONLINE, NULL,
+                "also ask brokers, Entra and receivers whether they would take it; nothing is read or sent" },
         { 0 },
 };
 
@@ -49,8 +51,6 @@ static int check_parse_args(int argc, char **argv, struct check_args *ret)
                 return SW_EXIT_USAGE;
         if (a.n_rest > 0)
                 return sw_cmd_usage(&sw_cmd_check, "unexpected argument '%s'; the file is given with -c", a.rest[0]);
-        if (ret->online)
-                return sw_cmd_usage(&sw_cmd_check, "--online is not available in this version");
         if (ret->dump + ret->sample + ret->schema > 1)
                 return sw_cmd_usage(&sw_cmd_check, "only one of --dump, --sample and --schema can be printed");
         return 0;
@@ -100,7 +100,7 @@ static int check_file(const struct check_args *args)
         static struct sw_conf_report report; /* 50 KiB: not for the stack */
         struct sw_buf out = SW_BUF_NULL;
         struct sw_conf conf;
-        int r;
+        int r, online = SW_EXIT_OK;
 
         r = sw_conf_load(args->file, false, &conf, &report);
         if (r == 0)
@@ -123,9 +123,15 @@ static int check_file(const struct check_args *args)
         if (conf.sources.n == 0)
                 fprintf(stderr, "%s: warning: there are no sources: `segwatch run` needs one\n", args->file);
         check_tell(args->file, &conf);
+        if (args->online && sw_online_check(&conf) != 0)
+                online = SW_EXIT_FAILURE;
         if (args->dump)
                 sw_conf_dump(&conf, &out);
         sw_conf_deinit(&conf);
+        if (online != SW_EXIT_OK) {
+                sw_buf_deinit(&out);
+                return online;
+        }
         return args->dump ? check_print(&out) : SW_EXIT_OK;
 }
 
@@ -151,9 +157,11 @@ const struct sw_cmd sw_cmd_check = {
         .args = "[-c FILE] [--dump | --sample | --schema]",
         .summary = "check a configuration and name every error with its place",
         .options = check_options,
-        .notes = "Exit: 0 the configuration is valid, 78 it is not, 64 usage.",
+        .notes = "Exit: 0 the configuration is valid (with --online: and everything answers), 1 something does not, 78 "
+                 "it is not valid, 64 usage.",
         .examples = "segwatch check -c /etc/segwatch/segwatch.yaml\n"
                     "segwatch check -c segwatch.yaml --dump | less\n"
+                    "segwatch check --online\n"
                     "segwatch check --sample > segwatch.yaml\n",
         .run = check_run,
 };

@@ -199,7 +199,7 @@ COMMANDS = [
     ("short_option", ["check", "-x"], 64, "unknown option '-x'"),
     ("value_missing", ["check", "-c"], 64, "'-c' needs a value"),
     ("positional_file", ["check", "segwatch.yaml"], 64, "the file is given with -c"),
-    ("online", ["check", "--online"], 64, "--online is not available in this version"),
+    ("test_alert_operand", ["test-alert", "x"], 64, "unexpected argument 'x'"),
     ("two_outputs", ["check", "--dump", "--schema"], 64, "only one of"),
     ("file_missing", ["check", "-c", "/nonexistent/segwatch.yaml"], 78, "/nonexistent/segwatch.yaml: cannot be read: No such"),
     ("file_is_a_folder", ["check", "-c", "/"], 78, "/: cannot be read: it is a directory"),

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Outputs as operators meet them: the daemon delivers what its alert file has, `check --online` asks whether it would,
+`test-alert` tries."""
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from daemon import SEGWATCH, Daemon  # noqa: E402
+from fake_azure import CLIENT, DCR, TENANT, FakeAzure  # noqa: E402
+from sinks import BUILD, columns  # noqa: E402
+
+
+class Case(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.columns = columns()
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="segwatch-e2e-")
+        self.addCleanup(folder.cleanup)
+        self.dir = pathlib.Path(folder.name)
+        (self.dir / "azure").mkdir()
+        self.fake = FakeAzure(self.dir / "azure", self.columns)
+        self.addCleanup(self.fake.close)
+        self.secret = self.dir / "secret"
+        self.secret.write_text("s3cret-canary")
+        self.secret.chmod(0o600)
+
+    def sentinel(self, **more):
+        return {"name": "sentinel", "kind": "sentinel", "endpoint": self.fake.endpoint, "dcr": DCR,
+                "ca_file": str(self.fake.ca), "retry": {"first": "20ms", "max": "200ms"},
+                "auth": {"tenant": TENANT, "client_id": CLIENT, "client_secret": {"file": str(self.secret)},
+                         "authority": self.fake.endpoint}, **more}
+
+
+class Run(Case):
+    def scenario(self):
+        folder = self.dir / "scenario"
+        subprocess.run([BUILD / "tests/gen_scenario", "--hours", "6", "--hosts", "80", "--load", "30", "--attack", "full",
+                        "--out", folder], check=True, timeout=60)
+        return folder
+
+    def config(self, scenario, *outputs):
+        path = self.dir / "segwatch.yaml"
+        path.write_text(f"sources:\n  - {{name: f, kind: file, path: {scenario}/messages.ndjson, follow: true}}\n"
+                        f"alerts: {{file: {self.dir}/alerts.jsonl}}\nstate: {{dir: {self.dir}/state}}\n"
+                        f"admin: {{socket: {self.dir}/s, http: none}}\n"
+                        f"outputs: {json.dumps(list(outputs))}\n" + (scenario / "config.yaml").read_text())
+        return path
+
+    def alerts(self):
+        path = self.dir / "alerts.jsonl"
+        return [json.loads(l) for l in path.read_text().splitlines()] if path.exists() else []
+
+    def uids(self):
+        return {r["EventOriginalUid"] for r in self.fake.rows}
+
+    def all_there(self):
+        lines = self.alerts()
+        return lines and {l["metadata"]["uid"] for l in lines} <= self.uids()
+
+    def test_what_the_alert_file_has_arrives(self):
+        scenario = self.scenario()
+        d = Daemon(self, self.config(scenario, self.sentinel()))
+        d.wait_for(self.all_there, "every line of the alert file at the fake")
+        code, _ = d.stop()
+        self.assertEqual(code, 0)
+        rows = {r["EventOriginalUid"]: r for r in self.fake.rows}
+        for line in self.alerts():
+            self.assertEqual(rows[line["metadata"]["uid"]]["Finding"], line)
+        self.assertEqual(self.fake.violations, [])
+        self.assertNotIn("canary", d.log())
+
+    def test_killed_in_an_outage_nothing_is_missing_afterwards(self):
+        scenario = self.scenario()
+        config = self.config(scenario, self.sentinel())
+        self.fake.script = lambda n, rows: ("503", "500 taken", "reset taken")[n % 3]
+        d = Daemon(self, config)
+        d.wait_for(lambda: self.alerts() and len(self.fake.requests) > 3, "requests that fail")
+        d.wait_log("event=sink_outage")
+        d.process.send_signal(signal.SIGKILL)
+        d.process.wait()
+        self.fake.script = lambda n, rows: "ok"
+        d = Daemon(self, config)
+        d.wait_for(self.all_there, "every line of the alert file at the fake")
+        d.stop()
+        uids = [r["EventOriginalUid"] for r in self.fake.rows]
+        self.assertLessEqual({u for u in uids if uids.count(u) > 1}, self.fake.unknown)
+        self.assertEqual(self.fake.violations, [])
+
+    def test_a_sink_that_hangs_stops_neither_the_alert_file_nor_the_end(self):
+        scenario = self.scenario()
+        self.fake.hang_seconds = 30
+        self.fake.script = lambda n, rows: "hang"
+        d = Daemon(self, self.config(scenario, self.sentinel()))
+        d.wait_for(lambda: len(self.alerts()) > 1, "the alert file goes on")
+        d.wait_for(lambda: self.fake.requests, "a request")
+        code, seconds = d.stop()
+        self.assertEqual(code, 0)
+        self.assertLess(seconds, 5)
+
+
+class Online(Case):
+    def run_verb(self, *args, outputs=None, sources=()):
+        path = self.dir / "segwatch.json"
+        path.write_text(json.dumps({"sources": list(sources), "outputs": [self.sentinel()] if outputs is None else outputs}))
+        p = subprocess.run([SEGWATCH, args[0], "-c", path, *args[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           timeout=60, text=True)
+        self.assertNotIn("canary", p.stdout + p.stderr)
+        return p.returncode, p.stderr
+
+    def test_all_is_well(self):
+        flows = self.dir / "flows"
+        flows.write_text("")
+        code, err = self.run_verb("check", "--online", sources=[{"name": "f", "kind": "file", "path": str(flows)}])
+        self.assertEqual(code, 0, err)
+        self.assertIn("output sentinel: ok", err)
+        self.assertIn("source f: ok", err)
+        self.assertEqual([r["rows"] for r in self.fake.requests], [0])
+        self.assertEqual(self.fake.violations, [])
+
+    def test_the_missing_role_is_named(self):
+        self.fake.script = lambda n, rows: "403"
+        code, err = self.run_verb("check", "--online")
+        self.assertEqual(code, 1)
+        self.assertIn("output sentinel: FAILED", err)
+        self.assertIn(f"the identity {CLIENT} needs the role Monitoring Metrics Publisher", err)
+
+    def test_a_wrong_rule_a_wrong_secret_and_nobody_there(self):
+        closed = socket.socket()
+        closed.bind(("127.0.0.1", 0))
+        self.addCleanup(closed.close)
+        port = closed.getsockname()[1]
+        self.secret.write_text("wrong-canary")
+        code, err = self.run_verb("check", "--online", outputs=[
+            self.sentinel(), {"name": "siem", "kind": "syslog", "address": f"127.0.0.1:{port}", "transport": "tcp"},
+            {"name": "hook", "kind": "webhook", "url": f"https://127.0.0.1:{port}/"}])
+        self.assertEqual(code, 1)
+        self.assertRegex(err, r"output sentinel: FAILED: .*AADSTS7000215")
+        self.assertRegex(err, r"output siem: FAILED: .*Connection refused")
+        self.assertRegex(err, r"output hook: FAILED: no connection")
+        self.secret.write_text("s3cret-canary")
+        code, err = self.run_verb("check", "--online", outputs=[self.sentinel(dcr="dcr-other")])
+        self.assertEqual(code, 1)
+        self.assertRegex(err, r"FAILED: status 404.*immutable id")
+
+    def test_a_broker_that_is_not_there(self):
+        # librdkafka tries on; the answer is no answer
+        sources = [{"name": "k", "kind": "kafka", "brokers": ["127.0.0.1:1"], "topic": "t"}]
+        code, err = self.run_verb("check", "--online", outputs=[], sources=sources)
+        self.assertEqual(code, 1)
+        self.assertIn("source k: FAILED", err)
+        self.assertIn("event=kafka_connect", err)
+
+    def test_a_test_alert_arrives(self):
+        code, err = self.run_verb("test-alert")
+        self.assertEqual(code, 0, err)
+        self.assertIn("output sentinel: ok: delivered", err)
+        self.assertEqual(len(self.fake.rows), 1)
+        self.assertIn("test", self.fake.rows[0]["EventMessage"])
+        self.assertEqual(self.fake.violations, [])
+
+    def test_a_test_alert_passes_filters_and_goes_where_it_is_told(self):
+        outputs = [self.sentinel(min_severity="critical", detectors=["segment_policy"]), self.sentinel(name="other")]
+        code, err = self.run_verb("test-alert", "--to", "sentinel", outputs=outputs)
+        self.assertEqual(code, 0, err)
+        self.assertNotIn("other", err)
+        self.assertEqual(len(self.fake.rows), 1)
+        code, err = self.run_verb("test-alert", "--to", "nobody", outputs=outputs)
+        self.assertEqual(code, 78)
+        self.assertIn("no output named nobody", err)
+
+    def test_a_test_alert_that_is_not_taken_says_why(self):
+        self.fake.script = lambda n, rows: "403"
+        code, err = self.run_verb("test-alert")
+        self.assertEqual(code, 1)
+        self.assertIn("output sentinel: FAILED: status 403", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
