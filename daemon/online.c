@@ -67,23 +67,26 @@ static void online_on_probe(void *ctx, bool ok, const char *message)
 
 /* ---- sources ---- */
 
-static int online_on_partition(void *ctx, const char *topic, int32_t partition, uint32_t *ret_id, int64_t *ret_next)
+static int online_on_partition(
+        void *ctx, const char *topic, int32_t partition, uint32_t *ret_id, struct sw_source_place *ret)
 {
         struct online_item *i = ctx;
 
         (void)topic;
         (void)partition;
         *ret_id = i->n_partitions++;
-        *ret_next = SW_SOURCE_NEVER_READ;
+        *ret = (struct sw_source_place){
+                .next = SW_SOURCE_NEVER_READ, .until = SW_SOURCE_EVERYTHING, .stamp = SW_ETIME_NONE
+        };
         return 0;
 }
 
-static void online_on_start(void *ctx, uint32_t id, int64_t next, bool has_more)
+static void online_on_start(void *ctx, uint32_t id, const struct sw_source_place *at, bool has_more)
 {
         struct online_item *i = ctx;
 
         (void)id;
-        (void)next;
+        (void)at;
         (void)has_more;
         i->settle_ms = sw_clock_mono().ms;
 }
