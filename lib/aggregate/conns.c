@@ -5,8 +5,6 @@
 
 #include <limits.h>
 
-#define TIMERS_AHEAD 12u /* connections whose timers come next are fetched early */
-
 struct rpc_row {
         uint32_t src, dst; /* host serials */
         uint32_t sec, pad;
@@ -16,8 +14,9 @@ struct rpc_row {
 static void conns_on_evict(void *ctx, void *entry)
 {
         struct sw_conns *c = ctx;
-        const struct sw_conn *x = entry;
+        struct sw_conn *x = entry;
 
+        sw__conns_more_drop(c, x);
         sw_hosts_pin(&c->view->world->hosts, x->src, false);
         sw_hosts_pin(&c->view->world->hosts, x->dst, false);
 }
@@ -41,7 +40,7 @@ int sw_conns_new(struct sw_view *view, const struct sw_conns_conf *conf, const s
         const struct sw_hash_key *key, struct sw_conns **ret)
 {
         static const struct sw_table_spec spec = { .name = "connections",
-                .version = 1,
+                .version = 2,
                 .entry_size = sizeof(struct sw_conn),
                 .key_size = sizeof(struct sw_conn_key),
                 .on_evict = conns_on_evict };
@@ -55,8 +54,10 @@ int sw_conns_new(struct sw_view *view, const struct sw_conns_conf *conf, const s
                 return -SW_ERR_NOMEM;
         c->view = view;
         c->conf = *conf;
-        c->wanted[0] = c->wanted[1] = UINT_MAX;
+        c->wanted[0] = c->wanted[1] = c->closed[0] = c->closed[1] = UINT_MAX;
         r = sw_table_init(&c->table, &spec, limits->table, key, c);
+        if (r == 0)
+                r = sw__conns_more_init(c, limits->more, key);
         if (r == 0)
                 r = sw_table_init(&c->rpc, &rpc_spec, limits->rpc, key, NULL);
         c->timers = r == 0 ? sw_timers_new(limits->timers) : NULL;
@@ -76,27 +77,33 @@ struct sw_conns *sw_conns_free(struct sw_conns *c)
         if (!c)
                 return NULL;
         sw_table_deinit(&c->table);
+        sw_table_deinit(&c->more);
         sw_table_deinit(&c->rpc);
         sw_timers_free(c->timers);
         sw_free(c);
         return NULL;
 }
 
-static const uint64_t *conn_total(const struct sw_conn *x)
-{
-        static const uint64_t none[SW_N_COUNTERS] = { 0 };
+static const uint64_t no_counters[SW_N_COUNTERS];
 
-        return x->n_sides ? x->sides[x->best].counters : none;
+static const uint64_t *conn_total(const struct sw_conns *c, const struct sw_conn *x)
+{
+        if (!x->n_sides)
+                return no_counters;
+        return x->best < SW_CONN_SIDES_INSIDE ? x->sides[x->best].counters
+                                              : sw__conns_more(c, x)->sides[x->best - SW_CONN_SIDES_INSIDE].counters;
 }
 
-static void fill_evidence(const struct sw_conn *x, const struct sw_conn_event *ev, struct sw_evidence *e)
+static void fill_evidence(
+        const struct sw_conns *c, const struct sw_conn *x, const struct sw_conn_event *ev, struct sw_evidence *e)
 {
+        const struct sw_conn_more *more = sw__conns_more(c, x);
         bool turned = x->flags & FLAG_REVERSED;
 
         e->time = x->opened;
         e->src = turned ? x->key.dst : x->key.src;
         e->dst = turned ? x->key.src : x->key.dst;
-        memcpy(e->counters, x->first_counters, sizeof(e->counters));
+        memcpy(e->counters, more ? more->first_counters : no_counters, sizeof(e->counters));
         e->src_segment = ev->src_segment;
         e->dst_segment = ev->dst_segment;
         e->rule = x->rule;
@@ -116,8 +123,9 @@ static int conns_emit(struct sw_conns *c, const struct sw_conn *x, enum sw_conn_
         struct sw_conn_event *ev = &c->event;
         const struct sw_world *s = c->view->world;
         struct sw_payload payload;
+        bool admin = sw_service_is_admin((enum sw_service)x->service);
 
-        if (!(c->wanted[sw_service_is_admin((enum sw_service)x->service)] >> type & 1))
+        if (!(c->wanted[admin] >> type & 1) || (type == SW_CONN_CLOSED && !(c->closed[admin] >> x->outcome & 1)))
                 return 0;
         ev->type = type;
         ev->time = c->at;
@@ -138,7 +146,7 @@ static int conns_emit(struct sw_conns *c, const struct sw_conn *x, enum sw_conn_
         ev->rarity = x->rarity;
         ev->opened = x->opened;
         ev->last = x->last;
-        memcpy(ev->total, conn_total(x), sizeof(ev->total));
+        memcpy(ev->total, conn_total(c, x), sizeof(ev->total));
         if (delta)
                 memcpy(ev->delta, delta, sizeof(ev->delta));
         else
@@ -146,25 +154,30 @@ static int conns_emit(struct sw_conns *c, const struct sw_conn *x, enum sw_conn_
         payload = sw_outcome_payload(x->key.proto, ev->total);
         ev->payload_fwd = payload.fwd;
         ev->payload_rev = payload.rev;
-        fill_evidence(x, ev, &ev->first);
+        fill_evidence(c, x, ev, &ev->first);
         return c->sink(c->ctx, ev);
+}
+
+/* FAILED or DENIED. */
+static int conns_emit_failure(struct sw_conns *c, const struct sw_conn *x, enum sw_conn_event_type type)
+{
+        struct sw_host *src = sw_hosts_at(&c->view->world->hosts, x->src);
+
+        if (src)
+                sw_host_fails(src, x->dst, x->flags & FLAG_REVERSED ? x->key.sport : x->key.dport, x->key.proto);
+        return conns_emit(c, x, type, NULL);
 }
 
 static void conns_arm(struct sw_conns *c, struct sw_conn *x, int64_t after_ms)
 {
-        x->due = sw_timers_arm(c->timers, c->view->now, sw_etime_add(c->view->now, after_ms), x->id);
+        struct sw_etime at = sw_etime_add(c->view->now, after_ms);
+
+        x->due = (uint32_t)sw_timers_arm(c->timers, c->view->now, at, x->id).ms;
 }
 
 static int64_t conns_idle_ms(const struct sw_conns *c, const struct sw_conn *x)
 {
         return x->key.proto == SW_PROTO_TCP ? c->conf.tcp_idle_ms : c->conf.udp_idle_ms;
-}
-
-static enum sw_service port_service(const struct sw_conns *c, uint8_t proto, uint16_t port)
-{
-        if (proto == SW_PROTO_TCP)
-                return (enum sw_service)c->tcp_service[port];
-        return proto == SW_PROTO_UDP ? (enum sw_service)c->udp_service[port] : SW_SERVICE_OTHER;
 }
 
 /* Roles are reversed when the start was not seen and only the source port is one that serves (design.md 3.3). */
@@ -173,14 +186,14 @@ static bool is_turned(const struct sw_conns *c, const struct sw_otuple *t)
         const struct sw_conn_key *k = &t->key;
 
         return (t->state == SW_STATE_CONTINUE || t->state == SW_STATE_END) && k->sport < 32768 && k->dport >= 32768 &&
-               port_service(c, k->proto, k->sport) != SW_SERVICE_OTHER;
+               sw__conns_port_service(c, k->proto, k->sport) != SW_SERVICE_OTHER;
 }
 
 /* Class of the connection; remembers 135 and 445 so that dynamic ports that follow are known as RPC. */
 static enum sw_service conns_service(
         struct sw_conns *c, const struct sw_host *src, const struct sw_host *dst, uint8_t proto, uint16_t dport)
 {
-        enum sw_service service = port_service(c, proto, dport);
+        enum sw_service service = sw__conns_port_service(c, proto, dport);
         uint32_t key[2] = { src->serial, dst->serial }, sec = (uint32_t)(c->view->now.ms / SW_SECOND);
         struct rpc_row *row;
         bool created;
@@ -244,10 +257,12 @@ static void own_end(struct sw_conns *c, const struct sw_conn *x, const struct fo
 /* Clears an entry for a new life; key, id and pinned hosts stay. */
 static void conn_reset(struct sw_conns *c, struct sw_conn *x, const struct folded *f, bool turned)
 {
+        struct sw_conn_more *more;
         struct sw_conn_key key = x->key;
-        uint32_t src = x->src, dst = x->dst, id = x->id, pair = x->pair;
+        uint32_t src = x->src, dst = x->dst, id = x->id, pair = x->pair, hash = x->hash;
 
-        *x = (struct sw_conn){ .key = key, .src = src, .dst = dst, .id = id, .pair = pair };
+        sw__conns_more_drop(c, x);
+        *x = (struct sw_conn){ .key = key, .src = src, .dst = dst, .id = id, .pair = pair, .hash = hash };
         x->opened = x->last = f->t->time;
         x->outcome = SW_OUTCOME_OPEN;
         x->flags = turned ? FLAG_REVERSED : 0;
@@ -256,7 +271,11 @@ static void conn_reset(struct sw_conns *c, struct sw_conn *x, const struct folde
         x->first_state = f->t->state;
         x->first_direction = f->direction;
         x->first_encryption = f->t->encryption;
-        memcpy(x->first_counters, f->counters, sizeof(x->first_counters));
+        if (f->counters[0] | f->counters[1] | f->counters[2] | f->counters[3]) {
+                more = sw__conns_more_make(c, x);
+                if (more)
+                        memcpy(more->first_counters, f->counters, sizeof(more->first_counters));
+        }
         c->n_opened++;
         c->n_reversed += turned;
 }
@@ -325,6 +344,7 @@ static void conns_insert(struct sw_conns *c, const struct sw_otuple *t, const st
                 return;
         /* The entry must not be taken for the pair (0, 0) should interning hosts ever touch this table. */
         x->id = id;
+        x->hash = (uint32_t)a->hash;
         x->pair = SW_TABLE_NO_ID;
         if (!sw_hosts_intern_probe(hosts, turned ? &logged_dst : &logged_src, c->view->now, &src)) {
                 c->n_no_host++;
@@ -346,9 +366,10 @@ static void conns_insert(struct sw_conns *c, const struct sw_otuple *t, const st
 
 static void conns_remove(struct sw_conns *c, struct sw_conn *x)
 {
+        sw__conns_more_drop(c, x);
         sw_hosts_pin(&c->view->world->hosts, x->src, false);
         sw_hosts_pin(&c->view->world->hosts, x->dst, false);
-        sw_table_remove_id(&c->table, x->id);
+        sw_table_remove_id_hashed(&c->table, x->id, x->hash);
 }
 
 static struct sw_conn_side *conn_side(struct sw_conns *c, struct sw_conn *x, const struct folded *f)
@@ -356,12 +377,15 @@ static struct sw_conn_side *conn_side(struct sw_conns *c, struct sw_conn *x, con
         struct sw_conn_side *side;
         unsigned i;
 
-        for (i = 0; i < x->n_sides; i++)
-                if (x->sides[i].sensor == f->fold && x->sides[i].direction == f->direction)
-                        return &x->sides[i];
-        if (x->n_sides == SW_CONN_SIDES)
+        for (i = 0; i < x->n_sides; i++) {
+                side = conns_side_at(c, x, i);
+                if (side->sensor == f->fold && side->direction == f->direction)
+                        return side;
+        }
+        if (i == SW_CONN_SIDES || (i >= SW_CONN_SIDES_INSIDE && !sw__conns_more_make(c, x)))
                 return NULL;
-        side = &x->sides[x->n_sides++];
+        x->n_sides++;
+        side = conns_side_at(c, x, i);
         side->sensor = f->fold;
         side->direction = f->direction;
         if (i > 0)
@@ -377,6 +401,17 @@ static uint64_t side_packets(const struct sw_conn_side *s)
                                                                                                       : sum;
 }
 
+static void side_best(struct sw_conns *c, struct sw_conn *x, const struct sw_conn_side *side)
+{
+        unsigned i;
+
+        if (side_packets(side) <= side_packets(conns_side_at(c, x, x->best)))
+                return;
+        for (i = 0; conns_side_at(c, x, i) != side; i++)
+                ;
+        x->best = (uint8_t)i;
+}
+
 /* Adds a tuple to its sensor and tells by how much the volume, which is that of the largest sensor, grew. */
 static bool conns_count(
         struct sw_conns *c, struct sw_conn *x, const struct folded *f, uint64_t ret_delta[SW_N_COUNTERS])
@@ -386,21 +421,19 @@ static bool conns_count(
         bool grew = false;
         unsigned i;
 
-        x->states |= (uint8_t)(1u << f->t->state);
         if (!side)
                 return false;
         side->states |= (uint8_t)(1u << f->t->state);
         if (!f->known)
                 return false;
         x->flags |= FLAG_KNOWN;
-        memcpy(before, conn_total(x), sizeof(before));
+        memcpy(before, conn_total(c, x), sizeof(before));
         for (i = 0; i < SW_N_COUNTERS; i++)
                 if (__builtin_add_overflow(side->counters[i], f->counters[i], &side->counters[i]))
                         side->counters[i] = UINT64_MAX;
-        if (side_packets(side) > side_packets(&x->sides[x->best]))
-                x->best = (uint8_t)(side - x->sides);
+        side_best(c, x, side);
         for (i = 0; i < SW_N_COUNTERS; i++) {
-                uint64_t now = conn_total(x)[i];
+                uint64_t now = conn_total(c, x)[i];
 
                 ret_delta[i] = now > before[i] ? now - before[i] : 0;
                 grew = grew || ret_delta[i];
@@ -479,30 +512,33 @@ static int conns_decide(struct sw_conns *c, struct sw_conn *x)
 {
         enum sw_outcome outcome = x->flags & FLAG_SUCCEEDED
                                           ? SW_OUTCOME_OK
-                                          : sw_outcome_final(x->key.proto, conn_total(x), x->flags & FLAG_KNOWN);
+                                          : sw_outcome_final(x->key.proto, conn_total(c, x), x->flags & FLAG_KNOWN);
         int r = 0;
 
         if (outcome == SW_OUTCOME_OK && !(x->flags & FLAG_SUCCEEDED))
                 r = conns_succeed(c, x);
         x->outcome = (uint8_t)outcome;
         if ((outcome == SW_OUTCOME_NOREPLY || outcome == SW_OUTCOME_REFUSED) && !(x->flags & FLAG_FAILED))
-                r = conns_emit(c, x, SW_CONN_FAILED, NULL);
+                r = conns_emit_failure(c, x, SW_CONN_FAILED);
         return r < 0 ? r : conns_close(c, x);
 }
 
 /* The destination's word counts; the source's only while the destination is silent. Traffic that already moved both
  * ways was let through, whatever a later rule says. */
-static bool denial_decides(const struct sw_conn *x, const struct folded *f)
+static bool denial_decides(const struct sw_conns *c, struct sw_conn *x, const struct folded *f)
 {
+        const struct sw_conn_side *side;
         unsigned i;
 
         if (x->flags & FLAG_SUCCEEDED)
                 return false;
         if (f->direction == SW_INBOUND)
                 return true;
-        for (i = 0; i < x->n_sides; i++)
-                if (x->sides[i].direction == SW_INBOUND && x->sides[i].states & ~(1u << SW_STATE_DENIED))
+        for (i = 0; i < x->n_sides; i++) {
+                side = conns_side_at(c, x, i);
+                if (side->direction == SW_INBOUND && side->states & ~(1u << SW_STATE_DENIED))
                         return false;
+        }
         return true;
 }
 
@@ -520,7 +556,7 @@ static int conns_deny(struct sw_conns *c, struct sw_conn *x, const struct folded
                 if (x->flags & FLAG_ALLOWED)
                         pair->flows_allowed--;
         }
-        r = conns_emit(c, x, SW_CONN_DENIED, NULL);
+        r = conns_emit_failure(c, x, SW_CONN_DENIED);
         return r < 0 ? r : conns_close(c, x);
 }
 
@@ -536,23 +572,23 @@ static int conns_progress(struct sw_conns *c, struct sw_conn *x, const struct fo
                 x->sensor = f->t->sensor;
         }
         if (f->t->state == SW_STATE_DENIED)
-                return denial_decides(x, f) ? conns_deny(c, x, f) : 0;
+                return denial_decides(c, x, f) ? conns_deny(c, x, f) : 0;
         if (delta) {
                 pair_totals(c, x, delta);
                 r = conns_emit(c, x, SW_CONN_PROGRESSED, delta);
                 if (r < 0)
                         return r;
                 if (!(x->flags & FLAG_SUCCEEDED)) {
-                        payload = sw_outcome_payload(x->key.proto, conn_total(x));
+                        payload = sw_outcome_payload(x->key.proto, conn_total(c, x));
                         if (payload.fwd && payload.rev)
                                 r = conns_succeed(c, x);
                 }
         }
         if (r == 0 && f->t->state == SW_STATE_CONTINUE && x->outcome == SW_OUTCOME_OPEN && x->flags & FLAG_KNOWN &&
-                conn_total(x)[SW_PACKETS_REV] == 0 && f->t->time.ms - x->opened.ms >= SW_CONN_NOREPLY_MS) {
+                conn_total(c, x)[SW_PACKETS_REV] == 0 && f->t->time.ms - x->opened.ms >= SW_CONN_NOREPLY_MS) {
                 x->outcome = SW_OUTCOME_NOREPLY;
                 x->flags |= FLAG_FAILED;
-                r = conns_emit(c, x, SW_CONN_FAILED, NULL);
+                r = conns_emit_failure(c, x, SW_CONN_FAILED);
         }
         if (f->t->state == SW_STATE_END && x->life == LIFE_OPEN) {
                 x->life = LIFE_ENDED;
@@ -563,20 +599,23 @@ static int conns_progress(struct sw_conns *c, struct sw_conn *x, const struct fo
 
 /* Whether a B means that the five-tuple starts again: after its end, or at a sensor that saw it end. The B of another
  * sensor within a second belongs to the life that is there: its clock only runs behind (a D before its B). */
-static bool is_new_life(const struct sw_conn *x, const struct sw_otuple *t, uint32_t fold)
+static bool is_new_life(const struct sw_conns *c, struct sw_conn *x, const struct sw_otuple *t, uint32_t fold)
 {
+        const struct sw_conn_side *side;
         unsigned i;
 
         if (t->state != SW_STATE_BEGIN)
                 return false;
         if (x->life == LIFE_LINGER) {
-                for (i = 0; i < x->n_sides && x->sides[i].sensor != fold; i++)
+                for (i = 0; i < x->n_sides && conns_side_at(c, x, i)->sensor != fold; i++)
                         ;
                 return i < x->n_sides || t->time.ms - x->last.ms > SW_CONN_DECIDE_MS;
         }
-        for (i = 0; i < x->n_sides; i++)
-                if (x->sides[i].sensor == fold && x->sides[i].states & 1u << SW_STATE_END)
+        for (i = 0; i < x->n_sides; i++) {
+                side = conns_side_at(c, x, i);
+                if (side->sensor == fold && side->states & 1u << SW_STATE_END)
                         return true;
+        }
         return false;
 }
 
@@ -594,7 +633,7 @@ int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, const struct sw
                 conns_insert(c, t, a, turned, &x);
                 if (!x)
                         return 0;
-        } else if (is_new_life(x, t, f.fold)) {
+        } else if (is_new_life(c, x, t, f.fold)) {
                 if (x->life != LIFE_LINGER)
                         r = conns_decide(c, x);
                 if (r < 0)
@@ -626,12 +665,11 @@ int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, const struct sw
 int sw_conns_timer(struct sw_conns *c)
 {
         struct sw_etime now = c->view->now, idle_end;
-        uint32_t id = sw_timers_pop(c->timers), soon;
+        uint32_t id = sw_timers_pop(c->timers);
         struct sw_conn *x = sw_table_at(&c->table, id);
 
-        if (sw_timers_peek(c->timers, TIMERS_AHEAD, &soon))
-                sw_table_prefetch_id(&c->table, soon);
-        if (!x || x->due.ms != now.ms)
+        sw__conns_timers_ahead(c, c->timers->next_due == 1);
+        if (!x || x->due != (uint32_t)now.ms)
                 return 0;
         c->at = now;
         c->late = false;
@@ -650,5 +688,5 @@ int sw_conns_timer(struct sw_conns *c)
 
 size_t sw_conns_bytes(const struct sw_conns *c)
 {
-        return c->table.bytes + c->rpc.bytes + c->timers->bytes;
+        return c->table.bytes + c->more.bytes + c->rpc.bytes + c->timers->bytes;
 }

@@ -16,6 +16,7 @@
 #include "aggregate/world.h"
 
 #define SW_CONN_SIDES 4u
+#define SW_CONN_SIDES_INSIDE 2u
 #define SW_CONN_DECIDE_MS SW_SECOND         /* after the first E */
 #define SW_CONN_LINGER_MS (2 * SW_MINUTE)   /* after the decision */
 #define SW_CONN_NOREPLY_MS (60 * SW_SECOND) /* a C without an answer this long after the opening */
@@ -35,20 +36,30 @@ struct sw_conn_side {
         uint8_t pad[2];
 };
 
+/* Three cache lines; what most connections never have is a struct sw_conn_more. */
 struct sw_conn {
         struct sw_conn_key key; /* as logged */
         struct sw_etime opened, last;
-        struct sw_etime due; /* of the timer that counts */
-        uint32_t src, dst;   /* host ids: initiator, responder */
-        uint8_t life, outcome, service, rarity;
-        uint8_t flags, n_sides, best, states;
+        uint32_t due; /* when the timer that counts fires: the low bits of its millisecond */
+        uint8_t life, flags, n_sides, best;
+        uint32_t src, dst;     /* host ids: initiator, responder */
         uint32_t pair;         /* guess for sw_pairs_get */
         uint32_t edge_hash;    /* of its edge */
         uint32_t rule, sensor; /* evidence, of the deciding side */
-        uint8_t first_state, first_direction, first_encryption, pad;
+        uint8_t outcome, service, rarity;
+        uint8_t first_state, first_direction, first_encryption, pad[2];
         uint32_t id;
+        uint32_t hash; /* of the key, as the table's index has it */
+        uint32_t more; /* id + 1 of its struct sw_conn_more, 0 = none */
+        struct sw_conn_side sides[SW_CONN_SIDES_INSIDE];
+};
+_Static_assert(sizeof(struct sw_conn) == 192, "three cache lines");
+
+/* Of a connection whose first tuple had counters (its beginning was not seen) or that more than two sensors log. */
+struct sw_conn_more {
+        uint32_t conn, pad; /* key */
         uint64_t first_counters[SW_N_COUNTERS];
-        struct sw_conn_side sides[SW_CONN_SIDES]; /* the first ends in the third cache line */
+        struct sw_conn_side sides[SW_CONN_SIDES - SW_CONN_SIDES_INSIDE];
 };
 
 struct sw_conns_conf {
@@ -56,20 +67,21 @@ struct sw_conns_conf {
 };
 
 struct sw_conns_limits {
-        size_t table, rpc, timers;
+        size_t table, more, rpc, timers;
 };
 
 /* Takes each event; 0 or negative (forwarded). */
 typedef int (*sw_conn_sink)(void *ctx, const struct sw_conn_event *ev);
 
 struct sw_conns {
-        struct sw_table table, rpc;
+        struct sw_table table, more, rpc;
         struct sw_timers *timers;
         struct sw_view *view;
         struct sw_conns_conf conf;
         sw_conn_sink sink;
         void *ctx;
         unsigned wanted[2]; /* bit per event type, of other and of administrative services: the rest is not told */
+        unsigned closed[2]; /* the same, of CLOSED: bit per outcome */
         struct sw_etime at; /* of the event being folded: view->now, or the tuple's own time when it is late */
         bool late;
         struct sw_conn_event event; /* scratch */
@@ -84,16 +96,20 @@ struct sw_conns *sw_conns_free(struct sw_conns *c);
 
 /* What is known of a tuple before its turn. Some tuples ahead of folding it, in this order and a few tuples apart:
  * _ahead computes hashes and asks for slots, _fetch asks for entries, _follow for what the entries point to, _edge for
- * the edge of a connection that may succeed. */
+ * the edge of a connection that may succeed, _last for what an administrative one teaches. */
 struct sw_conns_ahead {
         uint64_t hash;
         bool begins;                   /* it seems to begin a life: its hosts are looked up */
+        bool has_edge, has_roles;      /* the fields below are set */
+        uint32_t edge_hash;            /* will be asked for */
         struct sw_host_probe src, dst; /* as logged */
+        struct sw_roles_ahead roles;
 };
 void sw_conns_ahead(const struct sw_conns *c, const struct sw_otuple *t, struct sw_conns_ahead *ret);
 void sw_conns_fetch(const struct sw_conns *c, const struct sw_conns_ahead *a);
-void sw_conns_follow(const struct sw_conns *c, const struct sw_conns_ahead *a);
-void sw_conns_edge(const struct sw_conns *c, const struct sw_conns_ahead *a);
+void sw_conns_follow(const struct sw_conns *c, const struct sw_otuple *t, struct sw_conns_ahead *a);
+void sw_conns_edge(const struct sw_conns *c, struct sw_conns_ahead *a);
+void sw_conns_last(const struct sw_conns *c, const struct sw_conns_ahead *a);
 
 /* view->now is the tuple's time, or later for a late one. */
 int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, const struct sw_conns_ahead *a, bool late);

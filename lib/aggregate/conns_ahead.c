@@ -8,6 +8,7 @@ void sw_conns_ahead(const struct sw_conns *c, const struct sw_otuple *t, struct 
 
         ret->hash = sw_table_hash(&c->table, &t->key);
         sw_table_prefetch(&c->table, ret->hash);
+        ret->has_edge = ret->has_roles = false;
         ret->begins = t->state == SW_STATE_BEGIN || t->state == SW_STATE_DENIED;
         if (!ret->begins)
                 return;
@@ -28,24 +29,98 @@ void sw_conns_fetch(const struct sw_conns *c, const struct sw_conns_ahead *a)
         sw_hosts_prefetch(hosts, &a->dst, true);
 }
 
-void sw_conns_follow(const struct sw_conns *c, const struct sw_conns_ahead *a)
+/* The edge that a new connection will be compared with, unless its service turns out to be RPC. */
+static void ahead_begins(const struct sw_conns *c, const struct sw_otuple *t, struct sw_conns_ahead *a)
 {
         const struct sw_world *w = c->view->world;
-        const struct sw_conn *x = sw_table_guess(&c->table, a->hash);
+        const struct sw_host *src, *dst;
+        struct sw_edge_key key = { .service = sw__conns_port_service(c, t->key.proto, t->key.dport) };
 
-        if (!x || a->begins)
+        if (t->state != SW_STATE_DENIED && !sw_service_is_admin(key.service))
+                return;
+        src = sw_hosts_guess(&w->hosts, &a->src);
+        dst = sw_hosts_guess(&w->hosts, &a->dst);
+        if (!src || !dst)
+                return;
+        key.src = src->serial;
+        key.dst = dst->serial;
+        sw_edges_hash(&w->edges, &key);
+        a->edge_hash = key.hash;
+        a->has_edge = true;
+        sw_table_prefetch(&w->edges.edges, key.hash);
+}
+
+void sw_conns_follow(const struct sw_conns *c, const struct sw_otuple *t, struct sw_conns_ahead *a)
+{
+        const struct sw_world *w = c->view->world;
+        const struct sw_conn *x;
+
+        if (a->begins) {
+                ahead_begins(c, t, a);
+                return;
+        }
+        x = sw_table_guess(&c->table, a->hash);
+        if (!x)
                 return;
         sw_hosts_prefetch_id(&w->hosts, x->src);
         sw_hosts_prefetch_id(&w->hosts, x->dst);
         sw_table_prefetch_id(&w->pairs.pairs, x->pair);
-        if (!(x->flags & FLAG_SUCCEEDED))
-                sw_table_prefetch(&w->edges.edges, x->edge_hash);
+        if (x->flags & FLAG_SUCCEEDED || x->life == LIFE_LINGER)
+                return;
+        a->edge_hash = x->edge_hash;
+        a->has_edge = true;
+        sw_table_prefetch(&w->edges.edges, x->edge_hash);
 }
 
-void sw_conns_edge(const struct sw_conns *c, const struct sw_conns_ahead *a)
+void sw_conns_edge(const struct sw_conns *c, struct sw_conns_ahead *a)
 {
-        const struct sw_conn *x = a->begins ? NULL : sw_table_guess(&c->table, a->hash);
+        const struct sw_world *w = c->view->world;
+        const struct sw_conn *x;
+        const struct sw_host *src;
 
-        if (x && !(x->flags & FLAG_SUCCEEDED))
-                sw_table_prefetch_entry(&c->view->world->edges.edges, x->edge_hash);
+        if (!a->has_edge)
+                return;
+        sw_table_prefetch_entry(&w->edges.edges, a->edge_hash);
+        x = a->begins ? NULL : sw_table_guess(&c->table, a->hash);
+        if (!x || !sw_service_is_admin((enum sw_service)x->service))
+                return;
+        src = sw_hosts_at(&w->hosts, x->src);
+        if (!src)
+                return;
+        a->roles = sw_roles_prefetch(&w->roles, src->serial, (enum sw_service)x->service);
+        a->has_roles = true;
+}
+
+void sw_conns_last(const struct sw_conns *c, const struct sw_conns_ahead *a)
+{
+        if (a->has_roles)
+                sw_roles_prefetch_entries(&c->view->world->roles, &a->roles);
+}
+
+/* Of the timers that come next in this second. */
+static void ahead_timer(const struct sw_conns *c, uint32_t n)
+{
+        uint32_t id;
+
+        if (sw_timers_peek(c->timers, n, &id))
+                sw_table_prefetch_id(&c->table, id);
+}
+
+void sw__conns_timers_ahead(const struct sw_conns *c, bool first)
+{
+        const struct sw_hosts *hosts = &c->view->world->hosts;
+        const struct sw_conn *x;
+        uint32_t id, n;
+
+        for (n = first ? 0 : TIMERS_AHEAD; n <= TIMERS_AHEAD; n++)
+                ahead_timer(c, n);
+        if (!sw_timers_peek(c->timers, TIMERS_AHEAD / 2, &id))
+                return;
+        x = sw_table_at(&c->table, id);
+        if (!x)
+                return;
+        sw_hosts_prefetch_id(hosts, x->src);
+        sw_hosts_prefetch_id(hosts, x->dst);
+        if (x->life == LIFE_LINGER)
+                sw_table_prefetch(&c->table, x->hash);
 }

@@ -13,19 +13,29 @@ void sw_conns_state(struct sw_conns *c, struct sw_state_io *s)
 static bool conn_is_sound(const struct sw_conns *c, const struct sw_conn *x, uint32_t id)
 {
         const struct sw_hosts *hosts = &c->view->world->hosts;
+        const struct sw_conn_more *more = sw__conns_more(c, x);
 
-        return x->id == id && x->life <= LIFE_LINGER && x->service < SW_N_SERVICES && x->n_sides <= SW_CONN_SIDES &&
-               (x->best < x->n_sides || x->best == 0) && sw_hosts_at(hosts, x->src) && sw_hosts_at(hosts, x->dst);
+        if (x->hash != (uint32_t)sw_table_hash(&c->table, &x->key) || (x->more && !(more && more->conn == id)))
+                return false;
+        return x->id == id && (more || x->n_sides <= SW_CONN_SIDES_INSIDE) && x->life <= LIFE_LINGER &&
+               x->service < SW_N_SERVICES && x->n_sides <= SW_CONN_SIDES && (x->best < x->n_sides || x->best == 0) &&
+               sw_hosts_at(hosts, x->src) && sw_hosts_at(hosts, x->dst);
 }
 
 int sw_conns_restored(struct sw_conns *c)
 {
+        const struct sw_conn_more *more;
         const struct sw_conn *x;
         uint32_t id;
 
         for (id = 0; (x = sw_table_next(&c->table, &id)); id++)
                 if (!conn_is_sound(c, x, id))
                         return -SW_ERR_DATA;
+        for (id = 0; (more = sw_table_next(&c->more, &id)); id++) {
+                x = sw_table_at(&c->table, more->conn);
+                if (!x || x->more != id + 1)
+                        return -SW_ERR_DATA;
+        }
         return sw_timers_restored(c->timers);
 }
 

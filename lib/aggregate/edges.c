@@ -15,7 +15,7 @@ struct class_row {
 };
 
 static const struct sw_table_spec edge_spec = {
-        .name = "edges", .version = 1, .entry_size = sizeof(struct sw_edge), .key_size = EDGE_KEY_BYTES
+        .name = "edges", .version = 2, .entry_size = sizeof(struct sw_edge), .key_size = EDGE_KEY_BYTES
 };
 static const struct sw_table_spec class_spec = {
         .name = "classes", .version = 1, .entry_size = sizeof(struct class_row), .key_size = CLASS_KEY_BYTES
@@ -25,7 +25,7 @@ int sw_edges_init(struct sw_edges *e, size_t edge_bytes, size_t class_bytes, con
 {
         int r;
 
-        *e = (struct sw_edges){ 0 };
+        *e = (struct sw_edges){ .last = SW_TABLE_NO_ID };
         r = sw_table_init(&e->edges, &edge_spec, edge_bytes, key, NULL);
         return r < 0 ? r : sw_table_init(&e->classes, &class_spec, class_bytes, key, NULL);
 }
@@ -48,11 +48,19 @@ static bool expired(uint16_t last_day, uint32_t today)
         return today > last_day && today - last_day > EDGE_TTL_DAYS;
 }
 
+/* The edge found last, if it is that one. */
+static struct sw_edge *edges_last(const struct sw_edges *e, const struct sw_edge_key *k)
+{
+        struct sw_edge *x = sw_table_at(&e->edges, e->last);
+
+        return x && x->src == k->src && x->dst == k->dst && x->class == (uint8_t)k->service ? x : NULL;
+}
+
 static struct sw_edge *edges_find(struct sw_edges *e, const struct sw_edge_key *k, struct sw_etime now)
 {
         struct sw_edge key = { .src = k->src, .dst = k->dst, .class = (uint8_t)k->service }, *x;
 
-        x = sw_table_find_hashed(&e->edges, &key, k->hash);
+        x = sw_table_find_id_hashed(&e->edges, &key, k->hash, &e->last);
         return x && !expired(x->last_day, sw_etime_day(now)) ? x : NULL;
 }
 
@@ -100,13 +108,19 @@ static bool class_seen(struct sw_edges *e, const struct sw_edge_key *k, enum cla
         return row && !expired(row->last_day, today);
 }
 
+/* What was seen today cannot expire today. */
+static bool classes_are_known(const struct sw_edge *x, const struct sw_edge_key *k, uint32_t today)
+{
+        return x && x->class_day == today && x->src_segment == k->src_segment && x->dst_segment == k->dst_segment;
+}
+
 unsigned sw_edges_rarity(struct sw_edges *e, const struct sw_edge_key *k, struct sw_etime now, bool classes)
 {
-        const struct sw_edge *x = edges_find(e, k, now);
+        struct sw_edge *x = edges_find(e, k, now);
         uint32_t today = sw_etime_day(now);
         unsigned bits = !x || x->tainted ? SW_RARE_NEW_EDGE : 0;
 
-        if (!classes)
+        if (!classes || classes_are_known(x, k, today))
                 return bits;
         if (!class_seen(e, k, CLASS_OF_SRC, today))
                 bits |= SW_RARE_SRC_CLASS;
@@ -114,6 +128,11 @@ unsigned sw_edges_rarity(struct sw_edges *e, const struct sw_edge_key *k, struct
                 bits |= SW_RARE_DST_CLASS;
         if (!class_seen(e, k, CLASS_OF_PAIR, today))
                 bits |= SW_RARE_PAIR_CLASS;
+        if (x && !(bits & ~SW_RARE_NEW_EDGE) && k->src_segment <= UINT16_MAX && k->dst_segment <= UINT16_MAX) {
+                x->class_day = (uint16_t)today;
+                x->src_segment = (uint16_t)k->src_segment;
+                x->dst_segment = (uint16_t)k->dst_segment;
+        }
         return bits;
 }
 
@@ -131,9 +150,11 @@ void sw_edges_learn(struct sw_edges *e, const struct sw_edge_key *k, struct sw_e
 {
         struct sw_edge key = { .src = k->src, .dst = k->dst, .class = (uint8_t)k->service }, *x;
         uint32_t today = sw_etime_day(now);
-        bool created, known;
+        bool created = false, known;
 
-        x = sw_table_insert_hashed(&e->edges, &key, k->hash, &created);
+        x = edges_last(e, k);
+        if (!x)
+                x = sw_table_insert_hashed(&e->edges, &key, k->hash, &created);
         if (!x)
                 return;
         if (created || expired(x->last_day, today)) {

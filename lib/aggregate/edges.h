@@ -11,13 +11,16 @@ struct sw_edge {
         uint8_t class;
         uint8_t tainted;
         uint16_t first_day, last_day;
-        uint16_t pad;
+        uint16_t class_day; /* on that day all its classes had been seen, of the segments below; 0 = not known */
         uint32_t days;      /* bit i: seen on last_day - i */
         uint32_t first_sec; /* of event time */
+        uint16_t src_segment, dst_segment;
+        uint32_t pad;
 };
 
 struct sw_edges {
         struct sw_table edges, classes;
+        uint32_t last; /* id of the edge found last: a connection that succeeds asks twice */
 };
 
 /* Ends of a connection as the baseline knows them. */

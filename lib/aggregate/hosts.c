@@ -4,10 +4,10 @@
 #define HOST_KEY_BYTES 24
 
 static const struct sw_table_spec internal_spec = {
-        .name = "hosts", .version = 1, .entry_size = sizeof(struct sw_host), .key_size = HOST_KEY_BYTES
+        .name = "hosts", .version = 2, .entry_size = sizeof(struct sw_host), .key_size = HOST_KEY_BYTES
 };
 static const struct sw_table_spec internet_spec = {
-        .name = "hosts_internet", .version = 1, .entry_size = sizeof(struct sw_host), .key_size = HOST_KEY_BYTES
+        .name = "hosts_internet", .version = 2, .entry_size = sizeof(struct sw_host), .key_size = HOST_KEY_BYTES
 };
 
 _Static_assert(
@@ -34,6 +34,13 @@ void sw_hosts_deinit(struct sw_hosts *h)
 static bool is_internet(enum sw_addr_class c)
 {
         return c == SW_ADDR_PUBLIC || c == SW_ADDR_SPECIAL;
+}
+
+uint32_t sw_hosts_digest(const struct sw_host *h)
+{
+        static const struct sw_hash_key fixed = { UINT64_C(0x7365677761746368), UINT64_C(0x70616972732e6864) };
+
+        return (uint32_t)sw_siphash(&fixed, h, HOST_KEY_BYTES);
 }
 
 static void hosts_resolve(struct sw_hosts *h, struct sw_host *host)
@@ -68,6 +75,11 @@ void sw_hosts_prefetch(const struct sw_hosts *h, const struct sw_host_probe *p, 
                 sw_table_prefetch(t, p->hash);
 }
 
+const struct sw_host *sw_hosts_guess(const struct sw_hosts *h, const struct sw_host_probe *p)
+{
+        return sw_table_guess(p->internet ? &h->internet : &h->internal, p->hash);
+}
+
 void sw_hosts_prefetch_id(const struct sw_hosts *h, uint32_t id)
 {
         sw_table_prefetch_id(id & SW_HOSTS_INTERNET_BIT ? &h->internet : &h->internal, id & ~SW_HOSTS_INTERNET_BIT);
@@ -85,6 +97,7 @@ struct sw_host *sw_hosts_intern_probe(
                 return NULL;
         if (created) {
                 host->serial = ++h->n_serial;
+                host->digest = sw_hosts_digest(host);
                 host->first_seen = host->last_seen = now;
                 hosts_resolve(h, host);
         }

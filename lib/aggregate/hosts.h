@@ -16,6 +16,7 @@ int sw_hosts_init(struct sw_hosts *h, struct sw_segs *segs, size_t internal_byte
         const struct sw_hash_key *key);
 void sw_hosts_deinit(struct sw_hosts *h);
 
+uint32_t sw_hosts_digest(const struct sw_host *h); /* of the key; what host->digest holds */
 /* Finds or makes the host; public addresses are always in realm 0. NULL: its pool is full of pinned hosts (counted). */
 struct sw_host *sw_hosts_intern(
         struct sw_hosts *h, uint16_t realm, const struct sw_addr *a, struct sw_etime now, uint32_t *ret_id);
@@ -31,6 +32,7 @@ struct sw_host *sw_hosts_intern_probe(
         struct sw_hosts *h, const struct sw_host_probe *p, struct sw_etime now, uint32_t *ret_id);
 void sw_hosts_prefetch(const struct sw_hosts *h, const struct sw_host_probe *p, bool entry); /* slot, then entry */
 void sw_hosts_prefetch_id(const struct sw_hosts *h, uint32_t id);
+const struct sw_host *sw_hosts_guess(const struct sw_hosts *h, const struct sw_host_probe *p); /* see sw_table_guess */
 
 struct sw_host *sw_hosts_at(const struct sw_hosts *h, uint32_t id); /* NULL if it was evicted */
 void sw_hosts_pin(struct sw_hosts *h, uint32_t id, bool on);        /* counts */

@@ -46,13 +46,6 @@ struct sw_pair *sw_pairs_get(struct sw_pairs *p, uint32_t src, uint32_t dst, uin
         return sw_table_insert_id(&p->pairs, key, &created, inout_id);
 }
 
-static uint32_t host_hash(const struct sw_host *h)
-{
-        static const struct sw_hash_key fixed = { UINT64_C(0x7365677761746368), UINT64_C(0x70616972732e6864) };
-
-        return (uint32_t)sw_siphash(&fixed, h, offsetof(struct sw_host, segment));
-}
-
 static void sketch_add(struct sketch *s, uint32_t hash)
 {
         uint32_t i = hash >> (32 - SKETCH_BITS), rest = hash << SKETCH_BITS;
@@ -100,8 +93,8 @@ static void pairs_host(struct sw_pairs *p, struct sw_pair *x, unsigned side, uin
 
 void sw_pairs_hosts(struct sw_pairs *p, struct sw_pair *x, const struct sw_host *src, const struct sw_host *dst)
 {
-        pairs_host(p, x, 0, host_hash(src));
-        pairs_host(p, x, 1, host_hash(dst));
+        pairs_host(p, x, 0, src->digest);
+        pairs_host(p, x, 1, dst->digest);
 }
 
 uint32_t sw_pairs_distinct(struct sw_pairs *p, const struct sw_pair *x, unsigned side)

@@ -174,6 +174,23 @@ void sw_roles_learn(struct sw_roles *r, const struct sw_host *src, struct sw_hos
         learn_fanout(r, src->serial, dst->serial, service, now);
 }
 
+struct sw_roles_ahead sw_roles_prefetch(const struct sw_roles *r, uint32_t src_serial, enum sw_service service)
+{
+        struct role_row role = { .host = src_serial, .class = (uint8_t)service, .tag = ROLE_ADMIN };
+        struct fanout_row fanout = { .host = src_serial, .class = (uint8_t)service };
+        struct sw_roles_ahead a = { sw_table_hash(&r->progress, &role), sw_table_hash(&r->fanout, &fanout) };
+
+        sw_table_prefetch(&r->progress, a.role);
+        sw_table_prefetch(&r->fanout, a.fanout);
+        return a;
+}
+
+void sw_roles_prefetch_entries(const struct sw_roles *r, const struct sw_roles_ahead *a)
+{
+        sw_table_prefetch_entry(&r->progress, a->role);
+        sw_table_prefetch_entry(&r->fanout, a->fanout);
+}
+
 bool sw_roles_is_admin(struct sw_roles *r, uint32_t src_serial, enum sw_service service, struct sw_etime now)
 {
         struct role_row key = { .host = src_serial, .class = (uint8_t)service, .tag = ROLE_ADMIN };

@@ -21,6 +21,12 @@ void sw_roles_deinit(struct sw_roles *r);
 /* An OK connection of `service` from src to dst, neither tainted. Updates dst's served and learned_roles. */
 void sw_roles_learn(struct sw_roles *r, const struct sw_host *src, struct sw_host *dst, enum sw_service service,
         struct sw_etime now);
+/* For an administrative service, some tuples before sw_roles_learn: asks for the slots; later for the entries. */
+struct sw_roles_ahead {
+        uint64_t role, fanout; /* hashes */
+};
+struct sw_roles_ahead sw_roles_prefetch(const struct sw_roles *r, uint32_t src_serial, enum sw_service service);
+void sw_roles_prefetch_entries(const struct sw_roles *r, const struct sw_roles_ahead *a);
 bool sw_roles_is_admin(struct sw_roles *r, uint32_t src_serial, enum sw_service service, struct sw_etime now);
 /* Widest window of the days before today, at most 30 (up to 39 back, in steps of ten). */
 uint32_t sw_roles_fanout_max(struct sw_roles *r, uint32_t src_serial, enum sw_service service, struct sw_etime now);

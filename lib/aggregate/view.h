@@ -19,10 +19,31 @@ struct sw_host {
         uint32_t n_pins;
         uint32_t serial;   /* never reused, unlike the id: baselines are keyed by it */
         uint32_t n_taints; /* open incidents that name it */
-        uint32_t pad;
+        uint32_t digest;   /* of the key, the same whatever the seed: for counting distinct hosts */
+        /* As a source: a bit per port, and per destination, on which a connection failed or was denied. Many share a
+         * bit; what is not set never happened. See sw_host_failed. */
+        uint32_t failed_ports, failed_hosts;
         uint64_t mac; /* of the NIC that logged it as its own end; 0 = unknown */
         struct sw_etime first_seen, last_seen;
 };
+
+/* Whether a connection of the source to that port may have failed or been denied before; and to that host, on any. */
+static inline bool sw_host_failed_port(const struct sw_host *src, uint16_t dport, uint8_t proto)
+{
+        return src->failed_ports >> ((dport ^ dport >> 5 ^ dport >> 10 ^ proto) & 31) & 1;
+}
+
+static inline bool sw_host_failed_host(const struct sw_host *src, uint32_t dst)
+{
+        return src->failed_hosts >> ((dst ^ dst >> 5 ^ dst >> 10) & 31) & 1;
+}
+
+/* Before detectors see it. */
+static inline void sw_host_fails(struct sw_host *src, uint32_t dst, uint16_t dport, uint8_t proto)
+{
+        src->failed_ports |= UINT32_C(1) << ((dport ^ dport >> 5 ^ dport >> 10 ^ proto) & 31);
+        src->failed_hosts |= UINT32_C(1) << ((dst ^ dst >> 5 ^ dst >> 10) & 31);
+}
 
 enum sw_conn_event_type {
         SW_CONN_OPENED,     /* first tuple of a life, not denied */

@@ -143,41 +143,50 @@ void sw_table_prefetch(const struct sw_table *t, uint64_t hash)
                 sw_fetch(&t->slots[(uint32_t)hash & t->slot_mask]);
 }
 
-static void prefetch_bytes(const struct sw_table *t, const void *entry)
+/* Three lines at most, and the byte that a hit marks. */
+static void prefetch_id(const struct sw_table *t, uint32_t id)
 {
-        const char *e = entry;
+        const unsigned char *e = entry_ptr(t, id);
 
         sw_fetch(e);
         if (t->spec.entry_size > 64)
                 sw_fetch(e + 64);
         if (t->spec.entry_size > 128)
                 sw_fetch(e + 128);
+        sw_fetch(meta_ptr(t, id));
 }
 
-const void *sw_table_guess(const struct sw_table *t, uint64_t hash)
+static uint32_t guess_id(const struct sw_table *t, uint64_t hash)
 {
         uint32_t tag = (uint32_t)hash, i, step;
 
         if (!t->slots)
-                return NULL;
+                return SW_TABLE_NO_ID;
         for (step = 0, i = tag & t->slot_mask; step < 8 && t->slots[i]; step++, i = (i + 1) & t->slot_mask)
                 if ((uint32_t)(t->slots[i] >> 32) == tag)
-                        return entry_ptr(t, (uint32_t)t->slots[i] - 1);
-        return NULL;
+                        return (uint32_t)t->slots[i] - 1;
+        return SW_TABLE_NO_ID;
+}
+
+const void *sw_table_guess(const struct sw_table *t, uint64_t hash)
+{
+        uint32_t id = guess_id(t, hash);
+
+        return id == SW_TABLE_NO_ID ? NULL : entry_ptr(t, id);
 }
 
 void sw_table_prefetch_entry(const struct sw_table *t, uint64_t hash)
 {
-        const void *e = sw_table_guess(t, hash);
+        uint32_t id = guess_id(t, hash);
 
-        if (e)
-                prefetch_bytes(t, e);
+        if (id != SW_TABLE_NO_ID)
+                prefetch_id(t, id);
 }
 
 void sw_table_prefetch_id(const struct sw_table *t, uint32_t id)
 {
         if (id < t->n_high)
-                prefetch_bytes(t, entry_ptr(t, id));
+                prefetch_id(t, id);
 }
 
 /* By words: keys are a few of them, and a call to memcmp costs more than it compares. */
@@ -332,12 +341,11 @@ static bool grow_pool(struct sw_table *t)
         return true;
 }
 
-static uint32_t slot_of_id(const struct sw_table *t, uint32_t id)
+static uint32_t slot_of_id(const struct sw_table *t, uint32_t id, uint32_t hash)
 {
-        uint64_t hash = sw_table_hash(t, entry_ptr(t, id));
         uint32_t i;
 
-        for (i = (uint32_t)hash & t->slot_mask; (uint32_t)t->slots[i] != id + 1; i = (i + 1) & t->slot_mask)
+        for (i = hash & t->slot_mask; (uint32_t)t->slots[i] != id + 1; i = (i + 1) & t->slot_mask)
                 assert(t->slots[i]);
         return i;
 }
@@ -364,11 +372,16 @@ static void unlink_slot(struct sw_table *t, uint32_t hole)
 
 void sw_table_remove_id(struct sw_table *t, uint32_t id)
 {
+        sw_table_remove_id_hashed(t, id, sw_table_hash(t, entry_ptr(t, id)));
+}
+
+void sw_table_remove_id_hashed(struct sw_table *t, uint32_t id, uint64_t hash)
+{
         unsigned char *e = entry_ptr(t, id);
 
         assert(*meta_ptr(t, id) & META_USED);
         table_touch(t, id);
-        unlink_slot(t, slot_of_id(t, id));
+        unlink_slot(t, slot_of_id(t, id, (uint32_t)hash));
         *meta_ptr(t, id) = 0;
         memcpy(e, &t->free_head, sizeof(t->free_head)); /* the rest is zeroed when it is used again, warm then */
         t->free_head = id + 1;

@@ -85,6 +85,7 @@ void *sw_table_insert_id_hashed(
         struct sw_table *t, const void *key, uint64_t hash, bool *ret_created, uint32_t *ret_id);
 void *sw_table_find_id_hashed(struct sw_table *t, const void *key, uint64_t hash, uint32_t *ret_id);
 void sw_table_remove_id(struct sw_table *t, uint32_t id);
+void sw_table_remove_id_hashed(struct sw_table *t, uint32_t id, uint64_t hash);
 void sw_table_pin(struct sw_table *t, uint32_t id, bool pinned); /* pinned entries are never evicted */
 
 /* Walks live entries in id order: `for (id = 0; (e = sw_table_next(t, &id)); id++)`. */

@@ -157,8 +157,12 @@ static struct horizontal_scan_entry *horizontal_scan_entry_of(struct sw_tables *
 static void horizontal_scan_answered(struct sw_tables *own, struct sw_table *t, const struct horizontal_scan_key *key,
         const struct sw_view *v, const struct sw_conn_event *ev)
 {
-        struct horizontal_scan_entry *e = sw_table_find(t, key);
+        struct horizontal_scan_entry *e;
 
+        /* Nothing is kept of a port on which nothing failed: most answers end here. */
+        if (!sw_host_failed_port(ev->src_host, ev->first.dport, ev->first.proto))
+                return;
+        e = sw_table_find(t, key);
         if (ev->type == SW_CONN_WITHDRAWN) {
                 if (e)
                         (void)sw_window_remove(&e->failed, ev->dst, 0);

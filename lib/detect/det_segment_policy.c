@@ -186,6 +186,7 @@ const struct sw_detector sw_det_segment_policy = {
         },
         .handles_late = true,
         .events = SW_ON(SUCCEEDED) | SW_ON(FAILED) | SW_ON(CLOSED),
+        .outcomes = 1u << SW_OUTCOME_UNKNOWN,
         .on_event = segment_policy_on_event,
         .tell = segment_policy_tell,
 };

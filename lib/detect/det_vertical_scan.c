@@ -169,7 +169,7 @@ static int vertical_scan_on_event(struct sw_tables *own, const void *conf, const
 
         if (sw_service_is_admin(sw_service_of(ev->first.proto, ev->first.dport)))
                 item.flags = FLAG_SENSITIVE;
-        if (ev->type == SW_CONN_SUCCEEDED && !item.flags)
+        if (ev->type == SW_CONN_SUCCEEDED && (!item.flags || !sw_host_failed_host(ev->src_host, ev->dst)))
                 return 0;
         if (!vertical_scan_concerns(ev))
                 return 0;

@@ -66,6 +66,7 @@ struct sw_detector {
         bool handles_late;   /* does not depend on order: late events are given to it as well */
         bool admin_only;     /* wants events of administrative services only */
         unsigned events;     /* SW_ON(type) bits it wants; others never reach on_event */
+        unsigned outcomes;   /* of CLOSED: bit per enum sw_outcome without which it has no use for it; 0 = wants all */
         int (*check)(const void *conf, struct sw_err *reterr); /* rules across options; may be NULL */
         int (*on_event)(struct sw_tables *own, const void *conf, const struct sw_view *v,
                 const struct sw_conn_event *ev, struct sw_signals *out);

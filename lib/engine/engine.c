@@ -25,6 +25,7 @@ static int init_state(struct sw_engine *e, const struct sw_hash_key *seed)
         };
         struct sw_conns_limits conns = {
                 .table = sw_plan_bytes(SW_PLAN_CONNS, m),
+                .more = sw_plan_bytes(SW_PLAN_CONNS_MORE, m),
                 .rpc = sw_plan_bytes(SW_PLAN_RPC, m),
                 .timers = sw_plan_bytes(SW_PLAN_TIMERS, m),
         };

@@ -59,6 +59,7 @@ int sw__engine_each(struct sw_engine *e, sw_engine_each each, void *ctx)
                 { &w->pairs.sketches, SW_GROUP_SINGLE },
                 { &e->conns->rpc, SW_GROUP_SINGLE },
                 { &e->conns->table, SW_GROUP_CONNS },
+                { &e->conns->more, SW_GROUP_CONNS },
                 { &e->reorder.buckets, SW_GROUP_REORDER },
                 { &e->dedupe.table, SW_GROUP_PRINTS },
         };

@@ -16,7 +16,8 @@
         X(SEGMENTS, 6)                                                                                                 \
         X(HOSTS, 90)                                                                                                   \
         X(HOSTS_INTERNET, 105)                                                                                         \
-        X(CONNS, 190)                                                                                                  \
+        X(CONNS, 124)                                                                                                  \
+        X(CONNS_MORE, 60)                                                                                              \
         X(RPC, 5)                                                                                                      \
         X(TIMERS, 25)                                                                                                  \
         X(EDGES, 70)                                                                                                   \

@@ -6,25 +6,32 @@
 /* How far ahead of the tuple being folded its memory is asked for. */
 #define AHEAD_TUPLE 24u
 #define AHEAD_SLOT 16u
-#define AHEAD_ENTRY 6u
-#define AHEAD_FOLLOW 11u
-#define AHEAD_EDGE 13u
+#define AHEAD_ENTRY 5u
+#define AHEAD_FOLLOW 9u
+#define AHEAD_EDGE 12u
+#define AHEAD_LAST 14u
 #define AHEAD_RING SW_ENGINE_AHEAD
 _Static_assert(AHEAD_SLOT < AHEAD_RING && (AHEAD_RING & (AHEAD_RING - 1)) == 0, "a ring that holds what is ahead");
 
 void sw__engine_want(struct sw_engine *e)
 {
-        unsigned i, wanted[2] = { 0, 0 };
+        unsigned i, admin;
 
-        for (i = 0; i < SW_N_DETECTORS; i++) {
-                if (e->conf.detectors[i].mode == SW_MODE_OFF)
-                        continue;
-                wanted[1] |= sw_detectors[i]->events;
-                if (!sw_detectors[i]->admin_only)
-                        wanted[0] |= sw_detectors[i]->events;
+        for (admin = 0; admin < 2; admin++) {
+                unsigned wanted = 0, closed = 0;
+
+                for (i = 0; i < SW_N_DETECTORS; i++) {
+                        const struct sw_detector *det = sw_detectors[i];
+
+                        if (e->conf.detectors[i].mode == SW_MODE_OFF || (det->admin_only && !admin))
+                                continue;
+                        wanted |= det->events;
+                        if (det->events & SW_ON(CLOSED))
+                                closed |= det->outcomes ? det->outcomes : ~0u;
+                }
+                e->conns->wanted[admin] = e->tap.on_event ? ~0u : wanted;
+                e->conns->closed[admin] = e->tap.on_event ? ~0u : closed;
         }
-        e->conns->wanted[0] = e->tap.on_event ? ~0u : wanted[0];
-        e->conns->wanted[1] = e->tap.on_event ? ~0u : wanted[1];
 }
 
 int sw__engine_event(void *ctx, const struct sw_conn_event *ev)
@@ -119,9 +126,12 @@ static int fold_run(struct sw_engine *e, const struct sw_reorder_run *run, bool 
                 if (i >= AHEAD_ENTRY && i - AHEAD_ENTRY < run->n)
                         sw_conns_fetch(e->conns, &ring[(i - AHEAD_ENTRY) % AHEAD_RING]);
                 if (i >= AHEAD_FOLLOW && i - AHEAD_FOLLOW < run->n)
-                        sw_conns_follow(e->conns, &ring[(i - AHEAD_FOLLOW) % AHEAD_RING]);
+                        sw_conns_follow(
+                                e->conns, run->items[i - AHEAD_FOLLOW].tuple, &ring[(i - AHEAD_FOLLOW) % AHEAD_RING]);
                 if (i >= AHEAD_EDGE && i - AHEAD_EDGE < run->n)
                         sw_conns_edge(e->conns, &ring[(i - AHEAD_EDGE) % AHEAD_RING]);
+                if (i >= AHEAD_LAST && i - AHEAD_LAST < run->n)
+                        sw_conns_last(e->conns, &ring[(i - AHEAD_LAST) % AHEAD_RING]);
                 if (i < AHEAD_SLOT)
                         continue;
                 t = run->items[at].tuple;

@@ -47,6 +47,7 @@ void sw_engine_tables(const struct sw_engine *e, void (*each)(void *ctx, const s
         report_table(&o, &s->hosts.internal);
         report_table(&o, &s->hosts.internet);
         report_table(&o, &e->conns->table);
+        report_table(&o, &e->conns->more);
         report_table(&o, &e->conns->rpc);
         report_row(&o, "timers", e->conns->timers->n_armed, e->conns->timers->bytes,
                 (uint64_t[2]){ e->conns->timers->limit_bytes, e->conns->timers->n_dropped });

@@ -184,6 +184,8 @@ uint32_t fake_give(struct fake_run *r, const struct sw_conn_event *ev)
 
         if (ev->time.ms > r->v->now.ms)
                 r->v->now = ev->time;
+        if (ev->type == SW_CONN_FAILED || ev->type == SW_CONN_DENIED)
+                sw_host_fails(&r->v->hosts[ev->src], ev->dst, ev->first.dport, ev->first.proto);
         assert(sw_detect_event(&r->detect, r->v, ev, &r->out) == 0);
         return r->out.n - before;
 }

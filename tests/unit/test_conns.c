@@ -35,6 +35,54 @@ Test(conns, two_sensors_of_one_connection_make_one_life_with_the_volume_of_the_l
                 "6.000 CLOSED 10.0.1.1:50000>10.0.2.1:445/tcp smb ok 11/2066/8/1500\n");
 }
 
+Test(conns, volume_is_that_of_the_largest_of_four_sensors_and_a_fifth_is_not_counted)
+{
+        story("0   O B tcp 10.0.1.1:50000 10.0.2.1:443 nic=1\n"
+              "5   O C tcp 10.0.1.1:50000 10.0.2.1:443 10/2000/8/1500 nic=1\n"
+              "5.1 O C tcp 10.0.1.1:50000 10.0.2.1:443 11/2100/8/1500 nic=2\n"
+              "5.2 O C tcp 10.0.1.1:50000 10.0.2.1:443 12/2200/8/1500 nic=3\n"
+              "5.3 O C tcp 10.0.1.1:50000 10.0.2.1:443 14/2400/8/1500 nic=4\n"
+              "5.4 O C tcp 10.0.1.1:50000 10.0.2.1:443 90/9000/8/1500 nic=5\n"
+              "6   O E tcp 10.0.1.1:50000 10.0.2.1:443 5/500/1/100 nic=3\n"
+              "release 20\n",
+                "0.000 OPENED 10.0.1.1:50000>10.0.2.1:443/tcp https open\n"
+                "5.000 PROGRESSED 10.0.1.1:50000>10.0.2.1:443/tcp https open 10/2000/8/1500\n"
+                "5.000 SUCCEEDED 10.0.1.1:50000>10.0.2.1:443/tcp https ok 10/2000/8/1500\n"
+                "5.100 PROGRESSED 10.0.1.1:50000>10.0.2.1:443/tcp https ok 1/100/0/0\n"
+                "5.200 PROGRESSED 10.0.1.1:50000>10.0.2.1:443/tcp https ok 1/100/0/0\n"
+                "5.300 PROGRESSED 10.0.1.1:50000>10.0.2.1:443/tcp https ok 2/200/0/0\n"
+                "6.000 PROGRESSED 10.0.1.1:50000>10.0.2.1:443/tcp https ok 3/300/1/100\n"
+                "7.000 CLOSED 10.0.1.1:50000>10.0.2.1:443/tcp https ok 17/2700/9/1600\n");
+}
+
+static int keep_first(void *ctx, const struct sw_view *v, const struct sw_conn_event *ev)
+{
+        (void)v;
+        memcpy(ctx, ev->first.counters, sizeof(ev->first.counters));
+        return 0;
+}
+
+Test(conns, counters_of_the_first_tuple_are_evidence_also_where_the_beginning_was_not_seen)
+{
+        uint64_t first[SW_N_COUNTERS] = { 9, 9, 9, 9 };
+        const struct sw_engine_tap tap = { .on_event = keep_first, .ctx = first };
+        struct sw_fixture f;
+
+        sw_fixture_init(&f);
+        sw_fixture_run(&f, "0   O C tcp 10.0.1.1:50000 10.0.2.1:443 10/2000/8/1500\n");
+        sw_engine_set_tap(f.engine, &tap);
+        sw_fixture_run(&f, "5   O E tcp 10.0.1.1:50000 10.0.2.1:443 7/700/6/600\n"
+                           "release 20\n");
+        cr_assert_eq(first[0], 10);
+        cr_assert_eq(first[2], 8);
+        /* A new life of the same five-tuple begins with nothing. */
+        sw_fixture_run(&f, "30  O B tcp 10.0.1.1:50000 10.0.2.1:443 0/0/0/0\n"
+                           "31  O E tcp 10.0.1.1:50000 10.0.2.1:443 7/700/6/600\n"
+                           "release 50\n");
+        cr_assert_eq(first[0] | first[1] | first[2] | first[3], 0);
+        sw_fixture_deinit(&f);
+}
+
 Test(conns, counters_of_continue_and_end_add_up_as_in_the_documented_example)
 {
         struct sw_fixture f;

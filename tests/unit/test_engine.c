@@ -513,7 +513,7 @@ Test(engine, the_memory_plan_gives_away_no_more_than_there_is)
 {
         cr_assert_leq(sw_plan_sum(), 1000);
         cr_assert_gt(sw_plan_sum(), 800);
-        cr_assert_eq(sw_plan_bytes(SW_PLAN_CONNS, 1000000), 190000);
+        cr_assert_eq(sw_plan_bytes(SW_PLAN_CONNS, 1000000), 124000);
 }
 
 Test(engine, pools_hold_a_third_more_hosts_than_connections_can_pin)

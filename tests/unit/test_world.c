@@ -344,6 +344,7 @@ Test(world, distinct_hosts_of_a_pair_are_exact_to_64_and_near_beyond)
         for (i = 0; i < 5000; i++) {
                 struct sw_host dst = { .addr = sw_addr_v4(0x0a010000 + i) };
 
+                dst.digest = sw_hosts_digest(&dst);
                 p = sw_pairs_get(&x.w.pairs, 1, 2, &id);
                 cr_assert(p);
                 sw_pairs_hosts(&x.w.pairs, p, &src, &dst);
