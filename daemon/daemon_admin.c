@@ -5,6 +5,7 @@
 #include "admin/http.h"
 #include "base/alloc.h"
 #include "base/jsonw.h"
+#include "daemon_keeper.h"
 #include "daemon_sight.h"
 #include "secret.h"
 
@@ -106,12 +107,9 @@ static int admin_do_set_log_level(
 static int admin_do_snapshot(struct sw_daemon *d, const char *arg, struct sw_jsonw *w, struct admin_failure *ret_why)
 {
         (void)arg;
-        if (!d->snapshot) {
-                ret_why->code = "not_available";
-                return sw_err_set(&ret_why->err, -SW_ERR_UNAVAIL, "snapshots are not available in this version");
-        }
-        sw_jsonw_ktext(w, "snapshot", "begun");
-        return d->snapshot(d, &ret_why->err);
+        sw_jsonw_ktext(w, "snapshot", "wanted");
+        ret_why->code = "busy";
+        return sw__keeper_ask(d, &ret_why->err);
 }
 
 static int admin_pause(struct sw_daemon *d, bool paused, struct sw_jsonw *w)

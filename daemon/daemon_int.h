@@ -198,15 +198,6 @@ struct sw_daemon {
         int64_t findings_at_ms;
         const struct sw_beat *beats[16]; /* threads beside the pipeline's, see sw__daemon_add_beat */
         unsigned n_beats;
-
-        /* Begins a snapshot of the state; NULL while there is none. 0 | negative with the reason. Loop. */
-        int (*snapshot)(struct sw_daemon *d, struct sw_err *reterr);
-        /* What the last one was; wall time 0: none yet. Written on the loop. */
-        struct {
-                struct sw_wall at;
-                int64_t took_ms;
-                uint64_t bytes, failures;
-        } checkpoint;
 };
 
 /* daemon.c */

@@ -55,6 +55,7 @@ struct sw__keeper {
         atomic_bool wanted;
         int64_t due_ms, began_ms; /* monotonic; loop, engine */
         atomic_uint_fast64_t n_written, n_failed, last_number, last_bytes, last_took_ms;
+        atomic_int_fast64_t last_wall_ms; /* when it was published; 0: none since the start */
         atomic_uint n_failed_in_a_row;
         uint64_t committed_told; /* number of the snapshot that Kafka was told of */
         int64_t failed_told_ms;
@@ -101,6 +102,8 @@ void sw__keeper_stop_thread(struct sw_daemon *d); /* gives up what is under way 
 void sw__keeper_begin(struct sw_daemon *d, struct sw_engine *e, const struct sw_outbox_release *r);
 void sw__keeper_end(struct sw_daemon *d);   /* engine thread, or after it ended */
 void sw__keeper_watch(struct sw_daemon *d); /* loop, every second: is one due, did the last ones fail */
+/* Loop: one soon, whether it is due or not. 0 | -SW_ERR_UNAVAIL with the reason. */
+int sw__keeper_ask(struct sw_daemon *d, struct sw_err *reterr);
 /* Before the pipeline is finished: one more, if it can be written in time. */
 void sw__keeper_want_last(struct sw_daemon *d);
 void sw__keeper_wait_last(struct sw_daemon *d);

@@ -4,6 +4,7 @@
 #include "daemon_metrics.h"
 #include "base/time.h"
 #include "daemon_admin.h"
+#include "daemon_keeper.h"
 #include "model/flow.h"
 
 #include <dirent.h>
@@ -96,20 +97,38 @@ static void write_disk(const struct metric_look *l)
 
 static void write_checkpoint_age(const struct metric_look *l)
 {
-        if (l->d->checkpoint.at.ms > 0)
-                sw__metric_put_ms(l, l->s->now.ms - l->d->checkpoint.at.ms);
+        int64_t at_ms = atomic_load(&l->d->keeper->last_wall_ms);
+
+        if (at_ms > 0)
+                sw__metric_put_ms(l, l->s->now.ms - at_ms);
 }
 
 static void write_checkpoint_duration(const struct metric_look *l)
 {
-        if (l->d->checkpoint.at.ms > 0)
-                sw__metric_put_ms(l, l->d->checkpoint.took_ms);
+        if (atomic_load(&l->d->keeper->n_written) > 0)
+                sw__metric_put_ms(l, (int64_t)atomic_load(&l->d->keeper->last_took_ms));
 }
 
 static void write_checkpoint_bytes(const struct metric_look *l)
 {
-        if (l->d->checkpoint.at.ms > 0)
-                sw__metric_put(l, l->d->checkpoint.bytes);
+        if (atomic_load(&l->d->keeper->n_written) > 0)
+                sw__metric_put(l, atomic_load(&l->d->keeper->last_bytes));
+}
+
+static void write_checkpoints(const struct metric_look *l)
+{
+        sw__metric_put_label(l, "result", "written", atomic_load(&l->d->keeper->n_written));
+        sw__metric_put_label(l, "result", "failed", atomic_load(&l->d->keeper->n_failed));
+}
+
+static void write_repeated(const struct metric_look *l)
+{
+        sw__metric_put(l, atomic_load(&l->d->keeper->n_repeated));
+}
+
+static void write_mismatches(const struct metric_look *l)
+{
+        sw__metric_put(l, atomic_load(&l->d->keeper->n_mismatches));
 }
 
 static void admin_sample(void *ctx, const char *socket, const struct sw_server_stats *s)
@@ -392,6 +411,10 @@ static const struct metric_row metric_rows[] = {
         { "segwatch_checkpoint_age_seconds", GAUGE, "Age of the newest snapshot.", BY(checkpoint_age) },
         { "segwatch_checkpoint_duration_seconds", GAUGE, "How long it took.", BY(checkpoint_duration) },
         { "segwatch_checkpoint_bytes", GAUGE, "Its size.", BY(checkpoint_bytes) },
+        { "segwatch_checkpoints_total", COUNTER, "Snapshots since the start.", BY(checkpoints) },
+        { "segwatch_recovery_releases_total", COUNTER, "Releases that the start repeated.", BY(repeated) },
+        { "segwatch_recovery_mismatches_total", COUNTER, "Findings that came out otherwise when repeated.",
+                BY(mismatches) },
         { "segwatch_disk_free_bytes", GAUGE, "Free space of state.dir and of the alert file.", BY(disk) },
         /* findings */
         { "segwatch_signals_total", COUNTER, "Signals of all detectors.", ENGINE(signals) },

@@ -114,6 +114,7 @@ static void snapshot_publish(struct sw_daemon *d, uint64_t number, const struct 
         }
         atomic_store(&k->last_took_ms, (uint64_t)(sw_clock_mono().ms - k->began_ms));
         atomic_store(&k->last_bytes, p->bytes);
+        atomic_store(&k->last_wall_ms, sw_clock_wall().ms);
         atomic_store(&k->last_number, number);
         atomic_store(&k->n_failed_in_a_row, 0);
         atomic_fetch_add(&k->n_written, 1);
@@ -241,6 +242,19 @@ void sw__keeper_watch(struct sw_daemon *d)
         k->items_at_row = p.items_taken;
         k->due_ms = now + snapshot_interval(d);
         atomic_store(&k->wanted, true);
+}
+
+int sw__keeper_ask(struct sw_daemon *d, struct sw_err *reterr)
+{
+        struct sw__keeper *k = d->keeper;
+
+        if (k->repeating)
+                return sw_err_set(reterr, -SW_ERR_UNAVAIL,
+                        "what came after the last snapshot is being repeated: try again later");
+        if (snapshot_working(k))
+                return sw_err_set(reterr, -SW_ERR_UNAVAIL, "a snapshot is on its way");
+        atomic_store(&k->wanted, true);
+        return 0;
 }
 
 /* ---- the end of a process ---- */

@@ -3,6 +3,7 @@
 #include "base/jsonw.h"
 #include "clock.h"
 #include "conf_outputs.h"
+#include "daemon_keeper.h"
 #include "daemon_sight.h"
 #include "detect/detector.h"
 
@@ -240,6 +241,8 @@ static void status_head(const struct sw_daemon *d, const struct sw__sight *s, st
 
 void sw__status_write(const struct sw_daemon *d, const struct sw__sight *s, struct sw_jsonw *w)
 {
+        const struct sw__keeper *k = d->keeper;
+        int64_t at_ms = atomic_load(&k->last_wall_ms);
         uint32_t i;
 
         status_head(d, s, w);
@@ -274,10 +277,12 @@ void sw__status_write(const struct sw_daemon *d, const struct sw__sight *s, stru
         status_config(d, w);
         sw_jsonw_key(w, "snapshot");
         sw_jsonw_object(w);
-        sw_jsonw_kbool(w, "available", d->snapshot != NULL);
-        status_time(w, "last", (struct sw_etime){ d->checkpoint.at.ms });
-        status_known(w, "age_ms", d->checkpoint.at.ms > 0 ? s->now.ms - d->checkpoint.at.ms : -1);
-        sw_jsonw_ku64(w, "bytes", d->checkpoint.bytes);
+        status_time(w, "last", (struct sw_etime){ at_ms });
+        status_known(w, "age_ms", at_ms > 0 ? s->now.ms - at_ms : -1);
+        sw_jsonw_ku64(w, "bytes", atomic_load(&k->last_bytes));
+        sw_jsonw_ku64(w, "took_ms", atomic_load(&k->last_took_ms));
+        sw_jsonw_ku64(w, "written", atomic_load(&k->n_written));
+        sw_jsonw_ku64(w, "failed", atomic_load(&k->n_failed));
         sw_jsonw_end_object(w);
 }
 

@@ -226,9 +226,7 @@ static void text_tail(struct sw_buf *out, const struct sw_json *r)
                 sw_buf_printf(out, "; THE LAST RELOAD FAILED with %lld errors",
                         (long long)sw_ctl_int(c, "last_reload_errors", 0));
         sw_buf_puts(out, "\n  snapshot   ");
-        if (sw_json_kind(sw_json_get(s, "available")) != SW_JSON_TRUE)
-                sw_buf_puts(out, "not available");
-        else if (sw_ctl_int(s, "age_ms", -1) < 0)
+        if (sw_ctl_int(s, "age_ms", -1) < 0)
                 sw_buf_puts(out, "none yet");
         else {
                 sw_ctl_duration(out, sw_ctl_int(s, "age_ms", -1));

@@ -164,11 +164,15 @@ class Ctl(unittest.TestCase):
         self.assertEqual(self.ctl("set-log-level", "info").returncode, 0)
         d.wait_for(lambda: d.log().count("event=stats ") > n, "statistics again")
 
-    def test_a_command_that_cannot_be_done_says_so(self):
-        self.start()
-        answer = self.ask("snapshot")
-        if not answer["ok"]:
-            self.assertEqual(answer["error"]["code"], "not_available")
+    def test_a_snapshot_is_taken_when_it_is_wanted(self):
+        d = self.start()
+        self.read_all(d)
+        before = self.result("status")["snapshot"]["written"]
+        d.wait_for(lambda: self.ask("snapshot")["ok"], "one is wanted")
+        d.wait_for(lambda: self.result("status")["snapshot"]["written"] > before, "and written")
+        s = self.result("status")["snapshot"]
+        self.assertGreater(s["bytes"], 10000)
+        self.assertLess(s["age_ms"], 20000)
 
     def test_only_the_owner_may_connect_and_the_file_goes(self):
         d = self.start()
