@@ -112,6 +112,7 @@ def stage_diff():
         yield from meson_test(BUILD, ["--suite", "diff"])
 
 
+FUZZ_LENGTH = {"snapshot": 65536}  # of inputs; else 4096 bytes
 FUZZ_BUDGET_S = 200  # for all targets of a run without FUZZ_SECONDS: a sixth target makes the others shorter
 
 
@@ -134,7 +135,8 @@ def stage_fuzz():
         found = ROOT / FUZZ / "corpus" / name
         found.mkdir(parents=True, exist_ok=True)
         yield from check(f"fuzz {name}", [str(ROOT / FUZZ / f"tests/fuzz_{name}"), f"-max_total_time={seconds}",
-                                          "-max_len=4096", "-timeout=20", f"-artifact_prefix={found.parent}/{name}-",
+                                          f"-max_len={FUZZ_LENGTH.get(name, 4096)}", "-timeout=20",
+                                          f"-artifact_prefix={found.parent}/{name}-",
                                           str(found), str(ROOT / "tests/corpus" / name)] + bound,
                          timeout=seconds + 120,
                          env=dict(os.environ, UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",

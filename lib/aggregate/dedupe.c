@@ -125,7 +125,7 @@ void sw_dedupe_state(struct sw_dedupe *d, struct sw_state_io *s)
         if (sw_state_reads(s)) {
                 heads = sw_calloc(n, sizeof(*heads));
                 if (!heads) {
-                        sw_state_fail(s);
+                        sw_state_no_memory(s);
                         return;
                 }
                 d->saved_heads = heads;

@@ -226,14 +226,32 @@ bool sw_timers_peek(const struct sw_timers *t, uint32_t n, uint32_t *ret)
         return true;
 }
 
+/* Those that have a timer, with their numbers. */
+static void buckets_state(struct sw_timers *t, struct sw_state_io *s)
+{
+        uint32_t i, n = 0, k;
+
+        for (i = 0; i < SW_TIMERS_BUCKETS; i++)
+                n += t->buckets[i].head != 0;
+        n = sw_state_count(s, n, SW_TIMERS_BUCKETS, 3 * sizeof(uint32_t));
+        for (i = 0, k = 0; k < n; k++, i++) {
+                while (!sw_state_reads(s) && !t->buckets[i].head)
+                        i++;
+                sw_state_u32(s, &i);
+                if (i >= SW_TIMERS_BUCKETS || (sw_state_reads(s) && t->buckets[i].head)) {
+                        sw_state_fail(s);
+                        return;
+                }
+                sw_state_u32(s, &t->buckets[i].head);
+                sw_state_u32(s, &t->buckets[i].tail);
+        }
+}
+
 void sw_timers_state(struct sw_timers *t, struct sw_state_io *s)
 {
         uint32_t i;
 
-        for (i = 0; i < SW_TIMERS_BUCKETS; i++) {
-                sw_state_u32(s, &t->buckets[i].head);
-                sw_state_u32(s, &t->buckets[i].tail);
-        }
+        buckets_state(t, s);
         sw_state_i64(s, &t->second);
         sw_state_bool(s, &t->loaded);
         sw_state_u64(s, &t->n_armed);
@@ -247,7 +265,8 @@ void sw_timers_state(struct sw_timers *t, struct sw_state_io *s)
                 t->due = s->failed ? NULL : sw_realloc_array(t->due, t->cap_due, sizeof(*t->due));
                 if (!t->due) {
                         t->n_due = t->next_due = t->cap_due = 0;
-                        sw_state_fail(s);
+                        if (!s->failed)
+                                sw_state_no_memory(s);
                 }
         }
         for (i = 0; i < t->n_due; i++)

@@ -8,7 +8,7 @@ static void serials_state(struct sw_segs *s, struct sw_state_io *st)
         if (sw_state_reads(st)) {
                 p = sw_calloc(n, sizeof(*p));
                 if (!p) {
-                        sw_state_fail(st);
+                        sw_state_no_memory(st);
                         return;
                 }
                 sw_free(s->serials);

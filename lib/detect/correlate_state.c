@@ -36,6 +36,19 @@ static void size_state(struct sw_state_io *s, size_t size)
                 sw_state_fail(s);
 }
 
+static void budget_state(struct sw_budget *b, struct sw_state_io *s)
+{
+        uint32_t i;
+
+        sw_state_i64(s, &b->hour);
+        for (i = 0; i < SW_SEVERITY_CRITICAL; i++)
+                sw_state_u32(s, &b->used[i]);
+        sw_state_u64(s, &b->n_folded);
+        b->n_storms = sw_state_count(s, b->n_storms, SW_BUDGET_STORMS, sizeof(struct sw_storm));
+        for (i = 0; i < b->n_storms; i++)
+                sw_state_raw(s, &b->storms[i], sizeof(b->storms[i]));
+}
+
 static void facts_state(struct sw_incident *in, struct sw_state_io *s)
 {
         uint32_t severity = in->severity;
@@ -70,8 +83,8 @@ static void *reserve(struct sw_state_io *s, uint32_t n, uint32_t cap, size_t siz
 {
         void *p = !s->failed && cap && n <= cap ? sw_calloc(cap, size) : NULL;
 
-        if (cap && !p)
-                sw_state_fail(s);
+        if (cap && !p && !s->failed)
+                sw_state_no_memory(s);
         return p;
 }
 
@@ -124,7 +137,7 @@ static void kept_one_state(struct sw_incident *in, struct sw_state_io *s, const 
         k->s.detector = detector;
         k->sentence = sw_alloc(sentence.n + 1);
         if (!k->sentence) {
-                sw_state_fail(s);
+                sw_state_no_memory(s);
                 return;
         }
         memcpy(k->sentence, sentence.p, sentence.n);
@@ -180,7 +193,7 @@ static void incidents_state(struct sw_correlate *c, struct sw_state_io *s, const
                         }
                         c->list[slot] = sw_calloc(1, sizeof(struct sw_incident));
                         if (!c->list[slot]) {
-                                sw_state_fail(s);
+                                sw_state_no_memory(s);
                                 return;
                         }
                         c->list[slot]->slot = slot;
@@ -204,7 +217,7 @@ void sw_correlate_state(struct sw_correlate *c, struct sw_state_io *s)
         struct numbers m;
 
         size_state(s, sizeof(struct sw_signal));
-        size_state(s, sizeof(struct sw_budget));
+        size_state(s, sizeof(struct sw_storm));
         numbers_state(&m, s);
         sw_state_u64(s, &c->n_numbers);
         sw_state_u64(s, &t->incidents_open);
@@ -212,7 +225,7 @@ void sw_correlate_state(struct sw_correlate *c, struct sw_state_io *s)
         sw_state_u64(s, &t->incidents_closed);
         sw_state_u64(s, &t->incidents_merged);
         sw_state_u64(s, &t->evicted);
-        sw_state_raw(s, &c->budget, sizeof(c->budget));
+        budget_state(&c->budget, s);
         incidents_state(c, s, &m);
 }
 

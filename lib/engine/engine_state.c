@@ -174,7 +174,7 @@ static void newest_state(struct sw_engine *e, struct sw_state_io *s)
                 e->n_newest = 0;
                 e->newest = n ? sw_calloc(n, sizeof(*e->newest)) : NULL;
                 if (n && !e->newest) {
-                        sw_state_fail(s);
+                        sw_state_no_memory(s);
                         return;
                 }
                 e->n_newest = n;

@@ -134,7 +134,7 @@ static void held_state(struct sw_hold *h, struct sw_state_io *s)
                 return;
         h->items = sw_realloc_array(h->items, cap, sizeof(*h->items));
         if (!h->items) {
-                sw_state_fail(s);
+                sw_state_no_memory(s);
                 return;
         }
         h->cap = cap;

@@ -37,6 +37,8 @@ static void say_lost(const struct loading *l, const char *section, const char *w
 
 static int refuse(struct loading *l, int code, const char *section, const char *why)
 {
+        if (code == -SW_ERR_NOMEM)
+                why = sw_error_text(code);
         return sw_err_set(l->reterr, code, "snapshot: %s: %s", section, why);
 }
 
@@ -68,7 +70,9 @@ static int load_head(struct loading *l, struct sw_section *x)
         if (x->version != 1 || !sw_state_ok(&io))
                 return refuse(l, -SW_ERR_VERSION, x->name, "written by a newer version");
         r = sw_engine_new(l->conf, &seed, &l->e, l->reterr);
-        return r < 0 ? r : sw__engine_each(l->e, note_region, l);
+        if (r == 0)
+                r = sw__engine_each(l->e, note_region, l);
+        return r < 0 && l->reterr && !l->reterr->msg[0] ? refuse(l, r, x->name, sw_error_text(r)) : r;
 }
 
 static bool is_alone(enum sw_group g)
@@ -122,6 +126,8 @@ static int load_part(struct loading *l, unsigned i, const struct sw_section *x)
                 p->state(l->e, &io);
         if (x->version <= p->version && sw_state_ok(&io))
                 return 0;
+        if (io.no_memory)
+                return refuse(l, -SW_ERR_NOMEM, x->name, "");
         if (p->group == SW_N_GROUPS)
                 return refuse(l, -SW_ERR_VERSION, x->name, "it cannot be read by this version");
         say_lost(l, x->name, "it cannot be read by this version");
@@ -177,7 +183,7 @@ static int load_section(struct loading *l, const struct sw_section *x)
                         return refuse(l, -SW_ERR_DATA, x->name, "too large");
                 if (l->extra)
                         sw_buf_put(l->extra, x->p, x->n);
-                return l->extra && l->extra->failed ? -SW_ERR_NOMEM : 0;
+                return l->extra && l->extra->failed ? refuse(l, -SW_ERR_NOMEM, x->name, "") : 0;
         }
         for (i = 0; i < sw__engine_n_parts; i++)
                 if (strcmp(x->name, sw__engine_parts[i].name) == 0)

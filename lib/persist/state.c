@@ -8,6 +8,11 @@ void sw_state_fail(struct sw_state_io *s)
         s->failed = true;
 }
 
+void sw_state_no_memory(struct sw_state_io *s)
+{
+        s->failed = s->no_memory = true;
+}
+
 bool sw_state_ok(const struct sw_state_io *s)
 {
         return !s->failed && (s->out ? !s->out->failed : s->n == 0);

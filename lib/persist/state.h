@@ -14,7 +14,7 @@ struct sw_state_io {
         const unsigned char *p;
         size_t n;         /* left to read */
         uint32_t version; /* of the section that is read; writing: the newest */
-        bool failed;
+        bool failed, no_memory;
 };
 
 static inline bool sw_state_reads(const struct sw_state_io *s)
@@ -22,6 +22,7 @@ static inline bool sw_state_reads(const struct sw_state_io *s)
         return s->out == NULL;
 }
 void sw_state_fail(struct sw_state_io *s);
+void sw_state_no_memory(struct sw_state_io *s); /* fails as well, but the section is not to blame */
 /* Everything was there and nothing is left over (reading), or memory sufficed (writing). */
 bool sw_state_ok(const struct sw_state_io *s);
 
