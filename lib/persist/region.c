@@ -167,7 +167,7 @@ int sw_region_load_piece(struct sw_region_load *l, const struct sw_guard_piece *
 {
         const unsigned char *meta = p + (size_t)head->n * l->entry_size;
 
-        if (n < sw_region_piece_bytes(l, head->n) || head->n > l->n_left || head->first > l->image.n_high ||
+        if (head->n == 0 || n < sw_region_piece_bytes(l, head->n) || head->n > l->n_left || head->first > l->image.n_high ||
                 head->n > l->image.n_high - head->first)
                 return -SW_ERR_DATA;
         l->n_left -= head->n;
