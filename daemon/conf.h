@@ -2,6 +2,7 @@
 #pragma once
 /* The whole option tree of the program, filled from YAML (design.md 6). Strings and lists are owned by the struct.
  * Rows: daemon/conf_options.c for the tree; each detector brings its own. Threads: read-only once loaded. */
+#include "conf_auth.h"
 #include "config/option.h"
 #include "engine/engine.h"
 
@@ -12,6 +13,7 @@ struct sw_conf_source {
         char *name;
         uint32_t kind; /* enum sw_source_kind */
         struct sw_secret_ref connection_string;
+        struct sw_conf_auth auth; /* eventhubs: instead of it */
         char *brokers; /* comma list, from a YAML list; NULL for eventhubs: from the connection string */
         char *topic;   /* NULL for eventhubs: EntityPath of the connection string */
         char *group;   /* NULL: "segwatch-<topic>" */

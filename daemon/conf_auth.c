@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `auth:`: who the program is to Entra. Exactly one way, with all that it needs. */
+#include "conf_auth.h"
 #include "azure/assertion.h"
-#include "conf_outputs.h"
 #include "config/emit.h"
+#include "config/schema.h"
 #include "secret.h"
 
 #include <string.h>
@@ -138,6 +139,16 @@ const struct sw_opt sw_conf_auth_rows[] = {
                 AT(audience),
                 .example = "https://monitor.azure.com",
                 .doc = "What tokens are for." },
+        { .key = "ca_file",
+                .type = SW_OPT_STRING,
+                AT(ca_file),
+                .example = "/etc/ssl/certs/ca-certificates.crt",
+                .doc = "Certificates to trust there instead of the system's." },
+        { .key = "proxy",
+                .type = SW_OPT_STRING,
+                AT(proxy),
+                .example = "http://proxy.corp:3128",
+                .doc = "HTTP proxy on the way there." },
         SW_OPT_END,
 };
 #undef AT
@@ -213,4 +224,48 @@ void sw_conf_check_auth_secret(
         }
         sw_buf_deinit(&jwt);
         sw_secret_deinit(&secret);
+}
+
+/* ---- for the client ---- */
+
+static const struct {
+        const char *authority, *monitor;
+} auth_clouds[] = {
+        [SW_CLOUD_PUBLIC] = { "https://login.microsoftonline.com", "https://monitor.azure.com" },
+        [SW_CLOUD_USGOV] = { "https://login.microsoftonline.us", "https://monitor.azure.us" },
+        [SW_CLOUD_CHINA] = { "https://login.chinacloudapi.cn", "https://monitor.azure.cn" },
+};
+
+const char *sw_conf_auth_monitor(const struct sw_conf_auth *a)
+{
+        return auth_clouds[a->cloud].monitor;
+}
+
+void sw_conf_auth_token(const struct sw_conf_auth *a, const char *name, struct sw_token_conf *ret)
+{
+        static const enum sw_auth_kind vias[] = {
+                [SW_VIA_IMDS] = SW_AUTH_IMDS, [SW_VIA_ARC] = SW_AUTH_ARC, [SW_VIA_APP_SERVICE] = SW_AUTH_APP_SERVICE
+        };
+        const struct sw_conf_managed *m = &a->managed_identity.conf;
+        bool certificate = auth_has(&a->certificate);
+
+        *ret = (struct sw_token_conf){ .name = name,
+                .kind = a->federated_token_file ? SW_AUTH_FEDERATED
+                        : certificate           ? SW_AUTH_CERTIFICATE
+                                                : SW_AUTH_SECRET,
+                .tenant = a->tenant,
+                .client_id = a->client_id,
+                .secret = certificate ? a->certificate : a->client_secret,
+                .token_file = a->federated_token_file,
+                .authority = a->authority ? a->authority : auth_clouds[a->cloud].authority,
+                .audience = a->audience,
+                .endpoint = m->endpoint,
+                .arc_dir = m->tokens_dir,
+                .ca_file = a->ca_file,
+                .proxy = a->proxy };
+        if (a->managed_identity.given) {
+                ret->kind = vias[m->via];
+                ret->identity_key = m->client_id ? "client_id" : m->object_id ? "object_id" : "msi_res_id";
+                ret->identity = m->client_id ? m->client_id : m->object_id ? m->object_id : m->resource_id;
+        }
 }

@@ -38,11 +38,18 @@ static const struct sw_opt source_rows[] = {
                 AT(connection_string),
                 .example = "{credential: eventhub}",
                 .doc = "eventhubs: where the connection string is kept; brokers, TLS and SASL follow from it." },
+        { .key = "auth",
+                .type = SW_OPT_SECTION,
+                AT(auth),
+                .rows = sw_conf_auth_rows,
+                .example = "{managed_identity: {}}",
+                .doc = "eventhubs: instead of it, who we are to Entra; brokers and topic are then needed." },
         { .key = "brokers",
                 SW_CONF_CUSTOM(brokers),
                 AT(brokers),
                 .example = "[127.0.0.1:9092]",
-                .doc = "kafka: bootstrap brokers as HOST:PORT. eventhubs: instead of those of the connection string." },
+                .doc = "kafka: bootstrap brokers as HOST:PORT. eventhubs: instead of those of the connection string; "
+                       "NAMESPACE.servicebus.windows.net:9093 with auth." },
         { .key = "topic",
                 .type = SW_OPT_STRING,
                 AT(topic),
@@ -411,7 +418,8 @@ static const struct sw_opt quarantine_rows[] = {
                 INSIDE(quarantine, message_max),
                 .max = 4 << 20,
                 .def = "1MiB",
-                .doc = "Kafka messages up to this size are kept whole, for `segwatch quarantine retry`; 0 keeps none." },
+                .doc = "Kafka messages up to this size are kept whole, for `segwatch quarantine retry`; 0 keeps "
+                       "none." },
         SW_OPT_END,
 };
 static const struct sw_opt log_rows[] = {

@@ -1,36 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* `outputs:`: remote sinks as they were configured, and how a program proves who it is to Entra. */
+/* `outputs:`: remote sinks as they were configured. */
 #include "conf_lists.h"
 
 enum sw_output_kind { SW_OUTPUT_SENTINEL, SW_OUTPUT_SYSLOG, SW_OUTPUT_WEBHOOK };
-enum sw_conf_cloud { SW_CLOUD_PUBLIC, SW_CLOUD_USGOV, SW_CLOUD_CHINA };
-enum sw_conf_via { SW_VIA_IMDS, SW_VIA_ARC, SW_VIA_APP_SERVICE };
-
-struct sw_conf_managed {
-        uint32_t via; /* enum sw_conf_via */
-        char *client_id, *object_id, *resource_id, *endpoint, *tokens_dir;
-};
-
-struct sw_conf_auth {
-        char *tenant, *client_id;
-        struct sw_secret_ref client_secret, certificate;
-        char *federated_token_file;
-        struct {
-                bool given;
-                struct sw_conf_managed conf;
-        } managed_identity;
-        uint32_t cloud;             /* enum sw_conf_cloud */
-        char *authority, *audience; /* NULL: of the cloud */
-};
-extern const struct sw_opt sw_conf_auth_rows[];
-bool sw_conf_auth_given(const struct sw_conf_auth *a);
-/* what: who has it, for messages. */
-void sw_conf_check_auth(
-        const struct sw_conf_auth *a, const char *what, const struct sw_conf_place *place, struct sw_conf_check *check);
-/* Looks into its secret. */
-void sw_conf_check_auth_secret(
-        const struct sw_conf_auth *a, const char *what, const struct sw_conf_place *place, struct sw_conf_check *check);
 
 struct sw_conf_output {
         char *name;

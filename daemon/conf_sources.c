@@ -5,6 +5,7 @@
 #include "secret.h"
 #include "source/source_kafka_setting.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -66,12 +67,13 @@ struct sources_key {
 static void sources_check_keys(const struct sw_conf_source *s, const char *kind, struct sw_conf_check *check)
 {
         bool eventhubs = s->kind == SW_SOURCE_EVENTHUBS, kafka = s->kind == SW_SOURCE_KAFKA,
-             file = s->kind == SW_SOURCE_FILE;
+             file = s->kind == SW_SOURCE_FILE, auth = sw_conf_auth_given(&s->auth);
         const struct sources_key keys[] = {
-                { "connection_string", s->connection_string.file || s->connection_string.credential, eventhubs,
-                        !eventhubs },
-                { "brokers", s->brokers, kafka, file },
-                { "topic", s->topic, kafka, file },
+                { "connection_string", s->connection_string.file || s->connection_string.credential, eventhubs && !auth,
+                        !eventhubs || auth },
+                { "auth", auth, false, !eventhubs },
+                { "brokers", s->brokers, kafka || auth, file },
+                { "topic", s->topic, kafka || auth, file },
                 { "group", s->group, false, file },
                 { "ca_file", s->ca_file, false, file },
                 { "librdkafka", s->librdkafka.n > 0, false, file },
@@ -84,8 +86,8 @@ static void sources_check_keys(const struct sw_conf_source *s, const char *kind,
                 if (keys[i].needed && !keys[i].set)
                         sw_conf_error(check, &s->place, "a source of kind %s needs '%s'", kind, keys[i].name);
                 if (keys[i].useless && keys[i].set)
-                        sw_conf_error(
-                                check, &s->place, "'%s' has no meaning for a source of kind %s", keys[i].name, kind);
+                        sw_conf_error(check, &s->place, "'%s' has no meaning for a source of kind %s%s", keys[i].name,
+                                kind, auth && eventhubs ? " with auth" : "");
         }
 }
 
@@ -105,6 +107,7 @@ void sw_conf_check_sources(const struct sw_conf *conf, struct sw_conf_check *che
 {
         static const char *const kinds[] = { "eventhubs", "kafka", "file" };
         const struct sw_conf_source *sources = conf->sources.items;
+        char what[96];
         uint32_t i;
 
         for (i = 0; i < conf->sources.n; i++) {
@@ -117,6 +120,9 @@ void sw_conf_check_sources(const struct sw_conf *conf, struct sw_conf_check *che
                 sources_check_topic(s, check);
                 sources_check_librdkafka(s, check);
                 sources_check_path(s, check);
+                (void)snprintf(what, sizeof(what), "source '%.60s'", s->name ? s->name : "");
+                if (sw_conf_auth_given(&s->auth))
+                        sw_conf_check_auth(&s->auth, what, &s->place, check);
         }
 }
 
@@ -150,8 +156,11 @@ void sw_conf_check_secrets(const struct sw_conf *conf, struct sw_conf_check *che
                 const struct sw_conf_source *s = &sources[i];
                 struct sw_secret secret = SW_SECRET_NULL;
                 struct sw_err err = SW_ERR_NULL;
+                char what[96];
                 int r;
 
+                (void)snprintf(what, sizeof(what), "source '%.60s'", s->name);
+                sw_conf_check_auth_secret(&s->auth, what, &s->place, check);
                 if (s->kind != SW_SOURCE_EVENTHUBS || (!s->connection_string.file && !s->connection_string.credential))
                         continue;
                 r = sw_secret_read(&s->connection_string, &secret, &err);

@@ -461,9 +461,11 @@ static int input_open_kafka(struct sw__daemon_source *s, struct sw_err *reterr)
 {
         struct sw_daemon *d = s->daemon;
         const struct sw_conf_source *c = s->conf;
+        struct sw_token_conf token;
         const struct sw_source_kafka_conf conf = { .name = c->name,
                 .eventhubs = c->kind == SW_SOURCE_EVENTHUBS,
                 .connection_string = c->connection_string,
+                .auth = sw_conf_auth_given(&c->auth) ? &token : NULL,
                 .brokers = c->brokers,
                 .topic = c->topic,
                 .group = c->group,
@@ -484,6 +486,7 @@ static int input_open_kafka(struct sw__daemon_source *s, struct sw_err *reterr)
                 .on_front = input_on_front,
                 .on_round = input_on_round };
 
+        sw_conf_auth_token(&c->auth, c->name, &token);
         return sw_source_kafka_new(&conf, d->loop, d->log, &hooks, &s->kafka, reterr);
 }
 

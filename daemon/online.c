@@ -126,6 +126,7 @@ static void online_open_file(struct online_item *i, const struct sw_conf_source 
 
 static void online_open_source(struct online_item *i, const struct sw_conf_source *s)
 {
+        struct sw_token_conf token;
         const struct sw_source_hooks hooks = { .ctx = i,
                 .on_partition = online_on_partition,
                 .on_start = online_on_start,
@@ -135,6 +136,7 @@ static void online_open_source(struct online_item *i, const struct sw_conf_sourc
         const struct sw_source_kafka_conf conf = { .name = s->name,
                 .eventhubs = s->kind == SW_SOURCE_EVENTHUBS,
                 .connection_string = s->connection_string,
+                .auth = sw_conf_auth_given(&s->auth) ? &token : NULL,
                 .brokers = s->brokers,
                 .topic = s->topic,
                 .group = s->group,
@@ -145,6 +147,7 @@ static void online_open_source(struct online_item *i, const struct sw_conf_sourc
 
         i->what = "source";
         i->name = s->name;
+        sw_conf_auth_token(&s->auth, s->name, &token);
         if (s->kind == SW_SOURCE_FILE)
                 online_open_file(i, s);
         else if (sw_source_kafka_new(&conf, i->all->loop, i->all->log, &hooks, &i->kafka, &err) < 0)

@@ -25,40 +25,15 @@ struct sw_outputs {
 
 /* ---- one row ---- */
 
-static const struct {
-        const char *authority, *audience;
-} outputs_clouds[] = {
-        [SW_CLOUD_PUBLIC] = { "https://login.microsoftonline.com", "https://monitor.azure.com" },
-        [SW_CLOUD_USGOV] = { "https://login.microsoftonline.us", "https://monitor.azure.us" },
-        [SW_CLOUD_CHINA] = { "https://login.chinacloudapi.cn", "https://monitor.azure.cn" },
-};
-
 static void outputs_token_conf(const struct sw_conf_output *o, struct sw_token_conf *ret)
 {
-        static const enum sw_auth_kind vias[] = {
-                [SW_VIA_IMDS] = SW_AUTH_IMDS, [SW_VIA_ARC] = SW_AUTH_ARC, [SW_VIA_APP_SERVICE] = SW_AUTH_APP_SERVICE
-        };
-        const struct sw_conf_auth *a = &o->auth;
-        const struct sw_conf_managed *m = &a->managed_identity.conf;
-        bool certificate = a->certificate.file || a->certificate.credential;
-
-        *ret = (struct sw_token_conf){ .name = o->name,
-                .tenant = a->tenant,
-                .client_id = a->client_id,
-                .secret = certificate ? a->certificate : a->client_secret,
-                .token_file = a->federated_token_file,
-                .authority = a->authority ? a->authority : outputs_clouds[a->cloud].authority,
-                .audience = a->audience ? a->audience : outputs_clouds[a->cloud].audience,
-                .endpoint = m->endpoint,
-                .arc_dir = m->tokens_dir,
-                .ca_file = o->ca_file,
-                .proxy = o->proxy };
-        ret->kind = a->federated_token_file ? SW_AUTH_FEDERATED : certificate ? SW_AUTH_CERTIFICATE : SW_AUTH_SECRET;
-        if (a->managed_identity.given) {
-                ret->kind = vias[m->via];
-                ret->identity_key = m->client_id ? "client_id" : m->object_id ? "object_id" : "msi_res_id";
-                ret->identity = m->client_id ? m->client_id : m->object_id ? m->object_id : m->resource_id;
-        }
+        sw_conf_auth_token(&o->auth, o->name, ret);
+        if (!ret->audience)
+                ret->audience = sw_conf_auth_monitor(&o->auth);
+        if (!ret->ca_file)
+                ret->ca_file = o->ca_file;
+        if (!ret->proxy)
+                ret->proxy = o->proxy;
 }
 
 int sw_outputs_make(const struct sw_conf_output *o, const struct sw_sink_env *env, const struct sw_courier_conf *base,

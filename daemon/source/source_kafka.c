@@ -521,6 +521,8 @@ void sw_source_kafka_stop(struct sw_source_kafka *s)
         s->readable = sw_watch_close(s->readable);
         s->again = sw_watch_close(s->again);
         s->tick = sw_watch_close(s->tick);
+        s->token = sw_token_free(s->token);
+        s->http = sw_httpc_free(s->http);
 }
 
 static void kafka_close_partition(struct sw__kafka_partition *p)

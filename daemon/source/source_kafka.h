@@ -6,6 +6,7 @@
  * Loop: librdkafka writes to an eventfd when its queue fills; the loop drains the queue without waiting. What a broker
  * has to be asked for (metadata, end offsets) is asked on a thread of the pool, one question at a time.
  * Threads: the loop's; the messages' `done` may be called by any thread, before sw_source_kafka_free. */
+#include "azure/token.h"
 #include "base/err.h"
 #include "base/time.h"
 #include "config/option.h"
@@ -20,6 +21,7 @@ struct sw_source_kafka_conf {
         const char *name;
         bool eventhubs; /* the profile of Azure Event Hubs; connection_string is then needed */
         struct sw_secret_ref connection_string;
+        const struct sw_token_conf *auth; /* instead of it: OAUTHBEARER with tokens of Entra; NULL: none */
         const char *brokers; /* NULL for eventhubs: NAMESPACE:9093 */
         const char *topic;   /* NULL for eventhubs: EntityPath */
         const char *group;   /* of the commits that lag tools see; NULL: "segwatch-<topic>" */

@@ -120,6 +120,64 @@ static int client_credentials(struct sw_source_kafka *s, rd_kafka_conf_t *c, con
         return r;
 }
 
+/* ---- tokens: librdkafka asks from within a poll on the loop, at 80% of the life of the one it has ---- */
+
+static void client_on_token(void *ctx, const struct sw_token_result *t)
+{
+        struct sw_source_kafka *s = ctx;
+        char text[256];
+
+        if (s->stopped)
+                return;
+        if (t->code < 0) {
+                sw_log(s->log, SW_LOG_ERROR, "kafka_token", s->name, "%s", t->message);
+                (void)rd_kafka_oauthbearer_set_token_failure(s->rk, t->message); /* asks again in 10 s */
+        } else if (rd_kafka_oauthbearer_set_token(s->rk, t->bearer, t->expires.ms, "segwatch", NULL, 0, text,
+                           sizeof(text)) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+                sw_log(s->log, SW_LOG_ERROR, "kafka_token", s->name, "librdkafka does not take the token: %s", text);
+                (void)rd_kafka_oauthbearer_set_token_failure(s->rk, text);
+        }
+}
+
+static void client_on_token_wanted(rd_kafka_t *rk, const char *config, void *opaque)
+{
+        struct sw_source_kafka *s = opaque;
+
+        (void)config;
+        if (s->stopped || !s->token)
+                return;
+        if (sw_token_get(s->token, client_on_token, s) < 0)
+                (void)rd_kafka_oauthbearer_set_token_failure(rk, sw_error_text(-SW_ERR_NOMEM));
+}
+
+/* "https://" and the name of the first broker: what Event Hubs documents as the audience for Kafka. */
+static int client_audience(const char *brokers, char ret[300])
+{
+        size_t n = strcspn(brokers, ":,");
+
+        return n == 0 || snprintf(ret, 300, "https://%.*s", (int)n, brokers) >= 300 ? -SW_ERR_CONFIG : 0;
+}
+
+static int client_tokens(
+        struct sw_source_kafka *s, rd_kafka_conf_t *c, const struct sw_source_kafka_conf *conf, struct sw_err *reterr)
+{
+        struct sw_token_conf token = *conf->auth;
+        char audience[300];
+        int r = client_set(s, c, "sasl.mechanism", "OAUTHBEARER", reterr);
+
+        if (r < 0)
+                return r;
+        if (!conf->brokers || client_audience(conf->brokers, audience) < 0)
+                return sw_err_set(reterr, -SW_ERR_CONFIG, "sources: %s: `brokers:` is missing", s->name);
+        if (!token.audience)
+                token.audience = audience;
+        if (sw_httpc_new(s->loop, "segwatch/" SW_VERSION, &s->http) < 0 ||
+                sw_token_new(&token, s->http, s->log, &s->token) < 0)
+                return sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
+        rd_kafka_conf_set_oauthbearer_token_refresh_cb(c, client_on_token_wanted);
+        return 0;
+}
+
 /* librdkafka's own log lines repeat what the error callback says; they are for debugging. Any thread. */
 static void client_on_log(const rd_kafka_t *rk, int level, const char *fac, const char *buf)
 {
@@ -172,7 +230,9 @@ static int client_configure(
                         s, c, client_eventhubs, sizeof(client_eventhubs) / sizeof(*client_eventhubs), reterr);
         if (r == 0)
                 r = client_set_user(s, c, conf->librdkafka, reterr);
-        if (r == 0 && conf->eventhubs)
+        if (r == 0 && conf->auth)
+                r = client_tokens(s, c, conf, reterr);
+        else if (r == 0 && conf->eventhubs)
                 r = client_credentials(s, c, conf, &cs, reterr);
         if (r < 0)
                 return r;
@@ -300,7 +360,7 @@ void sw__kafka_try_new_secret(struct sw_source_kafka *s)
         char id[33];
         int r;
 
-        if (!s->eventhubs || !s->told_ms[SW__KAFKA_AUTH] || now < s->next_secret_ms)
+        if (!s->eventhubs || s->token || !s->told_ms[SW__KAFKA_AUTH] || now < s->next_secret_ms)
                 return;
         s->next_secret_ms = now + 1000;
         r = client_read_secret(s, &secret, &err);
@@ -344,7 +404,12 @@ void sw__kafka_error(struct sw_source_kafka *s, rd_kafka_resp_err_t err, const c
                 return;
         s->told_ms[cause] = now;
         sw_log(s->log, SW_LOG_ERROR, client_advice[cause].event, s->name, "%s on %s: %s: %s", s->topic, s->brokers,
-                reason, client_advice[cause].advice);
+                reason,
+                s->token && (cause == SW__KAFKA_AUTH || cause == SW__KAFKA_FORBIDDEN)
+                        ? "the identity needs the role Azure Event Hubs Data Receiver on the hub or its namespace; a "
+                          "new "
+                          "assignment takes a while"
+                        : client_advice[cause].advice);
 }
 
 void sw__kafka_works(struct sw_source_kafka *s)

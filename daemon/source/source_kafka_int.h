@@ -70,6 +70,8 @@ struct sw_source_kafka {
         char *name, *topic, *brokers;
         bool eventhubs;
         struct sw_secret_ref secret; /* copies */
+        struct sw_httpc *http;       /* both NULL unless it has tokens */
+        struct sw_token *token;
         enum sw_source_kafka_start start;
         struct sw_etime start_time;
         struct sw_loop *loop;

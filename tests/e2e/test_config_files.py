@@ -23,6 +23,8 @@ FULL = {
          "start": "2026-05-01T00:00:00Z"},
         {"name": "lab", "kind": "kafka", "brokers": "127.0.0.1:9092", "topic": "t", "start": "latest",
          "librdkafka": {"fetch.wait.max.ms": "50", "client.rack": "a: b # \"c\""}},
+        {"name": "token", "kind": "eventhubs", "brokers": ["ns.servicebus.windows.net:9093"], "topic": "flowlogs",
+         "auth": {"managed_identity": {"client_id": "c"}}},
         {"name": "spool", "kind": "file", "path": "/var/spool/flow logs", "follow": True},
     ],
     "segments": [
@@ -66,7 +68,7 @@ WRONG = [
     (("sources", 0, "connection_string"), {"file": "/x", "credential": "y"}), (("sources", 0), {"name": "x"}),
     (("segments", 0, "criticality"), 5), (("segments", 0), {"name": "x"}), (("policy", 0), {"from": "web"}),
     (("hosts", "scaner"), ["10.0.0.1"]), (("detectors", "horizontal_scan", "mode"), "on"),
-    (("detectors", "nonsense"), {}), (("segments",), {}), (("time",), []), (("sources", 2, "follow"), "true"),
+    (("detectors", "nonsense"), {}), (("segments",), {}), (("time",), []), (("sources", 3, "follow"), "true"),
     (("outputs", 0, "kind"), "splunk"), (("outputs", 0, "auth", "managed_identity", "via"), "magic"),
     (("outputs", 0, "auth", "client_secret"), "s3cret"), (("outputs", 0, "retry", "first"), "1"),
     (("outputs", 0, "queue"), "10MB"), (("outputs", 4, "per_minute"), 0), (("outputs", 3, "facility"), "kern"),
@@ -133,6 +135,7 @@ class ConfigFiles(unittest.TestCase):
                            ("realms", "  - name: tenant-b"), ("outputs", "  - name: sentinel")):
             text = text.replace(first, f"{key}:\n{first}", 1)
         text = re.sub(r"^    (path|follow|role|ca_file|brokers|address|hostname|client_certificate|url|signature|bearer|fields): .*\n", "", text, flags=re.M)
+        text = re.sub(r"^    auth: .*\n", "", text, count=1, flags=re.M)  # of the source, which has a connection string
         text = text.replace("    to: db", "    to: internet")
         _, err = self.ok(self.file("items.yaml", text))
         self.assertIn("1 source, 1 output, 1 segment, 1 policy row, 1 realm", err)

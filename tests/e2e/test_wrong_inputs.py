@@ -49,6 +49,12 @@ CONFIGURATIONS = [
     ("unknown_key_without_guess", "frobnicate: 1\n", [(1, 1, "unknown key 'frobnicate'$")]),
     ("unknown_key_inside", "time: {reoder: 2m}\n", [(1, 8, "did you mean 'reorder'")]),
     ("control_byte_in_key", '"a\\e[31m": 1\n', [(1, 1, r"unknown key 'a\\x1b\[31m'")]),
+    ("source_auth_without_brokers", "sources:\n- {name: s, kind: eventhubs, auth: {managed_identity: {}}}\n",
+     [(2, 3, "needs 'brokers'"), (2, 3, "needs 'topic'")]),
+    ("source_auth_and_string", "sources:\n- {name: s, kind: eventhubs, brokers: [\"h:1\"], topic: t, connection_string: {file: /x}, "
+     "auth: {managed_identity: {}}}\n", [(2, 3, "'connection_string' has no meaning for a source of kind eventhubs with auth")]),
+    ("source_auth_kafka", "sources:\n- {name: s, kind: kafka, brokers: [\"h:1\"], topic: t, auth: {managed_identity: {}}}\n",
+     [(2, 3, "'auth' has no meaning for a source of kind kafka")]),
     ("output_without_keys", "outputs:\n- {name: s, kind: sentinel}\n",
      [(2, 3, "needs 'endpoint'"), (2, 3, "needs 'dcr'"), (2, 3, "needs 'auth'")]),
     ("output_http", "outputs:\n- {name: s, kind: webhook, url: \"http://h/\"}\n", [(2, 3, "not an https:// URL")]),

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Event Hubs with tokens of Entra instead of a connection string: OAUTHBEARER against a real Kafka broker that looks at
+the token's life, and closes connections whose token has expired."""
+import base64
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+import unittest
+
+import kafka_broker
+from daemon import SEGWATCH, Daemon
+from fake_azure import CLIENT, TENANT, FakeAzure
+
+BUILD = pathlib.Path(os.environ.get("SEGWATCH_BUILD", str(pathlib.Path(SEGWATCH).parents[1])))
+NOW_MS = int(time.time() * 1000)
+TTL = 4
+
+
+def unsecured_jwt(life):
+    """What Kafka's own validator for tests takes: a JWT without a signature (RFC 7515, alg none)."""
+    part = lambda d: base64.urlsafe_b64encode(json.dumps(d).encode()).decode().rstrip("=")
+    now = time.time()
+    return f"{part({'alg': 'none'})}.{part({'sub': 'canary-subject', 'iat': now - 1, 'exp': now + life})}."
+
+
+class FakeEntra(FakeAzure):
+    def new_token(self, kind):
+        super().new_token(kind)
+        return unsecured_jwt(self.token_ttl)
+
+
+@unittest.skipIf(kafka_broker.missing(), kafka_broker.missing() or "")
+class KafkaToken(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.broker = kafka_broker.KafkaBroker(topic="hub", settings={
+            "sasl.enabled.mechanisms": "PLAIN,OAUTHBEARER",
+            "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config":
+                "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
+                'unsecuredLoginStringClaim_sub="broker";',
+            "connections.max.reauth.ms": "60000"})
+        cls.broker.__enter__()
+        cls.addClassCleanup(cls.broker.__exit__)
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="segwatch-e2e-")
+        self.addCleanup(folder.cleanup)
+        self.dir = pathlib.Path(folder.name)
+        (self.dir / "azure").mkdir()
+        self.fake = FakeEntra(self.dir / "azure", [], audience="https://127.0.0.1")
+        self.addCleanup(self.fake.close)
+        self.fake.token_ttl = TTL
+        self.secret = self.dir / "secret"
+        self.secret.write_text("s3cret-canary")
+        self.secret.chmod(0o600)
+        self.topic = self._testMethodName.replace("test_", "")[:60]
+        self.tool("create", self.topic, 2)
+
+    def tool(self, *args, data=b""):
+        subprocess.run([str(BUILD / "tests/kafka_tool"), self.broker.plaintext, *map(str, args)], input=data, check=True,
+                       stdout=subprocess.PIPE, timeout=60)
+
+    def produce(self, n):
+        m = b'{"records":[]}'
+        self.tool("produce", self.topic, data=b"".join(b"%d %d %d\n%s" % (i % 2, NOW_MS, len(m), m) for i in range(n)))
+
+    def config(self):
+        path = self.dir / "segwatch.json"
+        path.write_text(json.dumps({
+            "sources": [{"name": "hub", "kind": "eventhubs", "brokers": [self.broker.sasl_ssl], "topic": self.topic,
+                         "ca_file": self.broker.ca_file,
+                         "auth": {"tenant": TENANT, "client_id": CLIENT, "client_secret": {"file": str(self.secret)},
+                                  "authority": self.fake.endpoint, "ca_file": str(self.fake.ca)}}],
+            "alerts": {"file": f"{self.dir}/alerts.jsonl"}, "state": {"dir": f"{self.dir}/state"},
+            "admin": {"socket": "none", "http": "none"}}))
+        return path
+
+    def test_reads_on_over_the_life_of_many_tokens(self):
+        self.produce(10)
+        d = Daemon(self, self.config())
+        d.wait_for(lambda: d.stats()[0] == 10, "the first messages")
+        want = 10
+        end = time.monotonic() + 3 * TTL
+        while time.monotonic() < end:
+            self.produce(10)
+            want += 10
+            d.wait_for(lambda: d.stats()[0] == want, f"{want} messages", 15)
+            time.sleep(1)
+        self.assertEqual(d.stop()[0], 0)
+        self.assertGreaterEqual(len(self.fake.token_requests), 3)
+        self.assertEqual(self.fake.violations, [])
+        self.assertNotIn("canary", d.log())
+
+    def test_a_wrong_secret_is_told_and_the_right_one_found(self):
+        self.secret.write_text("wrong-canary")
+        self.produce(10)
+        d = Daemon(self, self.config())
+        d.wait_log("AADSTS7000215")
+        self.secret.write_text("s3cret-canary")
+        d.wait_for(lambda: d.stats()[0] == 10, "the messages")
+        self.assertEqual(d.stop()[0], 0)
+        self.assertNotIn("canary", d.log())
+
+    def test_check_online(self):
+        p = subprocess.run([SEGWATCH, "check", "--online", "-c", self.config()], stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("source hub: ok: 2 partitions can be read", p.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
