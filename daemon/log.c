@@ -16,11 +16,12 @@
 #include <unistd.h>
 
 #define LOG_CAUSES 64
-#define LOG_KEY 96
+#define LOG_EVENT 48
+#define LOG_SUBJECT 256 /* a path that is cut would be taken for another */
 #define LOG_TEXT 2048
 
 struct log_cause {
-        char event[LOG_KEY / 2], subject[LOG_KEY / 2];
+        char event[LOG_EVENT], subject[LOG_SUBJECT];
         enum sw_log_level level;
         int64_t since_ms; /* monotonic; of the last line written */
         uint64_t n_held;

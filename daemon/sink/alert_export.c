@@ -8,10 +8,13 @@
 #include <string.h>
 #include <time.h>
 
-#define EXPORT_ROWS 512     /* between two syncs, at most */
+#define EXPORT_ROWS 512 /* between two syncs, at most */
+#define EXPORT_BYTES ((size_t)1 << 20)
 #define EXPORT_IDLE_S 1     /* rows may also be queued again by another process */
 #define EXPORT_LEAVE_S 2    /* for what is left when it ends */
 #define EXPORT_RETRY_MS 500 /* while the disk is full at the start */
+
+enum { EXPORT_FULL = 1 }; /* ends a batch */
 
 struct export_end {
         int64_t number; /* of the row */
@@ -76,7 +79,7 @@ static int export_take(void *ctx, const struct sw_outbox_row *row)
         if (e->text.failed)
                 return -SW_ERR_NOMEM;
         e->ends[e->n_ends++] = (struct export_end){ row->number, e->text.n };
-        return 0;
+        return e->text.n >= EXPORT_BYTES ? EXPORT_FULL : 0;
 }
 
 /* One batch. SW_SINK_FILE_x or negative. *ret_any: there was something. */
@@ -87,6 +90,8 @@ static int export_batch(struct sw_alert_export *e, bool *ret_any)
         sw_buf_reset(&e->text);
         e->n_ends = 0;
         r = sw_outbox_read(e->outbox, SW_ALERT_SINK, 0, EXPORT_ROWS, export_take, e);
+        if (r == EXPORT_FULL)
+                r = 0;
         *ret_any = e->n_ends > 0;
         if (r == 0 && e->n_ends > 0)
                 r = sw_sink_file_append(e->file, e->text.p, e->text.n);

@@ -236,6 +236,10 @@ static int outbox_checkpoint(struct sw_outbox *o)
         o->checkpoint = true;
         r = outbox_result(o, sqlite3_wal_checkpoint_v2(o->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
         o->checkpoint = false;
+        if (o->wal_pages >= OUTBOX_WAL_PAGES * 64)
+                sw_log(o->log, SW_LOG_WARNING, "outbox_wal", NULL,
+                        "%s-wal grows: another process has been reading the outbox for long, and what it sees is kept",
+                        o->path);
         /* no room in the database itself: what was committed is safe in the WAL, and the next commit tries again */
         return r == OUTBOX_AGAIN ? 0 : r;
 }

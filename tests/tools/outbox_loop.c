@@ -148,7 +148,7 @@ static int loop_run(const char *dir, uint64_t n)
         sw_log_free(log);
         if (r != 0)
                 fprintf(stderr, "outbox_loop: %s: %s\n", sw_error_text(r), err.msg);
-        return r == -SW_ERR_IO ? 75 : r != 0;
+        return r == -SW_ERR_IO || r == -SW_ERR_UNAVAIL ? 75 : r != 0;
 }
 
 /* ---- measure ---- */

@@ -98,6 +98,19 @@ Test(log, limits_repeats_per_event_and_subject_and_tells_how_many)
                                       "<3>level=error event=down subject=a msg=\"repeated 1 times\"\n");
 }
 
+Test(log, long_paths_that_end_differently_are_not_repeats)
+{
+        struct sw_log *log = start(SW_LOG_LOGFMT, false);
+        const char *out;
+
+        sw_log(log, SW_LOG_ERROR, "file_write", "/var/log/a-folder-whose-name-is-longer-than-most/alerts.jsonl", "one");
+        sw_log(log, SW_LOG_ERROR, "file_write", "/var/log/a-folder-whose-name-is-longer-than-most/signals.jsonl",
+                "two");
+        out = finish(log);
+        cr_assert_not_null(strstr(out, "msg=\"one\""), "%s", out);
+        cr_assert_not_null(strstr(out, "msg=\"two\""), "%s", out);
+}
+
 Test(log, what_is_not_a_repeat_is_not_limited)
 {
         struct sw_log *log = start(SW_LOG_LOGFMT, true);
