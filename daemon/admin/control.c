@@ -52,6 +52,19 @@ static int control_command(
         return SW_CONTROL_WRONG;
 }
 
+/* What is taken must stay as long when it is written out again: no control bytes, no invalid UTF-8. */
+static bool control_is_text(struct sw_str s)
+{
+        size_t n = 0, step;
+
+        for (; n < s.n; n += step) {
+                step = sw_utf8_length((struct sw_str){ s.p + n, s.n - n });
+                if (step == 0 || (unsigned char)s.p[n] < 0x20)
+                        return false;
+        }
+        return n > 0;
+}
+
 /* Every member is known, has the right type, and comes once. */
 static int control_members(
         const struct sw_json *root, struct sw_control_request *ret, const char **ret_code, struct sw_err *ret_why)
@@ -69,7 +82,7 @@ static int control_members(
                 }
                 if (!arg || !sw_str_eq(key, sw_str_of(arg)))
                         return control_wrong(ret_why, ret_code, "bad_request", "this command knows no such argument");
-                if (!value.p || value.n == 0 || value.n >= SW_CONTROL_ARG)
+                if (!value.p || value.n >= SW_CONTROL_ARG || !control_is_text(value))
                         return control_wrong(ret_why, ret_code, "bad_request", "the argument is not a short text");
                 memcpy(ret->arg, value.p, value.n);
                 n_args++;

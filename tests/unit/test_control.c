@@ -45,7 +45,9 @@ Test(control, what_is_no_request_is_refused)
                 "{\"command\":null}", "{\"command\":\"status\"} x", "{\"command\":\"status\",\"level\":\"x\"}",
                 "{\"command\":\"status\",\"command\":\"stats\"}", "{\"command\":\"set-log-level\"}",
                 "{\"command\":\"set-log-level\",\"level\":1}", "{\"command\":\"set-log-level\",\"level\":\"\"}",
-                "{\"command\":\"set-log-level\",\"level\":\"a\",\"level\":\"b\"}", "GET / HTTP/1.1", "\x16\x03\x01" };
+                "{\"command\":\"set-log-level\",\"level\":\"a\",\"level\":\"b\"}", "GET / HTTP/1.1", "\x16\x03\x01",
+                "{\"command\":\"set-log-level\",\"level\":\"de\xd2\xd2\"}",
+                "{\"command\":\"set-log-level\",\"level\":\"de\\u0007\"}" };
         size_t i;
 
         for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
