@@ -106,6 +106,8 @@ void sw_conf_deinit(struct sw_conf *conf); /* NULL-safe, twice is fine */
 void sw_conf_report_secrets(const struct sw_conf *conf, struct sw_conf_report *report);
 /* Effective configuration as YAML, secrets as their reference only. */
 void sw_conf_dump(const struct sw_conf *conf, struct sw_buf *out);
+/* Appends the names of options that differ and that a reload cannot change: "memory.limit, sources". */
+void sw_conf_need_restart(const struct sw_conf *old, const struct sw_conf *new, struct sw_buf *names);
 /* The core's share; points into conf, which must outlive the engine. */
 void sw_conf_core(const struct sw_conf *conf, struct sw_core_conf *ret);
 /* Prints "file:line:column: message" per item on stderr, warnings with "warning: " before the message. */

@@ -353,13 +353,11 @@ static const struct sw_opt state_rows[] = {
 static const struct sw_opt rotate_rows[] = {
         { .key = "size",
                 .type = SW_OPT_SIZE,
-                .flags = SW_OPT_RELOAD,
                 INSIDE(alerts.rotate, size),
                 .def = "256MiB",
                 .doc = "A file that would grow beyond is rotated; 0 leaves that to logrotate (SIGUSR1 reopens)." },
         { .key = "keep",
                 .type = SW_OPT_UINT,
-                .flags = SW_OPT_RELOAD,
                 INSIDE(alerts.rotate, keep),
                 .min = 1,
                 .max = 1000,

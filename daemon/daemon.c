@@ -105,6 +105,20 @@ int sw__daemon_configure(struct sw_daemon *d, struct sw__daemon_conf *c)
         return r;
 }
 
+/* What was written but cannot be taken over by a running daemon is named. */
+static void daemon_tell_reload(struct sw_daemon *d)
+{
+        sw_buf_reset(&d->reloads.need_restart);
+        sw_conf_need_restart(&d->boot->conf, &d->conf->conf, &d->reloads.need_restart);
+        sw_buf_putc(&d->reloads.need_restart, '\0');
+        if (d->reloads.need_restart.failed || d->reloads.need_restart.n == 1)
+                sw_log(d->log, SW_LOG_INFO, "reload", NULL, "the new configuration is in force");
+        else
+                sw_log_each(d->log, SW_LOG_WARNING, "reload", NULL,
+                        "the new configuration is in force, but these changes need a restart: %s",
+                        d->reloads.need_restart.p);
+}
+
 int sw__daemon_reload(struct sw_daemon *d, struct sw_conf_report *report)
 {
         struct sw__daemon_conf *c = NULL;
@@ -130,9 +144,7 @@ int sw__daemon_reload(struct sw_daemon *d, struct sw_conf_report *report)
                 d->reloads.ok_at = d->reloads.at;
                 d->conf = c;
                 sw_log_configure(d->log, c->conf.log.level, c->conf.log.format);
-                sw_log(d->log, SW_LOG_INFO, "reload", NULL,
-                        "the new configuration is in force; changes of sources, files, state, memory and admin need a "
-                        "restart");
+                daemon_tell_reload(d);
         }
         sw_service_notify("READY=1");
         return r;
@@ -461,9 +473,11 @@ static void daemon_close(struct sw_daemon *d)
         sw_offsets_deinit(&d->offsets);
         sw_buf_deinit(&d->bad_lines);
         sw_buf_deinit(&d->stats_line);
+        sw_buf_deinit(&d->reloads.need_restart);
         d->log = sw_log_free(d->log);
         daemon_free_confs(d, true);
         pthread_mutex_destroy(&d->parts_lock);
+        pthread_mutex_destroy(&d->tally.lock);
         pthread_mutex_destroy(&d->outputs_lock);
         alarm(0);
 }
@@ -517,6 +531,7 @@ int sw_daemon_run(const struct sw_daemon_options *options)
         d->started = sw_clock_mono();
         d->started_wall = d->reloads.at = d->reloads.ok_at = sw_clock_wall();
         pthread_mutex_init(&d->parts_lock, NULL);
+        pthread_mutex_init(&d->tally.lock, NULL);
         pthread_mutex_init(&d->outputs_lock, NULL);
         r = sw__daemon_load_conf(d, NULL, &d->conf, report);
         d->boot = d->conf;

@@ -73,9 +73,11 @@ static int admin_do_reload(struct sw_daemon *d, const char *arg, struct sw_jsonw
 
         (void)arg;
         ret_why->report = report; /* the caller frees it */
-        if (r == 0)
+        if (r == 0) {
                 sw_jsonw_ku64(w, "warnings", report->n_warnings);
-        else
+                sw_jsonw_ktext(w, "needs_restart", d->reloads.need_restart.n ? d->reloads.need_restart.p : "");
+        }
+        if (r < 0)
                 (void)sw_err_set(&ret_why->err, r, "the new configuration is not used: %s; the old one stays in force",
                         sw_error_text(r));
         return r;

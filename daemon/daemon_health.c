@@ -365,7 +365,8 @@ void sw__daemon_status(void *ctx)
                         k.failing ? ", failing" : "");
         }
         health_progress(d, &b);
-        sw_buf_printf(&b, "findings %llu%s", (unsigned long long)atomic_load(&d->n_findings),
+        sw_buf_printf(&b, "findings %llu, %llu in the last hour%s", (unsigned long long)atomic_load(&d->n_findings),
+                (unsigned long long)sw__sight_hour(d),
                 sw__daemon_is_blocked(d) || sw_alert_export_is_blocked(d->alerts) ? "; waiting for the disk" : "");
         sw_buf_putc(&b, '\0');
         if (!b.failed)

@@ -37,7 +37,17 @@ struct sw__daemon_admin; /* daemon_admin.c */
 /* What was written, by what operators count it by. Any thread. */
 #define SW__DAEMON_RULES (SW_N_DETECTORS + 2) /* detectors, incident, health */
 #define SW__DAEMON_LATENCIES 9
+#define SW__DAEMON_RECENT 16u
+struct sw__daemon_recent {
+        struct sw_etime logged;
+        uint8_t severity, activity;
+        char rule[32], uid[33], message[256]; /* cut */
+};
 struct sw__daemon_tally {
+        pthread_mutex_t lock; /* of what follows */
+        struct sw__daemon_recent recent[SW__DAEMON_RECENT];
+        uint64_t n_recent; /* ever; the newest is at (n_recent - 1) % SW__DAEMON_RECENT */
+        /* without the lock */
         atomic_uint_fast64_t findings[SW__DAEMON_RULES][SW_SEVERITY_CRITICAL + 1][SW_ACTIVITY_CLOSE + 1];
         atomic_uint_fast64_t latency[SW__DAEMON_LATENCIES + 1]; /* by sw__tally_bounds_ms, then beyond */
         atomic_int_fast64_t latency_sum_ms;
@@ -98,7 +108,8 @@ struct sw__daemon_reloads {
         bool failed;
         uint32_t n_errors;
         uint64_t n;
-        struct sw_wall at, ok_at; /* of the last attempt, and of the last that worked */
+        struct sw_wall at, ok_at;   /* of the last attempt, and of the last that worked */
+        struct sw_buf need_restart; /* options whose change waits for a restart, with a NUL; empty before a reload */
 };
 
 #define SW__DAEMON_NO_SOURCE UINT32_MAX
@@ -281,4 +292,6 @@ void sw__daemon_close_admin(struct sw_daemon *d);
 /* daemon_tally.c */
 /* Counts lines of the alert file that were written just now; any thread. */
 void sw__daemon_tally(struct sw_daemon *d, struct sw_str lines);
+/* The newest findings first, at most max; returns how many. Any thread. */
+unsigned sw__tally_recent(struct sw_daemon *d, struct sw__daemon_recent *ret, unsigned max);
 const char *sw__tally_rule(unsigned rule); /* label of an index of findings */

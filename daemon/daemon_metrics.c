@@ -84,7 +84,7 @@ static void write_reload_time(const struct metric_look *l)
 
 static void write_memory_limit(const struct metric_look *l)
 {
-        sw__metric_put(l, l->d->conf->conf.memory.limit);
+        sw__metric_put(l, l->d->boot->conf.memory.limit);
 }
 
 static void write_disk(const struct metric_look *l)

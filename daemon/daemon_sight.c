@@ -37,7 +37,7 @@ static void sight_disk_work(void *ctx)
 {
         struct sw_daemon *d = ctx;
         struct sw__daemon_disk *k = &d->disk_next;
-        const struct sw_conf *c = &d->conf->conf;
+        const struct sw_conf *c = &d->boot->conf;
         struct statvfs v;
 
         k->known = statvfs(c->state.dir, &v) == 0;
@@ -163,6 +163,11 @@ static void sight_troubles(const struct sw_daemon *d, struct sw__sight *s)
         }
 }
 
+uint64_t sw__sight_hour(const struct sw_daemon *d)
+{
+        return atomic_load(&d->n_findings) - (d->n_findings_at < 60 ? 0 : d->findings_at[d->n_findings_at % 60]);
+}
+
 int sw__sight_look(struct sw_daemon *d, struct sw__sight *ret)
 {
         uint32_t i;
@@ -178,7 +183,8 @@ int sw__sight_look(struct sw_daemon *d, struct sw__sight *ret)
                 sight_source(&d->sources[i], ret->now, &ret->sources[i]);
         ret->findings = atomic_load(&d->n_findings);
         ret->quarantined = atomic_load(&d->n_quarantined);
-        ret->findings_hour = ret->findings - (d->n_findings_at < 60 ? 0 : d->findings_at[d->n_findings_at % 60]);
+        ret->findings_hour = sw__sight_hour(d);
+        ret->n_recent = sw__tally_recent(d, ret->recent, SW__DAEMON_RECENT);
         sight_troubles(d, ret);
         return 0;
 }
@@ -222,7 +228,7 @@ void sw__sight_tell(const struct sw_daemon *d, const struct sw__sight *s, enum s
                         (long long)((d->watchdog_ms ? d->watchdog_ms : SIGHT_HANG_MS) / SW_SECOND));
                 break;
         case SW_SIGHT_DISK:
-                sw_buf_printf(out, "a disk is full (%s, %s): %s", d->conf->conf.state.dir, d->conf->conf.alerts.file,
+                sw_buf_printf(out, "a disk is full (%s, %s): %s", d->boot->conf.state.dir, d->boot->conf.alerts.file,
                         sw__daemon_is_blocked(d) ? "reading waits for it" : "findings wait in the outbox");
                 break;
         case SW_SIGHT_STARTING:

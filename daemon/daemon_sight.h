@@ -42,6 +42,8 @@ struct sw__sight {
         uint32_t n_sources;
         uint64_t findings, findings_hour, quarantined;
         bool trouble[SW_SIGHT_N_TROUBLES];
+        struct sw__daemon_recent recent[SW__DAEMON_RECENT]; /* newest first */
+        unsigned n_recent;
         const char *hangs; /* which thread; NULL: none */
         int64_t eta_ms;    /* of catching up: the longest of the sources; -1 unknown */
 };
@@ -51,6 +53,7 @@ int sw__sight_look(struct sw_daemon *d, struct sw__sight *ret);
 void sw__sight_deinit(struct sw__sight *s);
 /* Every source's counters, for rates; once a second. */
 void sw__sight_sample(struct sw_daemon *d);
+uint64_t sw__sight_hour(const struct sw_daemon *d); /* findings of the last hour */
 /* One sentence, for people. No newline. */
 void sw__sight_tell(const struct sw_daemon *d, const struct sw__sight *s, enum sw_sight_trouble t, struct sw_buf *out);
 

@@ -118,7 +118,7 @@ static void status_alerts(const struct sw_daemon *d, struct sw_jsonw *w)
         sw_jsonw_object(w);
         sw_jsonw_ktext(w, "name", "alerts");
         sw_jsonw_ktext(w, "kind", "file");
-        sw_jsonw_ktext(w, "path", d->conf->conf.alerts.file);
+        sw_jsonw_ktext(w, "path", d->boot->conf.alerts.file);
         sw_jsonw_ktext(w, "state", sw_alert_export_is_blocked(d->alerts) ? "disk_full" : "ok");
         if (sw_outbox_sink_stats(d->outbox, SW_ALERT_SINK, &k) == 0) {
                 sw_jsonw_ku64(w, "waiting_rows", k.rows);
@@ -159,7 +159,7 @@ static void status_disk(const struct sw_daemon *d, struct sw_jsonw *w)
 {
         sw_jsonw_key(w, "disk");
         sw_jsonw_object(w);
-        sw_jsonw_ktext(w, "state_dir", d->conf->conf.state.dir);
+        sw_jsonw_ktext(w, "state_dir", d->boot->conf.state.dir);
         status_known(w, "state_free_bytes", d->disk.known ? (int64_t)d->disk.state_free : -1);
         status_known(w, "state_size_bytes", d->disk.known ? (int64_t)d->disk.state_size : -1);
         status_known(w, "alerts_free_bytes", d->disk.known ? (int64_t)d->disk.alerts_free : -1);
@@ -191,6 +191,28 @@ static void status_troubles(const struct sw_daemon *d, const struct sw__sight *s
         sw_buf_deinit(&text);
 }
 
+static void status_recent(const struct sw__sight *s, struct sw_jsonw *w)
+{
+        static const char *const activities[] = { "unknown", "create", "update", "close" };
+        unsigned i;
+
+        sw_jsonw_key(w, "recent");
+        sw_jsonw_array(w);
+        for (i = 0; i < s->n_recent; i++) {
+                const struct sw__daemon_recent *r = &s->recent[i];
+
+                sw_jsonw_object(w);
+                status_time(w, "time", r->logged);
+                sw_jsonw_ktext(w, "severity", sw_severity_text((enum sw_severity)r->severity));
+                sw_jsonw_ktext(w, "activity", activities[r->activity]);
+                sw_jsonw_ktext(w, "rule", r->rule);
+                sw_jsonw_ktext(w, "uid", r->uid);
+                sw_jsonw_ktext(w, "message", r->message);
+                sw_jsonw_end_object(w);
+        }
+        sw_jsonw_end_array(w);
+}
+
 static void status_config(const struct sw_daemon *d, struct sw_jsonw *w)
 {
         sw_jsonw_key(w, "config");
@@ -198,6 +220,7 @@ static void status_config(const struct sw_daemon *d, struct sw_jsonw *w)
         sw_jsonw_ktext(w, "file", d->options.config ? d->options.config : "");
         sw_jsonw_kbool(w, "last_reload_ok", !d->reloads.failed);
         sw_jsonw_ku64(w, "last_reload_errors", d->reloads.n_errors);
+        sw_jsonw_ktext(w, "needs_restart", d->reloads.need_restart.n ? d->reloads.need_restart.p : "");
         status_time(w, "in_force_since", (struct sw_etime){ d->reloads.ok_at.ms });
         sw_jsonw_end_object(w);
 }
@@ -208,7 +231,7 @@ static void status_memory(const struct sw_daemon *d, const struct sw__sight *s, 
 
         sw_jsonw_key(w, "memory");
         sw_jsonw_object(w);
-        sw_jsonw_ku64(w, "limit_bytes", d->conf->conf.memory.limit);
+        sw_jsonw_ku64(w, "limit_bytes", d->boot->conf.memory.limit);
         sw_jsonw_ku64(w, "used_bytes", s->progress.engine.bytes);
         sw_jsonw_ku64(w, "evicted", s->progress.engine.evicted);
         sw_jsonw_key(w, "evicting");
@@ -262,7 +285,7 @@ void sw__status_write(const struct sw_daemon *d, const struct sw__sight *s, stru
         status_alerts(d, w);
         status_sink(w, "signals", NULL, d->signals);
         status_sink(w, "suppressed", NULL, d->suppressed);
-        status_sink(w, "quarantine", d->conf->conf.alerts.quarantine, d->quarantine);
+        status_sink(w, "quarantine", d->boot->conf.alerts.quarantine, d->quarantine);
         status_outputs(d, w);
         sw_jsonw_end_array(w);
         status_disk(d, w);
@@ -273,6 +296,7 @@ void sw__status_write(const struct sw_daemon *d, const struct sw__sight *s, stru
         sw_jsonw_ku64(w, "last_hour", s->findings_hour);
         sw_jsonw_ku64(w, "incidents_open", status_entries(s, "incidents"));
         sw_jsonw_ku64(w, "quarantined", s->quarantined);
+        status_recent(s, w);
         sw_jsonw_end_object(w);
         status_config(d, w);
         sw_jsonw_key(w, "snapshot");

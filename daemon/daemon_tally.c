@@ -44,6 +44,51 @@ static void tally_latency(struct sw__daemon_tally *t, const struct sw_json *line
         atomic_fetch_add_explicit(&t->latency_sum_ms, ms, memory_order_relaxed);
 }
 
+/* Cut between characters. */
+static void tally_text(char *to, size_t size, struct sw_str s)
+{
+        size_t n = s.n < size - 1 ? s.n : size - 1;
+
+        while (n < s.n && n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+                n--;
+        if (n)
+                memcpy(to, s.p, n);
+        to[n] = '\0';
+}
+
+static void tally_keep(struct sw__daemon_tally *t, const struct sw_json *line, const char *rule)
+{
+        struct sw__daemon_recent *r;
+        int64_t v;
+
+        pthread_mutex_lock(&t->lock);
+        r = &t->recent[t->n_recent++ % SW__DAEMON_RECENT];
+        r->severity = sw_json_i64(sw_json_get(line, "severity_id"), &v) && v >= 0 && v <= SW_SEVERITY_CRITICAL
+                              ? (uint8_t)v
+                              : SW_SEVERITY_UNKNOWN;
+        r->activity =
+                sw_json_i64(sw_json_get(line, "activity_id"), &v) && v >= 0 && v <= SW_ACTIVITY_CLOSE ? (uint8_t)v : 0;
+        r->logged.ms = sw_json_i64(sw_json_at(line, "metadata.logged_time"), &v) ? v : INT64_MIN;
+        tally_text(r->rule, sizeof(r->rule), sw_str_of(rule));
+        tally_text(r->uid, sizeof(r->uid), sw_json_str(sw_json_at(line, "finding_info.uid")));
+        tally_text(r->message, sizeof(r->message), sw_json_str(sw_json_get(line, "message")));
+        pthread_mutex_unlock(&t->lock);
+}
+
+unsigned sw__tally_recent(struct sw_daemon *d, struct sw__daemon_recent *ret, unsigned max)
+{
+        struct sw__daemon_tally *t = &d->tally;
+        unsigned n = max < SW__DAEMON_RECENT ? max : SW__DAEMON_RECENT, i;
+
+        pthread_mutex_lock(&t->lock);
+        if (t->n_recent < n)
+                n = (unsigned)t->n_recent;
+        for (i = 0; i < n; i++)
+                ret[i] = t->recent[(t->n_recent - 1 - i) % SW__DAEMON_RECENT];
+        pthread_mutex_unlock(&t->lock);
+        return n;
+}
+
 static void tally_line(struct sw__daemon_tally *t, struct sw_str text)
 {
         struct sw_json *line = sw_json_parse(text);
@@ -54,6 +99,8 @@ static void tally_line(struct sw__daemon_tally *t, struct sw_str text)
                 sw_json_i64(sw_json_get(line, "activity_id"), &activity) && severity >= 0 &&
                 severity <= SW_SEVERITY_CRITICAL && activity >= 0 && activity <= SW_ACTIVITY_CLOSE)
                 atomic_fetch_add_explicit(&t->findings[rule][severity][activity], 1, memory_order_relaxed);
+        if (line)
+                tally_keep(t, line, sw__tally_rule(rule));
         if (line && rule != SW_N_DETECTORS + 1) /* health has no event time */
                 tally_latency(t, line);
         sw_json_free(line);

@@ -13,6 +13,7 @@
 
 #define TOP_LINES 24u /* of a terminal that does not say */
 #define TOP_PAIRS 12u
+#define TOP_FINDINGS 6u
 #define TOP_TABLES 6u
 
 enum { TOP_ONCE = SW_CMD_LONG };
@@ -177,6 +178,7 @@ static int top_look(struct top *t, bool quiet, struct sw_buf *out)
                 top_engine(t, out, sw_json_get(stats, "result"));
                 top_findings(out, sw_json_get(status, "result"));
                 top_tables(out, sw_json_get(stats, "result"));
+                sw_ctl_recent(out, sw_json_get(status, "result"), TOP_FINDINGS);
                 sw_ctl_pairs(out, sw_json_get(stats, "result"), TOP_PAIRS);
         }
         sw_json_free(status);

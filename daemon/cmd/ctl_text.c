@@ -225,6 +225,10 @@ static void text_tail(struct sw_buf *out, const struct sw_json *r)
         if (sw_json_kind(sw_json_get(c, "last_reload_ok")) != SW_JSON_TRUE)
                 sw_buf_printf(out, "; THE LAST RELOAD FAILED with %lld errors",
                         (long long)sw_ctl_int(c, "last_reload_errors", 0));
+        if (sw_json_str(sw_json_get(c, "needs_restart")).n > 0) {
+                sw_buf_puts(out, "; a restart is needed for ");
+                sw_ctl_put(out, c, "needs_restart", "");
+        }
         sw_buf_puts(out, "\n  snapshot   ");
         if (sw_ctl_int(s, "age_ms", -1) < 0)
                 sw_buf_puts(out, "none yet");
@@ -234,6 +238,27 @@ static void text_tail(struct sw_buf *out, const struct sw_json *r)
                 sw_ctl_bytes(out, sw_ctl_int(s, "bytes", -1));
         }
         sw_buf_putc(out, '\n');
+}
+
+void sw_ctl_recent(struct sw_buf *out, const struct sw_json *result, unsigned max)
+{
+        const struct sw_json *r = sw_json_first(sw_json_get(sw_json_get(result, "findings"), "recent"));
+
+        if (r)
+                sw_buf_puts(out, "  NEWEST FINDINGS\n");
+        for (; r && max > 0; r = sw_json_next(r), max--) {
+                size_t from = out->n;
+
+                sw_buf_puts(out, "  ");
+                sw_ctl_put(out, r, "time", "?");
+                sw_ctl_column(out, from, 28);
+                sw_ctl_put(out, r, "severity", "?");
+                sw_ctl_column(out, from, 42);
+                sw_ctl_put(out, r, "activity", "?");
+                sw_ctl_column(out, from, 50);
+                sw_ctl_put(out, r, "message", "?");
+                sw_buf_putc(out, '\n');
+        }
 }
 
 static void text_head(struct sw_buf *out, const struct sw_json *r)
@@ -268,6 +293,7 @@ void sw_ctl_status(struct sw_buf *out, const struct sw_json *r)
         text_disk(out, sw_json_get(r, "disk"));
         text_memory(out, sw_json_get(r, "memory"));
         text_tail(out, r);
+        sw_ctl_recent(out, r, 5);
 }
 
 static void text_tables(struct sw_buf *out, const struct sw_json *tables)

@@ -20,5 +20,7 @@ void sw_ctl_status(struct sw_buf *out, const struct sw_json *result);
 void sw_ctl_stats(struct sw_buf *out, const struct sw_json *result);
 /* The table of sources that both begin with. */
 void sw_ctl_sources(struct sw_buf *out, const struct sw_json *result);
+/* Lines of the newest findings, at most max. */
+void sw_ctl_recent(struct sw_buf *out, const struct sw_json *result, unsigned max);
 /* Rows of segment pairs, at most max. */
 void sw_ctl_pairs(struct sw_buf *out, const struct sw_json *result, unsigned max);

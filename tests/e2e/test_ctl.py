@@ -98,6 +98,10 @@ class Ctl(unittest.TestCase):
         self.assertEqual({x["state"] for x in s["sinks"]}, {"ok"})
         self.assertLessEqual({"alerts", "signals", "quarantine"}, {x["name"] for x in s["sinks"]})
         self.assertGreater(s["disk"]["state_size_bytes"], s["disk"]["state_free_bytes"])
+        lines = [json.loads(l) for l in (self.dir / "alerts.jsonl").read_text().splitlines()]
+        newest = self.result("status")["findings"]["recent"]
+        self.assertEqual([x["uid"] for x in newest], [l["finding_info"]["uid"] for l in lines[::-1]][:16])
+        self.assertEqual([x["severity"] for x in newest], [l["severity"] for l in lines[::-1]][:16])
         e = self.result("stats")
         n = sum(len(json.loads(l)["records"]) for l in self.lines)
         self.assertEqual(e["engine"]["records"], n)
@@ -146,7 +150,21 @@ class Ctl(unittest.TestCase):
         d.wait_for(lambda: d.log().count("the new configuration is not used") == 3, "the same words after SIGHUP")
         (self.dir / "segwatch.yaml").write_text(good.replace("admin: {", "log: {level: debug}\nadmin: {"))
         self.assertEqual(self.ctl("reload").returncode, 0)
-        self.assertTrue(self.result("status")["config"]["last_reload_ok"])
+        c = self.result("status")["config"]
+        self.assertEqual((c["last_reload_ok"], c["needs_restart"]), (True, ""))
+
+    def test_reload_names_what_waits_for_a_restart(self):
+        d = self.start()
+        text = (self.dir / "segwatch.yaml").read_text()
+        (self.dir / "segwatch.yaml").write_text(
+            text.replace("follow: true}", "follow: false}").replace("http: none}", "http: \"127.0.0.1:1\"}")
+            .replace(f"{self.dir}/alerts.jsonl", f"{self.dir}/other.jsonl").replace("admin: {", "log: {level: debug}\nadmin: {"))
+        p = self.ctl("reload")
+        self.assertEqual((p.returncode, p.stdout.splitlines()[1:]), (0, ["needs_restart: sources, alerts.file, admin.http"]))
+        self.assertIn("these changes need a restart: sources,", d.log())
+        self.assertEqual(self.result("status")["sinks"][0]["path"], f"{self.dir}/alerts.jsonl", "it goes there still")
+        (self.dir / "segwatch.yaml").write_text(text)
+        self.assertEqual(self.result("reload")["needs_restart"], "")
 
     def test_reopen_and_log_level(self):
         d = self.start()

@@ -78,6 +78,7 @@ class Top(unittest.TestCase):
             self.assertRegex(p.stdout, r"(?m)^segwatch \S+  up .* ok  watermark 2026-03-02T")
             self.assertRegex(p.stdout, r"(?m)^  f +reading ")
             self.assertRegex(p.stdout, r"tuples 34634")
+            self.assertRegex(p.stdout, r"(?m)^  NEWEST FINDINGS\n  2026-\S+ +(High|Medium|Critical) +(create|update|close) +\S+")
             self.assertRegex(p.stdout, r"(?m)^  \S+ +\S+ +\d+ +\d+ +[\d.]+ \w+ +\d+ > \d+$")
         self.assertIn("\x1b[32mok", self.top("--once", "--color", "always").stdout)
 
@@ -103,6 +104,7 @@ class Top(unittest.TestCase):
         evil = "\x1b]0;pwned\x07\x1b[2J\u009b31m\u202eabc"
         status = {"ok": True, "command": "status", "result": {
             "version": evil, "state": evil, "reasons": [evil], "watermark": evil,
+            "findings": {"recent": [{"time": evil, "severity": evil, "message": evil}]},
             "sources": [{"name": evil, "state": evil, "last_record": evil}], "tables": [], "engine": {},
             "top_pairs": [{"from": evil, "to": evil}]}}
         with socket.socket(socket.AF_UNIX) as s:
