@@ -25,19 +25,25 @@ static struct sw_etime wall_time(void)
         return (struct sw_etime){ (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 };
 }
 
-/* Facts as sw_watermark() wants them. A file brings nothing older than its head, so the head counts as seen. */
+/* Facts as sw_watermark() wants them. Of a partition that is not at its end nothing older than its head will come, so
+ * the head counts as seen; but only as far as somebody's time is believed: what nobody has decoded yet may be a wrong
+ * clock, and must not move time. */
 static struct sw_etime watermark(struct sw_pipeline *p, bool final)
 {
-        struct sw_etime w;
+        struct sw_etime w, believed = SW_ETIME_NONE;
         uint32_t i;
 
         pthread_mutex_lock(&p->lock);
+        for (i = 0; i < p->n_partitions; i++)
+                believed = sw_etime_max(believed, sw_engine_newest(p->engine, i));
         for (i = 0; i < p->n_partitions; i++) {
                 const struct sw_pipeline_part *part = &p->partitions[i];
-                struct sw_etime newest = sw_engine_newest(p->engine, i);
+                struct sw_etime newest = sw_engine_newest(p->engine, i), head = part->fact.head;
 
+                if (head.ms > SW_ETIME_MIN_MS) /* that one: not heard yet */
+                        head = sw_etime_min(head, believed);
                 if (!part->fact.at_end)
-                        newest = sw_etime_max(newest, part->fact.head);
+                        newest = sw_etime_max(newest, head);
                 p->facts[i] = (struct sw_partition_fact){
                         .newest = newest, .at_end = part->fact.at_end, .left_behind = part->fact.left_behind
                 };

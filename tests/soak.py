@@ -22,6 +22,7 @@ KINDS = {
     "flood": ["test_floods"],
     "package": ["test_package"],
     "shim": ["test_disk"],
+    "broker": ["test_brokers"],
 }
 
 

@@ -17,6 +17,7 @@
 #define KAFKA_SHARE_BYTES (256 * 1024)
 #define KAFKA_WAITING_BYTES ((size_t)64 << 20) /* fetched and not yet delivered, of all partitions */
 #define KAFKA_PEEK_BYTES ((size_t)4096)
+#define KAFKA_FUTURE_MS (5 * SW_MINUTE) /* sw_core_conf_default: later than its stamp by more is clamped */
 #define KAFKA_WAITING_MIN ((size_t)256 << 10)
 #define KAFKA_TICK_MS 250
 #define KAFKA_END_CHECK_MS 5000 /* how old the knowledge "at its end" may be */
@@ -202,7 +203,8 @@ static bool kafka_take(struct sw_source_kafka *s, rd_kafka_message_t *m)
 }
 
 /* Event time of a message before it is decoded. Its time stamp comes second: it says when it was sent, and what is read
- * from a store and sent again is older than that. */
+ * from a store and sent again is older than that. What claims to be later is a wrong clock, as the core sees it: its
+ * partition must not wait for the others to get there. */
 static struct sw_etime kafka_time(const rd_kafka_message_t *m)
 {
         struct sw_str head = { m->payload, m->len < KAFKA_PEEK_BYTES ? m->len : KAFKA_PEEK_BYTES };
@@ -215,7 +217,9 @@ static struct sw_etime kafka_time(const rd_kafka_message_t *m)
         if (head.n > 0)
                 t = sw_framer_peek_time(head);
         stamp = rd_kafka_message_timestamp(m, &type);
-        if (sw_etime_is_none(t) && stamp >= SW_ETIME_MIN_MS && stamp <= SW_ETIME_MAX_MS)
+        if (stamp < SW_ETIME_MIN_MS || stamp > SW_ETIME_MAX_MS)
+                return t;
+        if (sw_etime_is_none(t) || t.ms > stamp + KAFKA_FUTURE_MS)
                 t.ms = stamp;
         return t;
 }

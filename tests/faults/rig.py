@@ -140,7 +140,7 @@ class Run:
 class Rig:
     """A filled topic, the configuration, and what an undisturbed run writes."""
 
-    PARTITIONS = 2
+    PARTITIONS, N_BROKERS = 2, 1
 
     def __init__(self, folder, config="", options=(), **scenario):
         self.dir = pathlib.Path(folder)
@@ -149,7 +149,7 @@ class Rig:
         self.messages = (self.dir / "scenario/messages.ndjson").read_bytes().splitlines()
         self.rules = (self.dir / "scenario/config.yaml").read_text()
         self.config = config
-        self.broker = MockBroker()
+        self.broker = MockBroker(self.N_BROKERS)
         self.broker.tell(f"topic hub {self.PARTITIONS}")
         self.broker.produce("hub", rows_of(self.messages, self.PARTITIONS))
         self.final, self.expected = None, []
@@ -165,10 +165,13 @@ class Rig:
         d = self.dir / name
         d.mkdir()
         (d / "segwatch.yaml").write_text(
-            f'sources:\n  - {{name: lab, kind: kafka, brokers: ["{self.broker.brokers}"], topic: hub, group: g-{name}, '
+            f'sources:\n  - {{name: lab, kind: kafka, brokers: [{self.quoted()}], topic: hub, group: g-{name}, '
             'librdkafka: {fetch.wait.max.ms: "20", topic.metadata.refresh.interval.ms: "500", reconnect.backoff.max.ms: "200"}}\n'
             f"alerts: {{file: {d}/alerts.jsonl}}\nstate: {{dir: {d}/state}}\n{self.config}{self.rules}")
         return d
+
+    def quoted(self):
+        return ", ".join(f'"{b}"' for b in self.broker.brokers.split(","))
 
     def alerts(self, folder):
         return folder / "alerts.jsonl"

@@ -19,6 +19,14 @@ static void fail(const char *what, const char *why)
         exit(1);
 }
 
+static unsigned n_undelivered;
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+        (void)rk, (void)opaque;
+        n_undelivered += m->err != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 static rd_kafka_t *client(rd_kafka_type_t type, const char *brokers, const char *group)
 {
         rd_kafka_conf_t *c = rd_kafka_conf_new();
@@ -31,6 +39,8 @@ static rd_kafka_t *client(rd_kafka_type_t type, const char *brokers, const char 
                         rd_kafka_conf_set(c, "linger.ms", "5", text, sizeof(text)) != RD_KAFKA_CONF_OK) ||
                 (group && rd_kafka_conf_set(c, "group.id", group, text, sizeof(text)) != RD_KAFKA_CONF_OK))
                 fail("configuration", text);
+        if (type == RD_KAFKA_PRODUCER)
+                rd_kafka_conf_set_dr_msg_cb(c, on_delivery);
         rk = rd_kafka_new(type, c, text, sizeof(text));
         if (!rk)
                 fail("client", text);
@@ -101,7 +111,7 @@ static void produce(rd_kafka_t *rk, const char *topic)
                 if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
                         fail("produce", rd_kafka_err2str(err));
         }
-        if (rd_kafka_flush(rk, TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR || rd_kafka_outq_len(rk) > 0)
+        if (rd_kafka_flush(rk, TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR || rd_kafka_outq_len(rk) > 0 || n_undelivered)
                 fail("produce", "the broker did not confirm every message");
 }
 

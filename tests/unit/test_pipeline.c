@@ -391,6 +391,33 @@ Test(pipeline, nothing_is_released_before_every_partition_was_heard)
         sw_buf_deinit(&s.lines);
 }
 
+/* What waits in a partition and was not decoded may have a wrong clock: it holds nobody back and takes nobody along. */
+Test(pipeline, the_head_of_a_partition_moves_time_only_as_far_as_somebody_is_believed)
+{
+        struct sink s = { .fail_after = -1 };
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline *p = open_pipeline(&s, &core, 1, 1);
+        struct sw_fact ahead = { .head = { (BASE_S + 365 * 86400) * 1000 } },
+                       end = { .head = SW_ETIME_NONE, .at_end = true };
+        struct sw_etime reached;
+        uint32_t other;
+        int i;
+
+        cr_assert_eq(sw_pipeline_add_partition(p, &other), 0);
+        cr_assert_eq(sw_pipeline_fact(p, other, &ahead), 0);
+        for (i = 0; i < 240; i++)
+                cr_assert_eq(submit(p, make(&s, i), i, true), 0);
+        cr_assert_eq(sw_pipeline_fact(p, 0, &end), 0);
+        usleep(5000);
+        cr_assert_eq(sw_pipeline_tick(p), 0);
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        reached = sw_engine_watermark(sw_pipeline_engine(p)); /* when the last release fell due is the clock's matter */
+        cr_assert_geq(reached.ms, BASE_S * 1000 - core.reorder_ms);
+        cr_assert_leq(reached.ms, (BASE_S + 239) * 1000 - core.reorder_ms);
+        sw_pipeline_free(p);
+        sw_buf_deinit(&s.lines);
+}
+
 Test(pipeline, bad_messages_reach_the_quarantine_hook)
 {
         struct sink s = { .fail_after = -1 };
