@@ -132,8 +132,8 @@ static int conns_emit(struct sw_conns *c, const struct sw_conn *x, enum sw_conn_
         ev->conn = x->id;
         ev->src = x->src;
         ev->dst = x->dst;
-        ev->src_host = sw_hosts_at(&s->hosts, x->src);
-        ev->dst_host = sw_hosts_at(&s->hosts, x->dst);
+        ev->src_host = sw_hosts_peek(&s->hosts, x->src);
+        ev->dst_host = sw_hosts_peek(&s->hosts, x->dst);
         if (!ev->src_host || !ev->dst_host)
                 return -SW_ERR_INTERNAL;
         ev->src_segment = ev->src_host->segment;
@@ -300,8 +300,8 @@ static int conns_begin(struct sw_conns *c, struct sw_conn *x, const struct folde
 
         conn_reset(c, x, f, turned);
         own_end(c, x, f);
-        src = sw_hosts_at(&s->hosts, x->src);
-        dst = sw_hosts_at(&s->hosts, x->dst);
+        src = sw_hosts_peek(&s->hosts, x->src);
+        dst = sw_hosts_peek(&s->hosts, x->dst);
         if (!src || !dst)
                 return -SW_ERR_INTERNAL;
         sw_segs_touch(&s->segs, src->segment, c->view->now);
@@ -444,7 +444,7 @@ static bool conns_count(
 static void pair_totals(struct sw_conns *c, struct sw_conn *x, const uint64_t delta[SW_N_COUNTERS])
 {
         struct sw_hosts *hosts = &c->view->world->hosts;
-        struct sw_pair *pair = conns_pair(c, x, sw_hosts_at(hosts, x->src), sw_hosts_at(hosts, x->dst));
+        struct sw_pair *pair = conns_pair(c, x, sw_hosts_peek(hosts, x->src), sw_hosts_peek(hosts, x->dst));
         unsigned i;
 
         for (i = 0; pair && i < SW_N_COUNTERS; i++)
@@ -481,8 +481,8 @@ static int conns_succeed(struct sw_conns *c, struct sw_conn *x)
                         return r;
         }
         if (!sw_service_is_admin((enum sw_service)x->service)) {
-                key = sw_world_edge_key(
-                        s, sw_hosts_at(&s->hosts, x->src), sw_hosts_at(&s->hosts, x->dst), (enum sw_service)x->service);
+                key = sw_world_edge_key(s, sw_hosts_peek(&s->hosts, x->src), sw_hosts_peek(&s->hosts, x->dst),
+                        (enum sw_service)x->service);
                 key.hash = x->edge_hash;
                 x->rarity = (uint8_t)sw_edges_rarity(&s->edges, &key, c->view->now, false);
         }
@@ -545,7 +545,7 @@ static bool denial_decides(const struct sw_conns *c, struct sw_conn *x, const st
 static int conns_deny(struct sw_conns *c, struct sw_conn *x, const struct folded *f)
 {
         struct sw_hosts *hosts = &c->view->world->hosts;
-        struct sw_pair *pair = conns_pair(c, x, sw_hosts_at(hosts, x->src), sw_hosts_at(hosts, x->dst));
+        struct sw_pair *pair = conns_pair(c, x, sw_hosts_peek(hosts, x->src), sw_hosts_peek(hosts, x->dst));
         int r;
 
         x->outcome = SW_OUTCOME_DENIED;

@@ -84,7 +84,7 @@ void sw_conns_edge(const struct sw_conns *c, struct sw_conns_ahead *a)
         x = a->begins ? NULL : sw_table_guess(&c->table, a->hash);
         if (!x || !sw_service_is_admin((enum sw_service)x->service))
                 return;
-        src = sw_hosts_at(&w->hosts, x->src);
+        src = sw_hosts_peek(&w->hosts, x->src);
         if (!src)
                 return;
         a->roles = sw_roles_prefetch(&w->roles, src->serial, (enum sw_service)x->service);

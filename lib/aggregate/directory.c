@@ -239,7 +239,7 @@ uint32_t sw_directory_rule(struct sw_directory *d, const struct sw_rule *r)
 {
         uint32_t *recent =
                 &d->recent_rules[recent_slot(text_tail(r->acl) * 31 ^ text_tail(r->name), SW_DIRECTORY_RECENT_RULES)];
-        const struct sw_directory_rule *e = sw_table_at(&d->rules, *recent);
+        const struct sw_directory_rule *e = sw_table_peek(&d->rules, *recent);
 
         if (e && same_text(d, e->acl, e->n_acl, r->acl) && same_text(d, e->name, e->n_name, r->name))
                 return *recent;
@@ -258,17 +258,17 @@ void sw_directory_set_segments(struct sw_directory *d, const struct sw_segments 
 
 const struct sw_directory_sensor *sw_directory_sensor_at(const struct sw_directory *d, uint32_t id)
 {
-        const struct sw_directory_sensor *s = sw_table_at(&d->sensors, id);
+        const struct sw_directory_sensor *s = sw_table_peek(&d->sensors, id);
 
-        return s ? s : sw_table_at(&d->sensors, 0);
+        return s ? s : sw_table_peek(&d->sensors, 0);
 }
 
 struct sw_rule sw_directory_rule_at(const struct sw_directory *d, uint32_t id)
 {
-        const struct sw_directory_rule *r = sw_table_at(&d->rules, id);
+        const struct sw_directory_rule *r = sw_table_peek(&d->rules, id);
 
         if (!r)
-                r = sw_table_at(&d->rules, 0);
+                r = sw_table_peek(&d->rules, 0);
         return (struct sw_rule){ sw_directory_text(d, r->acl, r->n_acl), sw_directory_text(d, r->name, r->n_name) };
 }
 
@@ -306,8 +306,8 @@ int sw_directory_rule_cmp(const struct sw_directory *d, uint32_t a, uint32_t b)
 
         if (a == b)
                 return 0;
-        x = sw_table_at(&d->rules, a);
-        y = sw_table_at(&d->rules, b);
+        x = sw_table_peek(&d->rules, a);
+        y = sw_table_peek(&d->rules, b);
         assert(x && y);
         c = text_cmp(sw_directory_text(d, x->acl, x->n_acl), sw_directory_text(d, y->acl, y->n_acl));
         return c ? c : text_cmp(sw_directory_text(d, x->name, x->n_name), sw_directory_text(d, y->name, y->n_name));
@@ -362,5 +362,5 @@ bool sw_directory_is_whole(const struct sw_directory *d)
         for (id = 0; (t = sw_table_next(&d->text_ids, &id)); id++)
                 if (!directory_has(d, t->ref, t->n))
                         return false;
-        return sw_table_at(&d->sensors, 0) && sw_table_at(&d->rules, 0);
+        return sw_table_peek(&d->sensors, 0) && sw_table_peek(&d->rules, 0);
 }

@@ -122,6 +122,13 @@ struct sw_host *sw_hosts_at(const struct sw_hosts *h, uint32_t id)
         return sw_table_at(t, id & ~SW_HOSTS_INTERNET_BIT);
 }
 
+const struct sw_host *sw_hosts_peek(const struct sw_hosts *h, uint32_t id)
+{
+        const struct sw_table *t = id & SW_HOSTS_INTERNET_BIT ? &h->internet : &h->internal;
+
+        return sw_table_peek(t, id & ~SW_HOSTS_INTERNET_BIT);
+}
+
 void sw_hosts_pin(struct sw_hosts *h, uint32_t id, bool on)
 {
         struct sw_table *t = id & SW_HOSTS_INTERNET_BIT ? &h->internet : &h->internal;

@@ -34,9 +34,10 @@ void sw_hosts_prefetch(const struct sw_hosts *h, const struct sw_host_probe *p, 
 void sw_hosts_prefetch_id(const struct sw_hosts *h, uint32_t id);
 const struct sw_host *sw_hosts_guess(const struct sw_hosts *h, const struct sw_host_probe *p); /* see sw_table_guess */
 
-struct sw_host *sw_hosts_at(const struct sw_hosts *h, uint32_t id); /* NULL if it was evicted */
-void sw_hosts_pin(struct sw_hosts *h, uint32_t id, bool on);        /* counts */
-void sw_hosts_taint(struct sw_hosts *h, uint32_t id, bool on);      /* counts, and pins */
+struct sw_host *sw_hosts_at(const struct sw_hosts *h, uint32_t id);         /* NULL if it was evicted */
+const struct sw_host *sw_hosts_peek(const struct sw_hosts *h, uint32_t id); /* only to look at it */
+void sw_hosts_pin(struct sw_hosts *h, uint32_t id, bool on);                /* counts */
+void sw_hosts_taint(struct sw_hosts *h, uint32_t id, bool on);              /* counts, and pins */
 /* The NIC of `mac` logged the host as its own end; vnet and subnet name its flow log's target (empty: not a subnet). */
 void sw_hosts_own(struct sw_hosts *h, struct sw_host *host, uint64_t mac, struct sw_str vnet, struct sw_str subnet);
 /* Resolves all hosts again after sw_segs_set_conf; fresh segments inherit learning clocks. */

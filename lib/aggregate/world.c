@@ -73,7 +73,7 @@ const struct sw_segment *sw_view_segment(const struct sw_view *v, uint32_t id)
 
 const struct sw_host *sw_view_host(const struct sw_view *v, uint32_t id)
 {
-        return sw_hosts_at(&v->world->hosts, id);
+        return sw_hosts_peek(&v->world->hosts, id);
 }
 
 bool sw_view_learning(const struct sw_view *v, uint32_t segment, struct sw_etime *ret_until)

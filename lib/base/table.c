@@ -514,6 +514,11 @@ void *sw_table_at(const struct sw_table *t, uint32_t id)
         return entry_ptr(t, id);
 }
 
+const void *sw_table_peek(const struct sw_table *t, uint32_t id)
+{
+        return id < t->n_high && *meta_ptr(t, id) & META_USED ? entry_ptr(t, id) : NULL;
+}
+
 void sw_table_pin(struct sw_table *t, uint32_t id, bool pinned)
 {
         unsigned char *m = meta_ptr(t, id);

@@ -78,6 +78,8 @@ size_t sw_table_growth(const struct sw_table *t);
 
 uint32_t sw_table_id(const struct sw_table *t, const void *entry);
 void *sw_table_at(const struct sw_table *t, uint32_t id); /* NULL if free or out of range */
+/* The same, only to look at it: while a snapshot is read, what is not changed need not be copied. */
+const void *sw_table_peek(const struct sw_table *t, uint32_t id);
 void *sw_table_insert_id(struct sw_table *t, const void *key, bool *ret_created, uint32_t *ret_id);
 void *sw_table_find_id(struct sw_table *t, const void *key, uint32_t *ret_id);
 /* The same with a hash that is known already. */

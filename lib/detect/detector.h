@@ -7,6 +7,9 @@
 #include "base/table.h"
 #include "config/option.h"
 
+#ifndef SW_DETECTOR_MAP_EXTRA /* a test adds one */
+#define SW_DETECTOR_MAP_EXTRA(X)
+#endif
 /* X(enum, name = configuration key = metric label = det_<name>.c, id of detection.md). Alphabetical. */
 #define SW_DETECTOR_MAP(X)                                                                                             \
         X(ADMIN_FANOUT, admin_fanout, "D06")                                                                           \
@@ -16,7 +19,8 @@
         X(NEW_ADMIN_EDGE, new_admin_edge, "D07")                                                                       \
         X(PIVOT_CHAIN, pivot_chain, "D08")                                                                             \
         X(SEGMENT_POLICY, segment_policy, "D09")                                                                       \
-        X(VERTICAL_SCAN, vertical_scan, "D02")
+        X(VERTICAL_SCAN, vertical_scan, "D02")                                                                         \
+        SW_DETECTOR_MAP_EXTRA(X)
 enum sw_detector_id {
 #define SW_DETECTOR_ENUM(id, name, code) SW_DETECTOR_##id,
         SW_DETECTOR_MAP(SW_DETECTOR_ENUM)

@@ -157,7 +157,7 @@ static void stats_state(struct sw_engine_stats *t, struct sw_state_io *s)
                 &t->records_duplicate, &t->records_old, &t->tuples, &t->tuples_begin, &t->tuples_continue,
                 &t->tuples_end, &t->tuples_denied, &t->tuples_stateless, &t->totals[0], &t->totals[1], &t->totals[2],
                 &t->totals[3], &t->tuples_late, &t->tuples_too_late, &t->tuples_clamped, &t->tuples_held, &t->signals,
-                &t->findings, &t->reorder_forced };
+                &t->suppressed, &t->findings, &t->reorder_forced };
 
         _Static_assert(SW_N_COUNTERS == 4, "all totals are listed");
         u64s(s, values, sizeof(values) / sizeof(values[0]));
