@@ -255,7 +255,6 @@ static void daemon_second(void *ctx)
 {
         struct sw_daemon *d = ctx;
 
-        sw__keeper_watch(d);
         daemon_free_confs(d, false);
         sw__daemon_watch(d);
 }
@@ -274,8 +273,8 @@ static int daemon_watches(struct sw_daemon *d)
         const struct {
                 int64_t ms;
                 sw_watch_fn fn;
-        } timers[] = { { DAEMON_RELEASE_MS, daemon_tick }, { 50, sw__daemon_align }, { WATCH_MS, daemon_second },
-                { 5000, sw__daemon_status }, { d->options.stats_ms, sw__daemon_stats } };
+        } timers[] = { { DAEMON_RELEASE_MS, daemon_tick }, { 50, sw__daemon_align }, { 100, sw__keeper_watch },
+                { WATCH_MS, daemon_second }, { 5000, sw__daemon_status }, { d->options.stats_ms, sw__daemon_stats } };
         const struct {
                 int signum;
                 sw_watch_fn fn;

@@ -100,8 +100,8 @@ int sw__keeper_start_thread(struct sw_daemon *d, struct sw_err *reterr);
 void sw__keeper_stop_thread(struct sw_daemon *d); /* gives up what is under way */
 /* Engine thread, right after a release: takes one if it is wanted. */
 void sw__keeper_begin(struct sw_daemon *d, struct sw_engine *e, const struct sw_outbox_release *r);
-void sw__keeper_end(struct sw_daemon *d);   /* engine thread, or after it ended */
-void sw__keeper_watch(struct sw_daemon *d); /* loop, every second: is one due, did the last ones fail */
+void sw__keeper_end(struct sw_daemon *d); /* engine thread, or after it ended */
+void sw__keeper_watch(void *daemon);      /* loop, often: is one due, did the last ones fail */
 /* Loop: one soon, whether it is due or not. 0 | -SW_ERR_UNAVAIL with the reason. */
 int sw__keeper_ask(struct sw_daemon *d, struct sw_err *reterr);
 /* Before the pipeline is finished: one more, if it can be written in time. */
@@ -113,6 +113,5 @@ void sw__keeper_repeat(struct sw_daemon *d); /* often */
 /* How far a source may deliver this partition now. */
 int64_t sw__keeper_until(const struct sw_daemon *d, uint32_t id);
 void sw__keeper_lost(struct sw_daemon *d, uint32_t id);
-void sw__keeper_tell_repeated(struct sw_daemon *d); /* once it is over */
 /* "repeating release 12 of 40"; false: nothing is repeated. */
 bool sw__keeper_repeat_text(const struct sw_daemon *d, struct sw_buf *out);

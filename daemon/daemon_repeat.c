@@ -191,11 +191,28 @@ static int repeat_finish(struct sw_daemon *d)
         return 0;
 }
 
+/* Once the engine has made the last row. */
+static void repeat_tell(struct sw_daemon *d)
+{
+        struct sw__keeper *k = d->keeper;
+
+        if (k->repeat_told || atomic_load(&k->n_repeated) < k->n_rows)
+                return;
+        k->repeat_told = true;
+        if (k->n_rows > 0)
+                sw_log(d->log, SW_LOG_INFO, "recovered", NULL,
+                        "%u releases repeated in %lld ms, %llu findings compared, %llu differ", k->n_rows,
+                        (long long)k->repeat_took_ms, (unsigned long long)atomic_load(&k->n_compared),
+                        (unsigned long long)atomic_load(&k->n_mismatches));
+}
+
 void sw__keeper_repeat(struct sw_daemon *d)
 {
         struct sw__keeper *k = d->keeper;
         int r = 1;
 
+        if (!k->repeating)
+                repeat_tell(d);
         if (!k->repeating || k->stepping)
                 return;
         k->stepping = true;
@@ -206,20 +223,6 @@ void sw__keeper_repeat(struct sw_daemon *d)
         k->stepping = false;
         if (r < 0)
                 sw__daemon_fail(d, r, "recovery");
-}
-
-void sw__keeper_tell_repeated(struct sw_daemon *d)
-{
-        struct sw__keeper *k = d->keeper;
-
-        if (k->repeating || k->repeat_told || atomic_load(&k->n_repeated) < k->n_rows)
-                return;
-        k->repeat_told = true;
-        if (k->n_rows > 0)
-                sw_log(d->log, SW_LOG_INFO, "recovered", NULL,
-                        "%u releases repeated in %lld ms, %llu findings compared, %llu differ", k->n_rows,
-                        (long long)k->repeat_took_ms, (unsigned long long)atomic_load(&k->n_compared),
-                        (unsigned long long)atomic_load(&k->n_mismatches));
 }
 
 bool sw__keeper_repeat_text(const struct sw_daemon *d, struct sw_buf *out)

@@ -12,6 +12,7 @@
 #define SNAPSHOT_LAST_BYTES_PER_MS (INT64_C(30) << 10) /* of a disk that nothing is known of */
 #define SNAPSHOT_GIVE_UP_MS 500
 #define SNAPSHOT_COMMIT_POLL_NS 5000000
+#define SNAPSHOT_MANY_ROWS 100u
 #define SNAPSHOT_FAILED_TELL 3u
 #define SNAPSHOT_FAILED_AGAIN_MS SW_HOUR
 
@@ -225,16 +226,21 @@ static int64_t snapshot_interval(const struct sw_daemon *d)
         return d->options.checkpoint_ms > 0 || interval > paced ? interval : paced;
 }
 
-void sw__keeper_watch(struct sw_daemon *d)
+void sw__keeper_watch(void *daemon)
 {
+        struct sw_daemon *d = daemon;
         struct sw__keeper *k = d->keeper;
         int64_t now = sw_clock_mono().ms;
         struct sw_pipeline_progress p;
 
         snapshot_tell_failures(d, now);
-        sw__keeper_tell_repeated(d);
         if (k->repeating || now < k->due_ms || atomic_load(&k->wanted) || snapshot_working(k))
                 return;
+        if (k->due_ms == 0 &&
+                k->n_rows < SNAPSHOT_MANY_ROWS) { /* what took long to repeat should not be repeated again */
+                k->due_ms = now + snapshot_interval(d);
+                return;
+        }
         sw_pipeline_progress(d->pipeline, &p);
         /* nothing happened since the last one */
         if (atomic_load(&k->row) == atomic_load(&k->last_number) && p.items_taken == k->items_at_row)

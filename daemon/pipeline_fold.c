@@ -160,9 +160,11 @@ static int release_row(struct sw_pipeline *p, struct sw_pipeline_row *row)
         if (r < 0)
                 return r;
         end_cold(p, row);
+        now = monotonic_ns();
+        if (w.ms > p->released.ms) /* a row without an advance delays none */
+                p->released_ns = now;
         p->released = w;
         p->pending = p->start_moved = false;
-        now = p->released_ns = monotonic_ns();
         pthread_mutex_lock(&p->lock);
         drop_marks(p, w);
         p->progress.releases++;

@@ -20,6 +20,7 @@ KINDS = {
     "alloc": ["test_alloc"],
     "bomb": ["test_bombs"],
     "flood": ["test_floods"],
+    "kill": ["test_kill"],
     "package": ["test_package"],
     "shim": ["test_disk"],
     "broker": ["test_brokers"],

@@ -391,6 +391,7 @@ static int outbox_pragma(struct sw_outbox *o, const char *text, int64_t *ret)
 static int outbox_create(struct sw_outbox *o)
 {
         char version[96];
+        int64_t objects;
         int rc;
 
         snprintf(version, sizeof(version), "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
@@ -400,6 +401,10 @@ static int outbox_create(struct sw_outbox *o)
                 "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
                 "BEGIN IMMEDIATE",
                 NULL, NULL, NULL);
+        if (rc == SQLITE_OK)
+                rc = outbox_pragma(o, "SELECT count(*) FROM sqlite_schema", &objects);
+        if (rc == SQLITE_OK && objects > 0) /* another process was quicker */
+                return sqlite3_exec(o->db, "COMMIT", NULL, NULL, NULL);
         if (rc == SQLITE_OK)
                 rc = sqlite3_exec(o->db, outbox_schema, NULL, NULL, NULL);
         if (rc == SQLITE_OK)
