@@ -12,7 +12,7 @@
 #include <sys/un.h>
 
 static const struct sw_opt_name kind_names[] = { { "sentinel", SW_OUTPUT_SENTINEL }, { "syslog", SW_OUTPUT_SYSLOG },
-        { "webhook", SW_OUTPUT_WEBHOOK }, { NULL, 0 } };
+        { "webhook", SW_OUTPUT_WEBHOOK }, { "kafka", SW_OUTPUT_KAFKA }, { NULL, 0 } };
 static const struct sw_opt_name severity_names[] = { { "informational", SW_SEVERITY_INFO }, { "low", SW_SEVERITY_LOW },
         { "medium", SW_SEVERITY_MEDIUM }, { "high", SW_SEVERITY_HIGH }, { "critical", SW_SEVERITY_CRITICAL },
         { NULL, 0 } };
@@ -55,7 +55,8 @@ const struct sw_opt sw_conf_output_rows[] = {
                 AT(kind),
                 .names = kind_names,
                 .example = "sentinel",
-                .doc = "Microsoft Sentinel, a syslog server, or an HTTPS receiver of JSON." },
+                .doc = "Microsoft Sentinel, a syslog server, an HTTPS receiver of JSON, or a Kafka topic or event "
+                       "hub." },
         { .key = "min_severity",
                 .type = SW_OPT_ENUM,
                 AT(min_severity),
@@ -80,7 +81,7 @@ const struct sw_opt sw_conf_output_rows[] = {
                 AT(rows_per_request),
                 .max = 2000,
                 .def = "0",
-                .doc = "Findings sent together at most; 0 is what the kind takes: 2000, webhook 100." },
+                .doc = "Findings sent together at most; 0 is what the kind takes: 2000, webhook 100, kafka 500." },
         { .key = "retry",
                 .type = SW_OPT_SECTION,
                 AT(retry),
@@ -191,6 +192,26 @@ const struct sw_opt sw_conf_output_rows[] = {
                 .max = 6000,
                 .def = "600",
                 .doc = "webhook: requests per minute at most." },
+        { .key = "brokers",
+                SW_CONF_CUSTOM(brokers),
+                AT(brokers),
+                .example = "[kafka.corp:9092]",
+                .doc = "kafka: bootstrap brokers as HOST:PORT; with connection_string instead of its own." },
+        { .key = "topic",
+                .type = SW_OPT_STRING,
+                AT(topic),
+                .example = "segwatch-findings",
+                .doc = "kafka: topic or event hub, which must be there; not needed with an EntityPath." },
+        { .key = "connection_string",
+                .type = SW_OPT_SECRET,
+                AT(connection_string),
+                .example = "{credential: findings-hub}",
+                .doc = "kafka: Event Hubs connection string with the right to send." },
+        { .key = "librdkafka",
+                .type = SW_OPT_ANY_MAP,
+                AT(librdkafka),
+                .example = "{compression.codec: zstd}",
+                .doc = "kafka: further settings of the producer, as named in librdkafka's CONFIGURATION.md." },
         SW_OPT_END,
 };
 #undef AT
@@ -229,7 +250,12 @@ struct outputs_key {
 
 static void outputs_check_keys(const struct sw_conf_output *o, struct sw_conf_check *check)
 {
-        enum { SENTINEL = 1 << SW_OUTPUT_SENTINEL, SYSLOG = 1 << SW_OUTPUT_SYSLOG, WEBHOOK = 1 << SW_OUTPUT_WEBHOOK };
+        enum {
+                SENTINEL = 1 << SW_OUTPUT_SENTINEL,
+                SYSLOG = 1 << SW_OUTPUT_SYSLOG,
+                WEBHOOK = 1 << SW_OUTPUT_WEBHOOK,
+                KAFKA = 1 << SW_OUTPUT_KAFKA
+        };
         const struct outputs_key keys[] = {
                 { "endpoint", o->endpoint, SENTINEL, true },
                 { "dcr", o->dcr, SENTINEL, true },
@@ -243,6 +269,10 @@ static void outputs_check_keys(const struct sw_conf_output *o, struct sw_conf_ch
                 { "signature", outputs_has(&o->signature), WEBHOOK, false },
                 { "bearer", outputs_has(&o->bearer), WEBHOOK, false },
                 { "fields", o->fields.n > 0, WEBHOOK, false },
+                { "brokers", o->brokers, KAFKA, !outputs_has(&o->connection_string) },
+                { "topic", o->topic, KAFKA, !outputs_has(&o->connection_string) },
+                { "connection_string", outputs_has(&o->connection_string), KAFKA, false },
+                { "librdkafka", o->librdkafka.n > 0, KAFKA, false },
         };
         size_t i;
 
@@ -324,6 +354,21 @@ static void outputs_check_fields(const struct sw_conf_output *o, struct sw_conf_
         }
 }
 
+static void outputs_check_settings(const struct sw_conf_output *o, struct sw_conf_check *check)
+{
+        char shown[SW_CONF_SHOWN];
+        uint32_t i;
+
+        for (i = 0; i < o->librdkafka.n; i++) {
+                const struct sw_kv *kv = &o->librdkafka.items[i];
+                const char *wrong = sw_sink_kafka_setting_wrong(kv->key, kv->value);
+
+                if (wrong)
+                        sw_conf_error(check, &kv->place, "librdkafka: '%s' %s", sw_conf_show(sw_str_of(kv->key), shown),
+                                wrong);
+        }
+}
+
 void sw_conf_check_outputs(const struct sw_conf *conf, struct sw_conf_check *check)
 {
         const struct sw_conf_output *outputs = conf->outputs.items;
@@ -336,13 +381,14 @@ void sw_conf_check_outputs(const struct sw_conf *conf, struct sw_conf_check *che
                 const struct sw_conf_output *o = &outputs[i];
 
                 (void)sw_conf_name_ok(check, &o->place, "output", o->name);
-                if (o->kind > SW_OUTPUT_WEBHOOK || !o->name)
+                if (o->kind > SW_OUTPUT_KAFKA || !o->name)
                         continue; /* reported already */
                 if (strcmp(o->name, SW_ALERT_SINK) == 0)
                         sw_conf_error(check, &o->place, "the name '%s' stands for the alert file", o->name);
                 outputs_check_keys(o, check);
                 outputs_check_detectors(o, check);
                 outputs_check_fields(o, check);
+                outputs_check_settings(o, check);
                 outputs_check_url(o, "endpoint", o->endpoint, check);
                 outputs_check_url(o, "url", o->url, check);
                 if (o->retry.max_ms < o->retry.first_ms)
@@ -387,5 +433,6 @@ void sw_conf_check_output_secrets(const struct sw_conf *conf, struct sw_conf_che
                 outputs_check_secret(&outputs[i], &outputs[i].client_certificate, check);
                 outputs_check_secret(&outputs[i], &outputs[i].signature, check);
                 outputs_check_secret(&outputs[i], &outputs[i].bearer, check);
+                outputs_check_secret(&outputs[i], &outputs[i].connection_string, check);
         }
 }

@@ -3,7 +3,7 @@
 /* `outputs:`: remote sinks as they were configured. */
 #include "conf_lists.h"
 
-enum sw_output_kind { SW_OUTPUT_SENTINEL, SW_OUTPUT_SYSLOG, SW_OUTPUT_WEBHOOK };
+enum sw_output_kind { SW_OUTPUT_SENTINEL, SW_OUTPUT_SYSLOG, SW_OUTPUT_WEBHOOK, SW_OUTPUT_KAFKA };
 
 struct sw_conf_output {
         char *name;
@@ -30,6 +30,11 @@ struct sw_conf_output {
         struct sw_secret_ref signature, bearer;
         struct sw_kv_list fields;
         uint64_t per_minute;
+        /* kafka */
+        char *brokers; /* comma list */
+        char *topic;
+        struct sw_secret_ref connection_string;
+        struct sw_kv_list librdkafka;
         struct sw_conf_place place;
 };
 extern const struct sw_opt sw_conf_output_rows[];

@@ -75,6 +75,13 @@ int sw_outputs_make(const struct sw_conf_output *o, const struct sw_sink_env *en
                                                   .hostname = o->hostname,
                                                   .client_pem = o->client_certificate },
                         env, ret, reterr);
+        case SW_OUTPUT_KAFKA:
+                return sw_sink_kafka_new(&(const struct sw_sink_kafka_conf){ .base = c,
+                                                 .brokers = o->brokers,
+                                                 .topic = o->topic,
+                                                 .connection_string = o->connection_string,
+                                                 .settings = &o->librdkafka },
+                        env, ret, reterr);
         case SW_OUTPUT_WEBHOOK:
         default:
                 c.courier.pace_ms = (int64_t)((SW_MINUTE + o->per_minute - 1) / o->per_minute);

@@ -71,3 +71,17 @@ struct sw_sink_webhook_conf {
 };
 int sw_sink_webhook_new(const struct sw_sink_webhook_conf *conf, const struct sw_sink_env *env, struct sw_sink **ret,
         struct sw_err *reterr);
+
+/* A Kafka topic or an event hub: the OCSF object, keyed by finding_info.uid, by an idempotent producer. */
+struct sw_sink_kafka_conf {
+        struct sw_sink_conf base;
+        const char *brokers;                    /* comma list; NULL: from the connection string */
+        const char *topic;                      /* NULL: EntityPath of the connection string */
+        struct sw_secret_ref connection_string; /* Event Hubs; may be empty */
+        const struct sw_kv_list *settings;      /* for librdkafka; outlives the sink */
+};
+int sw_sink_kafka_new(const struct sw_sink_kafka_conf *conf, const struct sw_sink_env *env, struct sw_sink **ret,
+        struct sw_err *reterr);
+/* NULL if librdkafka knows the setting, takes the value, and it is not ours; else what is wrong, to be put after the
+ * setting's name. Threads: any. */
+const char *sw_sink_kafka_setting_wrong(const char *key, const char *value);
