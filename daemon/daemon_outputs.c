@@ -9,7 +9,6 @@
 
 #define OUTPUTS_REJECTED_BYTES (UINT64_C(64) << 20)
 #define OUTPUTS_REJECTED_KEEP 2
-#define OUTPUTS_GIVEN_UP_MS SW_HOUR        /* between two findings about it */
 #define OUTPUTS_OUTAGE_MS (15 * SW_MINUTE) /* from then on people hear of it */
 
 static void outputs_on_fatal(void *ctx, int code, const char *what)
@@ -120,14 +119,15 @@ static void outputs_tell_given_up(struct sw_daemon *d, const char *name, uint64_
 
 void sw__daemon_watch_outputs(struct sw_daemon *d)
 {
-        int64_t now = sw_clock_mono().ms;
+        int64_t now = sw_clock_mono().ms, again = d->options.health_ms;
         uint32_t i;
 
         for (i = 0; i < sw_outputs_n(d->outputs); i++) {
                 const char *name = sw_outputs_row(d->outputs, i)->name;
                 struct sw_courier_stats s = sw_outputs_stats(d->outputs, i);
                 struct sw__daemon_output_told *told = &d->outputs_told[i];
-                bool outage = s.failing_since_ms && now - s.failing_since_ms >= OUTPUTS_OUTAGE_MS;
+                bool outage = s.failing_since_ms &&
+                              now - s.failing_since_ms >= (again < OUTPUTS_OUTAGE_MS ? again : OUTPUTS_OUTAGE_MS);
 
                 if (outage && !told->outage)
                         outputs_tell_outage(d, name, &s);
@@ -136,7 +136,7 @@ void sw__daemon_watch_outputs(struct sw_daemon *d)
                 if (!told->known && s.requests + s.waiting.rows + s.waiting.given_up > 0)
                         told->given_up = s.waiting.given_up;
                 told->known = told->known || s.requests > 0 || s.waiting.rows > 0;
-                if (s.waiting.given_up > told->given_up && now - told->given_up_ms >= OUTPUTS_GIVEN_UP_MS) {
+                if (s.waiting.given_up > told->given_up && now - told->given_up_ms >= again) {
                         outputs_tell_given_up(d, name, s.waiting.given_up - told->given_up);
                         told->given_up = s.waiting.given_up;
                         told->given_up_ms = now;

@@ -115,7 +115,7 @@ class ConfigFiles(unittest.TestCase):
         # commented examples in it are valid as well
         text = re.sub(r"^#(  +(- \{|\w+: ))", r"\1", (ROOT / "config/segwatch.yaml").read_text(), flags=re.M)
         _, err = self.ok(self.file("segwatch.yaml", text))
-        self.assertIn("1 source, 0 outputs, 3 segments, 2 policy rows, 0 realms, 2 host roles", err)
+        self.assertIn("1 source, 2 outputs, 3 segments, 2 policy rows, 0 realms, 2 host roles", err)
 
     def test_sample_gives_the_defaults(self):
         code, sample, _ = run("check", "--sample")

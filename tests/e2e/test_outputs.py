@@ -108,6 +108,39 @@ class Run(Case):
         self.assertLess(seconds, 5)
 
 
+    def health(self):
+        return [l for l in self.alerts() if l["unmapped"]["kind"] == "health" and "reach sentinel" in l["finding_info"]["title"]]
+
+    def test_a_long_outage_is_a_finding_that_arrives_when_it_is_over(self):
+        self.fake.script = lambda n, rows: "403"
+        d = Daemon(self, self.config(self.scenario(), self.sentinel()), "--health-ms", "500")
+        d.wait_for(self.health, "a finding about the outage")
+        line = self.health()[0]
+        self.assertIn("Monitoring Metrics Publisher", line["message"])
+        self.assertIn("Nothing is lost", line["message"])
+        self.assertEqual(self.fake.rows, [])
+        self.fake.script = lambda n, rows: "ok"
+        d.wait_for(self.all_there, "every line of the alert file at the fake")
+        self.assertIn(line["metadata"]["uid"], self.uids())
+        time.sleep(1.5)
+        self.assertEqual(len(self.health()), 1, "told once")
+        d.stop()
+
+    def test_what_is_kept_is_sent_again_when_asked_for(self):
+        config = self.config(self.scenario(), self.sentinel())
+        d = Daemon(self, config)
+        d.wait_for(self.all_there, "every line of the alert file at the fake")
+        n = len(self.fake.rows)
+        subprocess.run([SEGWATCH, "resend", "-c", config, "--to", "sentinel", "--since", "1d"], check=True, timeout=30,
+                       stderr=subprocess.PIPE)
+        d.wait_for(lambda: len(self.fake.rows) >= 2 * n, "the same once more")
+        time.sleep(1.5)
+        d.stop()
+        uids = [r["EventOriginalUid"] for r in self.fake.rows]
+        self.assertEqual({uids.count(u) for u in set(uids[:n])}, {2})
+        self.assertEqual(self.fake.violations, [])
+
+
 class Online(Case):
     def run_verb(self, *args, outputs=None, sources=()):
         path = self.dir / "segwatch.json"
