@@ -440,6 +440,7 @@ void sw__daemon_stats(void *ctx)
         for (i = 0; i < d->n_sources; i++)
                 if (d->sources[i].kafka || d->sources[i].tail) /* it could not be opened */
                         health_stats_source(&d->sources[i], elapsed);
+        sw__daemon_stats_outputs(d);
         sw_pipeline_progress(d->pipeline, &p);
         health_time(p.watermark, watermark);
         sw_log(d->log, SW_LOG_INFO, "stats", NULL,

@@ -143,3 +143,18 @@ void sw__daemon_watch_outputs(struct sw_daemon *d)
                 }
         }
 }
+
+void sw__daemon_stats_outputs(const struct sw_daemon *d)
+{
+        uint32_t i;
+
+        for (i = 0; i < sw_outputs_n(d->outputs); i++) {
+                struct sw_courier_stats s = sw_outputs_stats(d->outputs, i);
+
+                sw_log(d->log, SW_LOG_INFO, "stats_output", sw_outputs_row(d->outputs, i)->name,
+                        "%llu findings delivered in %llu requests, %llu waiting, %llu refused, %llu given up%s%s",
+                        (unsigned long long)s.rows, (unsigned long long)s.requests, (unsigned long long)s.waiting.rows,
+                        (unsigned long long)s.rejected, (unsigned long long)s.waiting.given_up,
+                        s.failing_since_ms ? "; an outage: " : "", s.reason);
+        }
+}

@@ -56,6 +56,41 @@ def certificates():
     return folder
 
 
+class Proxy:
+    """An HTTP proxy that knows CONNECT only, and remembers where it was asked to go."""
+
+    def __init__(self):
+        self.targets = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.one, args=(client,), daemon=True).start()
+
+    def one(self, client):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(4096) or b"\r\n\r\n"
+        method, target = head.split(b" ")[:2]
+        self.targets.append((method.decode(), target.decode()))
+        host, _, port = target.decode().partition(":")
+        server = socket.create_connection((host, int(port)))
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        pump = lambda a, b: (shutil.copyfileobj(a.makefile("rb", 0), b.makefile("wb", 0), 4096), b.close())
+        threading.Thread(target=pump, args=(server, client), daemon=True).start()
+        with contextlib.suppress(OSError):
+            pump(client, server)
+
+    def close(self):
+        self.socket.close()
+
+
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64

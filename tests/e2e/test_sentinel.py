@@ -11,7 +11,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from fake_azure import CLIENT, DCR, TENANT, FakeAzure  # noqa: E402
+from fake_azure import CLIENT, DCR, TENANT, FakeAzure, Proxy, make_certificates  # noqa: E402
 from sinks import T0, Sinks, columns, finding  # noqa: E402
 
 SOAK = "SEGWATCH_SOAK" in os.environ
@@ -305,9 +305,36 @@ class Tokens(Case):
         self.assertIn("not a .key in", s.log())
         self.assertEqual(self.fake.rows, [])
 
-    def test_sovereign_audience(self):
-        self.fake.audience = "https://monitor.azure.us"
-        self.deliver(self.auth(), audience="https://monitor.azure.us")
+    def test_sovereign_clouds_and_an_audience_of_ones_own(self):
+        for more, audience in (({"cloud": "usgov"}, "https://monitor.azure.us"),
+                               ({"cloud": "china"}, "https://monitor.azure.cn"),
+                               ({"audience": "https://other.example"}, "https://other.example")):
+            with self.subTest(audience):
+                subprocess.run(["rm", "-rf", self.folder / "state"], check=True)
+                self.fake.rows, self.fake.audience = [], audience
+                self.deliver(self.auth(), **more)
+
+    def test_a_proxy_is_used_for_all_but_the_machines_own_identity(self):
+        proxy = Proxy()
+        self.addCleanup(proxy.close)
+        s = self.sinks(self.output(proxy=f"http://127.0.0.1:{proxy.port}"),
+                       self.output(name="managed", auth=self.managed(), proxy=f"http://127.0.0.1:{proxy.port}"))
+        s.feed([finding(0)])
+        s.end()
+        self.assertEqual(len(self.fake.rows), 2)
+        self.assertEqual(set(proxy.targets), {("CONNECT", f"localhost:{self.fake.port}")})
+        self.assertGreaterEqual(len(proxy.targets), 2)
+
+    def test_an_unknown_authority_sees_neither_secret_nor_row(self):
+        other = self.folder / "other"
+        other.mkdir()
+        make_certificates(other)
+        s = self.sinks(self.output(ca_file=str(other / "ca.pem")), seconds=1)
+        s.feed([finding(0)])
+        s.process.stdin.close()
+        self.assertEqual(s.process.wait(), 1)
+        self.assertIn("TLS failed", s.log())
+        self.assertEqual((self.fake.token_requests, self.fake.requests), ([], []))
 
     def test_a_wrong_secret_is_an_outage_that_ends_when_the_file_is_right(self):
         self.write_secret("wrong-canary")
