@@ -144,6 +144,7 @@ class Rig:
 
     def __init__(self, folder, config="", options=(), **scenario):
         self.dir = pathlib.Path(folder)
+        self.dir.mkdir(exist_ok=True)
         self.running, self.options = [], options
         kit.scenario(self.dir / "scenario", **(scenario or dict(seed=7, hours=3, hosts=60, load=5, attack="full")))
         self.messages = (self.dir / "scenario/messages.ndjson").read_bytes().splitlines()

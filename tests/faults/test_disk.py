@@ -2,13 +2,12 @@
 """The disk fails at a chosen call while the daemon works through a topic (tests/tools/fault_shim.c): it ends there as on
 SIGKILL, the power goes, the disk is full, broken, or writes less than asked. In the end the alert file holds what an
 undisturbed run writes: nothing lost, nothing twice, the same order."""
-import os
-import pathlib
 import random
 import shutil
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -24,8 +23,12 @@ MORE = """detectors:
   pivot_chain: {mode: alert}
 incidents: {min_severity: low, max_per_hour: 0}
 """
+# Event time runs thousands of times faster than the clock, so order must outlast a restart.
+STREAM = "time: {reorder: 59m, idle: 60m}\n"
 SECONDS = 30  # for one life; far more than it needs
 SHIM_EXIT, TEMPFAIL = 99, 75
+ALLOWED = {"exit": ["done", SHIM_EXIT], "powerloss": ["done", SHIM_EXIT], "enospc": ["done"], "short": ["done"],
+           "eio": ["done", TEMPFAIL]}  # how a life under that fault may end
 
 
 class Shim:
@@ -64,34 +67,70 @@ class DiskRig(rig.Rig):
         return folder / "disk/alerts.jsonl"
 
 
+class StreamRig(DiskRig):
+    """Messages come while the daemon lives and dies, so that there are releases and snapshots to be killed between."""
+
+    PORTIONS = 20
+
+    def folder(self, name):
+        d = super().folder(name)
+        if name != "undisturbed":
+            text = (d / "segwatch.yaml").read_text()
+            (d / "segwatch.yaml").write_text(text.replace("topic: hub", f"topic: {name}"))
+            self.broker.tell(f"topic {name} {self.PARTITIONS}")
+        return d
+
+    def feed(self, name):
+        """Starts; the thread ends when everything is there."""
+        rows = rig.rows_of(self.messages, self.PARTITIONS)
+        n = (len(rows) + self.PORTIONS - 1) // self.PORTIONS
+
+        def run():
+            for i in range(self.PORTIONS):
+                self.broker.produce(name, rows[i * n:(i + 1) * n])
+                time.sleep(0.05)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+
 class Disk(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.temp = tempfile.TemporaryDirectory(prefix="segwatch-faults-")
         cls.addClassCleanup(cls.temp.cleanup)
-        cls.rig = DiskRig(cls.temp.name, MORE)
+        cls.rig = DiskRig(cls.temp.name, MORE, ["--checkpoint-ms", "40"])
         cls.addClassCleanup(cls.rig.close)
-        d = cls.rig.folder("counted")
-        shim = Shim(d)
-        run = cls.rig.start(d, shim.env)
-        assert run.wait(lambda: cls.rig.is_done(run), SECONDS) is True, run.log()[-3000:]
-        assert run.end() == 0, run.log()[-3000:]
-        wrong = rig.compare(cls.rig.expected, cls.rig.alerts(d))
-        assert wrong is None, wrong
-        cls.calls = shim.read()[0]
+        cls.stream = StreamRig(cls.temp.name + "/stream", MORE + STREAM, ["--checkpoint-ms", "40"])
+        cls.addClassCleanup(cls.stream.close)
+        cls.calls = {}
+        for r in (cls.rig, cls.stream):
+            d = r.folder("counted")
+            feeder = r.feed("counted") if r is cls.stream else None
+            shim = Shim(d)
+            run = r.start(d, shim.env)
+            assert run.wait(lambda: r.is_done(run), SECONDS) is True, run.log()[-3000:]
+            assert run.end() == 0, run.log()[-3000:]
+            if feeder:
+                feeder.join()
+            wrong = rig.compare(r.expected, r.alerts(d))
+            assert wrong is None, wrong
+            cls.calls[r] = shim.read()[0]
 
     # ---- one point ----
 
-    def life(self, d, shim=None, hold_s=0):
-        """One life: (how it ended: "done", an exit code, or "hangs"; its log)."""
-        run = self.rig.start(d, shim.env if shim else None)
+    def life(self, d, shim=None, hold_s=0, of=None):
+        """One life: (how it ended: "done", an exit code, or "hangs"; the run)."""
+        of = of or self.rig
+        run = of.start(d, shim.env if shim else None)
         if hold_s:
-            run.wait(lambda: shim.read()[1] > 0 or self.rig.is_done(run), SECONDS)
+            run.wait(lambda: shim.read()[1] > 0 or of.is_done(run), SECONDS)
             time.sleep(hold_s)
             if run.process.poll() is None:
                 shim.release()
                 began = time.monotonic()
-        ok = run.wait(lambda: self.rig.is_done(run), SECONDS)
+        ok = run.wait(lambda: of.is_done(run), SECONDS)
         if hold_s and ok and time.monotonic() - began > 10:
             return "resumes too late", run
         code = run.end()
@@ -99,48 +138,61 @@ class Disk(unittest.TestCase):
             return "hangs", run
         return ("done" if code == 0 else code) if ok else code, run
 
-    def point(self, kind, at, seed):
-        """What is wrong after this fault, as text; None if nothing is."""
-        d = self.rig.folder(f"{kind}-{at}-{seed}")
-        shim = Shim(d, kind, at, seed, hold=kind == "enospc")
-        how, run = self.life(d, shim, 0.3 if kind == "enospc" else 0)
-        hit = shim.read()[2]
-        allowed = {"exit": ["done", SHIM_EXIT], "powerloss": ["done", SHIM_EXIT], "enospc": ["done"], "short": ["done"],
-                   "eio": ["done", TEMPFAIL]}[kind]
-        wrong = None
-        not_started = kind in ("eio", "enospc") and how in (1, TEMPFAIL) and "event=start_failed" in run.log()
-        if how not in allowed and not not_started:
-            wrong = f"it ended with {how}"
-        elif how != "done" or kind in ("exit", "powerloss"):
-            how, run = self.life(d)
+    def point(self, kind, choice):
+        """What is wrong after a fault, as text; None if nothing is. A process that was killed is killed up to three times
+        before it may go on."""
+        kills = kind in ("exit", "powerloss")
+        name = f"{kind}-{choice.randrange(10 ** 9)}"
+        of = self.stream if kills else self.rig
+        d = of.folder(name)
+        feeder = of.feed(name) if kills else None
+        hits, how, wrong = [], None, None
+        for _ in range(choice.randint(1, 3) if kills else 1):
+            at, seed = choice.randint(1, self.calls[of]), choice.randint(1, 10 ** 6)
+            shim = Shim(d, kind, at, seed, hold=kind == "enospc")
+            how, run = self.life(d, shim, 0.3 if kind == "enospc" else 0, of)
+            hits.append(f"call {at} ({shim.read()[2]}), seed {seed}")
+            self.n_hit += shim.read()[1] > 0
+            not_started = kind in ("eio", "enospc") and how in (1, TEMPFAIL) and "event=start_failed" in run.log()
+            if how not in ALLOWED[kind] and not not_started:
+                wrong = f"it ended with {how}"
+                break
+        if not wrong and (how != "done" or kills):
+            how, run = self.life(d, of=of)
             if how != "done":
                 wrong = f"the life after it ended with {how}"
-        wrong = wrong or rig.compare(self.rig.expected, self.rig.alerts(d))
+        if feeder:
+            feeder.join()
+        wrong = wrong or rig.compare(of.expected, of.alerts(d))
+        self.n_loaded += sum("event=snapshot msg=\"state of release" in log.read_text(errors="replace")
+                             for log in d.glob("log.*"))
         if wrong is None:
             shutil.rmtree(d)
             return None
-        return f"{kind} at call {at} ({hit}), seed {seed}: {wrong}\n{run.log()[-1500:]}\n(kept for the moment: {d})"
+        log = "\n".join(l for l in run.log().splitlines() if "event=stats" not in l)
+        return f"{name}: {'; '.join(hits)}: {wrong}\n{log[-1500:]}\n(until the end of the test: {d})"
 
     def points(self, kind, n):
         choice = random.Random(f"{kit.SEED} {kind}")
         bad = []
         began = time.monotonic()
+        self.n_hit = self.n_loaded = 0
         for i in range(n):
-            at, seed = choice.randint(1, self.calls), choice.randint(1, 10 ** 6)
-            wrong = self.point(kind, at, seed)
+            wrong = self.point(kind, choice)
             if wrong:
                 bad.append(wrong)
                 if len(bad) >= 5:
                     break
-        kit.say(f"disk {kind}", f"{i + 1} points of {self.calls} calls, {len(self.rig.expected)} lines each, {len(bad)} bad, "
-                f"{time.monotonic() - began:.0f} s")
+        kit.say(f"disk {kind}", f"{i + 1} points ({self.n_hit} faults met) of {self.calls[self.stream if kind in ('exit', 'powerloss') else self.rig]} calls, "
+                f"{len(self.rig.expected)} lines each, {self.n_loaded} starts from a snapshot, {len(bad)} bad, {time.monotonic() - began:.0f} s")
         self.assertEqual(bad, [], "\n\n".join(bad))
+        self.assertGreater(self.n_hit, n // 2)
 
     def test_killed_at_a_call(self):
-        self.points("exit", kit.size(60, 300))
+        self.points("exit", kit.size(40, 200))  # each with one to three faults
 
     def test_the_power_goes(self):
-        self.points("powerloss", kit.size(60, 300))
+        self.points("powerloss", kit.size(40, 200))
 
     def test_full(self):
         self.points("enospc", kit.size(60, 300))
@@ -204,7 +256,7 @@ class Disk(unittest.TestCase):
     def test_a_state_that_is_thrown_away_is_seen(self):
         """Killed in the middle and started without its state: lines come twice."""
         d = self.rig.folder("amnesia")
-        shim = Shim(d, "exit", self.calls * 3 // 4, 1)
+        shim = Shim(d, "exit", self.calls[self.rig] * 3 // 4, 1)
         self.life(d, shim)
         shutil.rmtree(d / "disk/state")
         run = self.rig.start(d)
