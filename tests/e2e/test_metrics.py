@@ -248,6 +248,35 @@ class Metrics(unittest.TestCase):
         self.assertGreater(v['segwatch_kafka_errors_total{source="gone",code="connect"}'], 0)
         self.assertNotIn('segwatch_kafka_lag_messages{source="gone",topic="t",partition="0"}', v, "absent if unknown")
 
+    def test_the_rules_are_valid_and_about_metrics_that_exist(self):
+        rules = pathlib.Path(__file__).resolve().parents[2] / "config/prometheus/segwatch.rules.yml"
+        p = subprocess.run(["promtool", "check", "rules", str(rules)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           timeout=30, text=True)
+        self.assertEqual(p.returncode, 0, p.stdout)
+        self.assertRegex(p.stdout, r"SUCCESS: \d\d rules found")
+        d = self.start(read=False)
+        known = set(re.findall(r"(?m)^# TYPE (\S+)", self.get(d)[2]))
+        used = set(re.findall(r"segwatch_[a-z_]+", " ".join(re.findall(r"(?m)^ +expr: (.*)$", rules.read_text()))))
+        self.assertGreater(len(used), 10)
+        self.assertEqual(used - known, set())
+        test = self.dir / "test.yml"
+        series = lambda name, values: "  - {series: '%s', values: '%s'}\n" % (name, values)
+        test.write_text("rule_files: [%s]\nevaluation_interval: 1m\ntests:\n- interval: 1m\n  input_series:\n" % rules +
+                        series('segwatch_source_up{source="weu"}', "0x20") + series("segwatch_messages_total", "0+1000x120") +
+                        series("segwatch_message_errors_total", "0+5x120") +
+                        series('segwatch_trouble{reason="catching_up",instance="a"}', "1x60") +
+                        series('segwatch_catch_up_eta_seconds{instance="a"}', "100x60") +
+                        "  alert_rule_test:\n"
+                        "  - {eval_time: 5m, alertname: SegwatchSourceFailing, exp_alerts: []}\n"
+                        "  - {eval_time: 50m, alertname: SegwatchFallingBehind, exp_alerts: []}\n"
+                        "  - {eval_time: 90m, alertname: SegwatchQuarantine, exp_alerts: []}\n"
+                        "  - eval_time: 15m\n    alertname: SegwatchSourceFailing\n    exp_alerts:\n"
+                        "    - exp_labels: {severity: critical, source: weu}\n      exp_annotations:\n        summary: "
+                        "'segwatch cannot read source weu; `journalctl -u segwatch` says why'\n")
+        p = subprocess.run(["promtool", "test", "rules", str(test)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           timeout=60, text=True)
+        self.assertEqual(p.returncode, 0, p.stdout)
+
     def test_an_output_that_takes_nothing_shows(self):
         secret = self.dir / "secret"
         secret.write_text("nothing")
