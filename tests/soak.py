@@ -24,6 +24,7 @@ KINDS = {
     "package": ["test_package"],
     "shim": ["test_disk"],
     "broker": ["test_brokers"],
+    "reload": ["test_reload"],
     "sink": ["test_sentinel", "test_syslog", "test_webhook"],
 }
 
