@@ -129,11 +129,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.connection.close()
         self.close_connection = True
 
+    taken = frozenset()  # what the last request on this connection brought
+
     def do_GET(self):
         self.fake.on_get(self)
 
     def do_POST(self):
+        self.taken = frozenset()
         self.fake.on_post(self)
+
+    def finish(self):
+        """A client that heard the answer goes on with its connection; one that closes it may have given up before."""
+        if self.taken:
+            with self.fake.lock:
+                self.fake.unknown |= self.taken
+        super().finish()
 
 
 class FakeAzure:
@@ -378,6 +388,7 @@ class FakeAzure:
             if why:
                 return error(400, *why)
             self.take(rows, False)
+            h.taken = frozenset(r["EventOriginalUid"] for r in rows)
             self.note(204, rows, body, plain)
             return h.answer(204)
         # no clear answer: the rows may have been taken or not
