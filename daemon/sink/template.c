@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define TEMPLATE_PATH_MAX 128
+#define TEMPLATE_DEPTH_MAX 24 /* a stranger's object may be deeper than the writer goes */
 
 struct sw_template {
         struct template_field {
@@ -101,7 +102,7 @@ static void template_number(struct sw_buf *out, const struct sw_json *v)
 }
 
 /* A value as it stands in the middle of a text; lists as "a, b". */
-static void template_text(struct sw_buf *out, const struct sw_json *v)
+static void template_text(struct sw_buf *out, const struct sw_json *v, unsigned depth)
 {
         const struct sw_json *item;
 
@@ -117,8 +118,8 @@ static void template_text(struct sw_buf *out, const struct sw_json *v)
                 sw_buf_puts(out, sw_json_kind(v) == SW_JSON_TRUE ? "true" : "false");
                 return;
         case SW_JSON_ARRAY:
-                for (item = sw_json_first(v); item; item = sw_json_next(item)) {
-                        template_text(out, item);
+                for (item = depth < TEMPLATE_DEPTH_MAX ? sw_json_first(v) : NULL; item; item = sw_json_next(item)) {
+                        template_text(out, item, depth + 1);
                         if (sw_json_next(item))
                                 sw_buf_puts(out, ", ");
                 }
@@ -133,7 +134,7 @@ static void template_value(struct sw_jsonw *w, const struct sw_json *v)
         struct sw_buf number = SW_BUF_NULL;
         const struct sw_json *item;
 
-        switch (sw_json_kind(v)) {
+        switch (w->depth < TEMPLATE_DEPTH_MAX ? sw_json_kind(v) : SW_JSON_NULL) {
         case SW_JSON_STRING:
                 sw_jsonw_str(w, sw_json_str(v));
                 return;
@@ -176,7 +177,7 @@ static void template_render(const char *text, const struct sw_json *finding, str
         while (*text) {
                 n = template_path(text, path);
                 if (n > 0) {
-                        template_text(out, sw_json_at(finding, path));
+                        template_text(out, sw_json_at(finding, path), 0);
                         text += n;
                 } else {
                         text += text[0] == '{' && text[1] == '{';

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define ROW_CUT_MARK "\xe2\x80\xa6" /* horizontal ellipsis */
+#define ROW_DEPTH_MAX 24
 #define ROW_EXACT_INT INT64_C(2147483647)
 
 const char *sw_row_type_text(enum sw_row_type t)
@@ -261,6 +262,7 @@ struct row_shrink {     /* what may stay */
         bool is_cut;
 };
 
+/* Our own objects are eight levels deep; a stranger's may be a thousand. */
 static void row_copy(struct sw_jsonw *w, const struct sw_json *j, struct row_shrink *s)
 {
         const struct sw_json *child;
@@ -269,7 +271,7 @@ static void row_copy(struct sw_jsonw *w, const struct sw_json *j, struct row_shr
         int64_t exact;
         double v;
 
-        switch (sw_json_kind(j)) {
+        switch (w->depth < ROW_DEPTH_MAX ? sw_json_kind(j) : SW_JSON_NULL) {
         case SW_JSON_OBJECT:
                 sw_jsonw_object(w);
                 for (child = sw_json_first(j); child; child = sw_json_next(child)) {
