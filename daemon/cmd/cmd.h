@@ -51,7 +51,6 @@ struct sw_cmd {
         const char *name;
         const char *args;    /* "[-c FILE] PATH..." */
         const char *summary; /* one line of `segwatch help` */
-        const char *help;    /* printed as it stands, after all that follows here; ends with \n; may be NULL */
         int (*run)(int argc, char **argv); /* argv[0] is the verb; returns an exit code */
         /* All may be NULL. Texts are broken into lines when printed; an empty line parts paragraphs. */
         const char *about; /* before the options: what it does beyond the summary */

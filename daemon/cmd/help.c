@@ -132,7 +132,5 @@ int sw_cmd_help(const struct sw_cmd *cmd)
         }
         if (cmd->examples)
                 help_examples(f, cmd->examples);
-        if (cmd->help)
-                fputs(cmd->help, f);
         return SW_EXIT_OK;
 }

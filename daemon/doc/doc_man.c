@@ -40,8 +40,6 @@ static void man_verb(struct sw_buf *out, const struct sw_cmd *cmd)
                         out, strchr(cmd->examples, '\n') == strrchr(cmd->examples, '\n') ? "Example:" : "Examples:");
                 sw_roff_example(out, cmd->examples);
         }
-        if (cmd->help)
-                sw_roff_example(out, cmd->help);
 }
 
 static const char *const man_exits[][2] = {
@@ -65,7 +63,8 @@ static const char *const man_files[][2] = {
         { "/var/log/segwatch/alerts.jsonl", "Findings, one OCSF Detection Finding per line. Beside it signals.jsonl, "
                                             "the signals behind them, and quarantine.jsonl, what could not be decoded. "
                                             "Readable for the group segwatch." },
-        { "/var/lib/segwatch", "State of the daemon." },
+        { "/var/lib/segwatch", "State of the daemon: outbox, snapshots, offsets. It survives upgrades." },
+        { "/run/segwatch/segwatch.sock", "Control socket of the daemon, for ctl and top; for the group segwatch." },
         { "/usr/share/segwatch", "JSON schemas of the alert file and of the configuration." },
 };
 
