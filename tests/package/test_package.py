@@ -248,9 +248,12 @@ if command -v logrotate >/dev/null; then
     logrotate --debug --state /tmp/rotate /etc/logrotate.d/segwatch 2>&1 | grep error && exit 1
 fi
 [ "$(stat -c %a:%U:%G /var/log/segwatch/alerts.jsonl)" = 640:segwatch:segwatch ]
-touch /var/lib/segwatch/kept
+state() { find /var/lib/segwatch /var/log/segwatch -type f -exec stat -c '%n %a %U:%G' {} + -exec sha256sum {} + | sort; }
+before=$(state)
+grep -q /var/lib/segwatch/ <<<"$before"
 apt-get install -y --reinstall ./dist/segwatch_*.deb >/dev/null
-[ -e /var/lib/segwatch/kept ]
+[ "$(state)" = "$before" ]
+su -s /bin/sh segwatch -c 'exec timeout --preserve-status 4 segwatch run -c /tmp/run.yaml'
 grep -q 'kind: eventhubs' /etc/segwatch/segwatch.yaml
 apt-get purge -y segwatch >/dev/null
 [ ! -e /usr/bin/segwatch ] && [ ! -e /var/lib/segwatch ] && [ ! -e /var/log/segwatch ] && [ -e /etc/segwatch/credentials ]
