@@ -325,6 +325,8 @@ static int daemon_open_pipeline(struct sw_daemon *d, struct sw_err *reterr)
         d->conf_sequence = 1;
         k->engine_conf->sequence = 1;
         atomic_store(&d->conf_in_force, 1);
+        if (k->engine) /* its fingerprints were made with it, whatever became of the file */
+                conf.seed = sw_engine_seed(k->engine);
         conf.decoder.seed = conf.seed.k0;
         conf.n_workers = cores > 2 ? (unsigned)cores - 1 : 1;
         sw__daemon_hooks(d, &hooks);

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "clock.h"
 #include "daemon_keeper.h"
+#include "state/learned.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -100,7 +101,7 @@ static int restore_one(struct sw_daemon *d, uint64_t number, uint64_t committed,
         return r;
 }
 
-static int restore_snapshot(struct sw_daemon *d, uint64_t committed)
+static int restore_snapshot(struct sw_daemon *d, uint64_t committed, struct sw_err *reterr)
 {
         struct sw__keeper *k = d->keeper;
         const struct sw_snapshots_file *files;
@@ -124,6 +125,9 @@ static int restore_snapshot(struct sw_daemon *d, uint64_t committed)
                 }
                 if (r == -SW_ERR_NOMEM)
                         return r;
+                if (r == -SW_ERR_LIMIT) /* nothing is wrong with it: to begin anew is not ours to decide */
+                        return sw_err_set(
+                                reterr, r, "%s: raise it again, or move the state away to begin anew", err.msg);
                 sw_log_each(d->log, SW_LOG_ERROR, "snapshot_damaged", NULL, "snapshot %llu cannot be used: %s; %s",
                         (unsigned long long)f.number, *err.msg ? err.msg : sw_error_text(r),
                         i + 1 < n ? "the one before it is tried" : "there is none before it");
@@ -133,6 +137,26 @@ static int restore_snapshot(struct sw_daemon *d, uint64_t committed)
                         sw_snapshots_set_aside(k->files, f.number);
                 files = sw_snapshots_list(k->files, &n);
         }
+        return 0;
+}
+
+/* A folder with nothing but what `replay --save-state` put there. */
+static int restore_learned(struct sw_daemon *d, struct sw_err *reterr)
+{
+        const struct sw_snapshot_loss loss = { restore_dropped, d };
+        struct sw__keeper *k = d->keeper;
+        char until[SW_ETIME_TEXT];
+        int fd, r = sw_learned_open(d->conf->conf.state.dir, &fd, reterr);
+
+        if (r != SW_LEARNED_OK)
+                return r < 0 ? r : 0;
+        r = sw_engine_load(&d->conf->core, sw_snapshots_pull, &fd, &loss, NULL, &k->engine, reterr);
+        (void)close(fd);
+        if (r < 0)
+                return sw_err_prefix(reterr, "%s/learned", d->conf->conf.state.dir);
+        sw_log(d->log, SW_LOG_INFO, "learned", NULL,
+                "baselines learned until %s loaded: flows up to then raise nothing and are not learned again",
+                sw_etime_format(sw_engine_learned_until(k->engine), until));
         return 0;
 }
 
@@ -336,7 +360,9 @@ int sw__keeper_open(struct sw_daemon *d, struct sw_err *reterr)
         if (r == 0)
                 r = sw_snapshots_open(d->conf->conf.state.dir, &k->files, reterr);
         if (r == 0)
-                r = restore_snapshot(d, last.number);
+                r = restore_snapshot(d, last.number, reterr);
+        if (r == 0 && !k->engine && last.number == 0)
+                r = restore_learned(d, reterr);
         if (r < 0)
                 return r;
         if (k->cover.json && last.number == 0) {

@@ -3,9 +3,12 @@
 #include "cmd/args.h"
 #include "cmd/summary.h"
 #include "conf.h"
+#include "engine/snapshot.h"
 #include "pipeline.h"
 #include "quarantine.h"
 #include "source/source_file.h"
+#include "state/learned.h"
+#include "state/snapshots.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +23,7 @@
 #define MAX_WORKERS 64u
 
 struct replay_options {
-        const char *config, *summary, *signals, *suppressed, *quarantine;
+        const char *config, *summary, *signals, *suppressed, *quarantine, *save, *load;
         unsigned n_workers;
         bool quiet, reference;
         char **paths;
@@ -33,6 +36,7 @@ struct replay {
         struct sw_core_conf core;
         struct sw_files *files;
         struct sw_pipeline *pipeline;
+        struct sw_engine *engine; /* the pipeline's, once it released anything: between two steps after its end */
         FILE *signals, *suppressed, *quarantine;
         struct sw_buf quarantined; /* scratch */
         uint64_t n_errors_shown, n_errors;
@@ -67,6 +71,15 @@ static int on_actions(void *ctx, const struct sw_actions *a)
                 r->write_errno = errno;
                 return -SW_ERR_IO;
         }
+        return 0;
+}
+
+static int on_release(void *ctx, struct sw_engine *e, const struct sw_pipeline_row *row)
+{
+        struct replay *r = ctx;
+
+        (void)row;
+        r->engine = e;
         return 0;
 }
 
@@ -226,6 +239,55 @@ static int open_input(struct replay *r)
         return SW_EXIT_OK;
 }
 
+static void say_dropped(void *ctx, const char *section, const char *why)
+{
+        (void)ctx;
+        fprintf(stderr, "segwatch replay: warning: %s was left out of what was learned: %s\n", section, why);
+}
+
+static int load_state(struct replay *r, struct sw_pipeline_conf *conf)
+{
+        const struct sw_snapshot_loss loss = { say_dropped, NULL };
+        struct sw_err err = SW_ERR_NULL;
+        int fd, code = sw_learned_open(r->o.load, &fd, &err);
+
+        if (code == SW_LEARNED_E_NONE)
+                code = sw_err_set(&err, -SW_ERR_NOENT, "%s: nothing was saved there by --save-state", r->o.load);
+        if (code == SW_LEARNED_OK) {
+                code = sw_engine_load(&r->core, sw_snapshots_pull, &fd, &loss, NULL, &conf->engine, &err);
+                (void)close(fd);
+        }
+        if (code < 0) {
+                fprintf(stderr, "segwatch replay: --load-state: %s\n", err.msg);
+                return SW_EXIT_FAILURE;
+        }
+        conf->seed = sw_engine_seed(conf->engine);
+        return SW_EXIT_OK;
+}
+
+static int read_snapshot(void *snapshot, void *buf, size_t n, size_t *ret_n)
+{
+        return sw_snapshot_read(snapshot, buf, n, ret_n);
+}
+
+static int save_state(struct replay *r)
+{
+        const struct sw_snapshot_conf conf = { .learned = true };
+        struct sw_snapshot *s = NULL;
+        struct sw_err err = SW_ERR_NULL;
+        int code = -SW_ERR_DATA;
+
+        if (r->engine)
+                code = sw_snapshot_begin_as(r->engine, &conf, &s);
+        if (code == 0)
+                code = sw_learned_save(r->o.save, read_snapshot, s, &err);
+        sw_snapshot_end(s);
+        if (code == 0)
+                return SW_EXIT_OK;
+        fprintf(stderr, "segwatch replay: --save-state: %s\n", err.msg[0] ? err.msg : sw_error_text(code));
+        return SW_EXIT_FAILURE;
+}
+
 static int open_pipeline(struct replay *r)
 {
         struct sw_pipeline_conf conf = { .core = &r->core, .n_workers = r->o.n_workers };
@@ -233,9 +295,13 @@ static int open_pipeline(struct replay *r)
         struct sw_err err = SW_ERR_NULL;
         uint32_t i, number;
 
+        if (r->o.save)
+                hooks.on_release = on_release;
         /* Any seed gives the same findings; a fresh one proves it every time. */
         if (getrandom(&conf.seed, sizeof(conf.seed), 0) != (ssize_t)sizeof(conf.seed))
                 conf.seed = (struct sw_hash_key){ 1, 2 };
+        if (r->o.load && load_state(r, &conf) != SW_EXIT_OK)
+                return SW_EXIT_FAILURE;
         conf.decoder.seed = conf.seed.k0;
         conf.decoder.reference_only = r->o.reference;
         if (sw_pipeline_new(&conf, &hooks, &r->pipeline, &err) < 0) {
@@ -326,6 +392,8 @@ static int finish(struct replay *r, int code)
                 fprintf(stderr, "segwatch replay: nothing in the input could be decoded as a flow log\n");
                 return SW_EXIT_DATA;
         }
+        if (r->o.save && save_state(r) != SW_EXIT_OK)
+                return SW_EXIT_FAILURE;
         return r->damaged ? SW_EXIT_FAILURE : SW_EXIT_OK;
 }
 
@@ -359,8 +427,10 @@ static const struct sw_cmd_opt replay_opts[] = {
         { "jobs", 'j', "N", "decode workers (default: cores - 1)" },
         { "reference", REPLAY_REFERENCE, NULL, "use the slow reference decoder only" },
         { "quiet", 'q', NULL, "no progress, no data errors, no closing line" },
-        { "save-state", REPLAY_SAVE, "DIR", "", .hidden = true },
-        { "load-state", REPLAY_LOAD, "DIR", "", .hidden = true },
+        { "save-state", REPLAY_SAVE, "DIR",
+                "save what was learned at the end: baselines, roles, learning clocks; as state.dir of `run` it seeds a "
+                "daemon" },
+        { "load-state", REPLAY_LOAD, "DIR", "begin with what was saved: flows up to then raise nothing again" },
         { 0 },
 };
 
@@ -402,9 +472,11 @@ static int parse_options(int argc, char **argv, struct replay_options *o)
                         o->reference = true;
                         break;
                 case REPLAY_SAVE:
+                        o->save = a.value;
+                        break;
                 case REPLAY_LOAD:
-                        return sw_cmd_usage(&sw_cmd_replay, "--%s is not available in this version",
-                                c == REPLAY_SAVE ? "save-state" : "load-state");
+                        o->load = a.value;
+                        break;
                 }
         }
         if (c < 0)
@@ -489,8 +561,8 @@ static int replay_run(int argc, char **argv)
 
 const struct sw_cmd sw_cmd_replay = {
         .name = "replay",
-        .args = "[-c FILE] [--summary FILE] [--signals FILE] [--suppressed FILE] [--quarantine FILE] [-j N] [-q] "
-                "PATH...",
+        .args = "[-c FILE] [--summary FILE] [--signals FILE] [--suppressed FILE] [--quarantine FILE] "
+                "[--save-state DIR] [--load-state DIR] [-j N] [-q] PATH...",
         .summary = "run the engine over files, folders or stdin (-); findings go to stdout",
         .about = "Time comes from the records; the same input gives the same bytes. A folder of PT1H.json blobs of "
                  "many NICs "
@@ -500,6 +572,7 @@ const struct sw_cmd sw_cmd_replay = {
                  "configuration.",
         .examples = "segwatch replay insights-logs-flowlogflowevent/\n"
                     "segwatch replay -c segwatch.yaml --summary - PT1H.json | jq .message\n"
+                    "segwatch replay -q --save-state /var/lib/segwatch last-month/ >/dev/null\n"
                     "zcat flows.json.gz | segwatch replay -q - | segwatch tail -\n",
         .operands = "FILE",
         .run = replay_run,

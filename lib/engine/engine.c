@@ -185,6 +185,11 @@ bool sw_engine_is_pressed(const struct sw_engine *e)
         return sw_reorder_is_pressed(&e->reorder);
 }
 
+struct sw_hash_key sw_engine_seed(const struct sw_engine *e)
+{
+        return e->seed;
+}
+
 struct sw_etime sw_engine_learned_until(const struct sw_engine *e)
 {
         return e->view.learned_until;

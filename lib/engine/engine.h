@@ -64,6 +64,8 @@ int sw_engine_new(
         const struct sw_core_conf *conf, const struct sw_hash_key *seed, struct sw_engine **ret, struct sw_err *reterr);
 struct sw_engine *sw_engine_free(struct sw_engine *e);
 
+struct sw_hash_key sw_engine_seed(const struct sw_engine *e); /* a loaded engine has the snapshot's */
+
 /* Appends to *ret_do (reset by the caller). 0 or negative: the engine must not be used again. */
 int sw_engine_step(struct sw_engine *e, const struct sw_event *ev, struct sw_actions *ret_do);
 

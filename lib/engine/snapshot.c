@@ -36,7 +36,7 @@ static void put_section(struct begin *b, const char *name, uint32_t version)
 static void put_head(struct begin *b, struct sw_engine *e, struct sw_str extra)
 {
         struct sw_state_io io = { .out = &b->payload };
-        struct sw_etime until = sw_etime_max(e->view.now, e->released);
+        struct sw_etime until = sw_etime_max(sw_etime_max(e->view.now, e->released), e->view.learned_until);
 
         sw_section_begin_file(&b->s->small);
         sw_state_bool(&io, &b->learned);

@@ -47,11 +47,6 @@ class Replay(unittest.TestCase):
         mixed = json.loads((self.dir / "summary.json").read_text()) if (self.dir / "summary.json").exists() else {}
         self.assertEqual(mixed["tuples"], json.loads(alone.read_text())["tuples"])
 
-    def test_an_option_of_a_later_version_is_named(self):
-        code, _, err = replay("--save-state", self.dir, SAMPLE)
-        self.assertEqual(code, 64)
-        self.assertIn("--save-state", err)
-
 
 if __name__ == "__main__":
     unittest.main()
