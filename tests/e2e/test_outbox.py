@@ -100,7 +100,7 @@ class Outbox(unittest.TestCase):
         self.assertEqual((self.dir / "alerts/alerts.jsonl").stat().st_mode & 0o7777, 0o640)
 
     def test_a_full_state_disk_stops_reading_and_loses_nothing(self):
-        self.mount(self.dir / "state", "1m")
+        self.mount(self.dir / "state", "32m")
         d = Daemon(self, self.config)
         d.wait_log("event=start ")
         hog = self.fill(self.dir / "state")
@@ -115,7 +115,7 @@ class Outbox(unittest.TestCase):
         self.assertEqual(d.stop()[0], 0)
 
     def test_stops_while_the_state_disk_is_full_and_goes_on_after_a_restart(self):
-        self.mount(self.dir / "state", "1m")
+        self.mount(self.dir / "state", "32m")
         d = Daemon(self, self.config)
         d.wait_log("event=start ")
         hog = self.fill(self.dir / "state")
@@ -137,7 +137,7 @@ class Outbox(unittest.TestCase):
         d.wait_for(lambda: d.records() == self.records, "everything read")
         d.wait_for(lambda: len(self.rows()) >= len(self.findings), "everything in the outbox")
         self.assertLess(len(self.lines()), len(self.findings))
-        subprocess.run(["mount", "-o", "remount,size=4m", str(self.dir / "alerts")], check=True)
+        subprocess.run(["mount", "-o", "remount,size=64m", str(self.dir / "alerts")], check=True)
         hog.unlink()
         self.wait_findings(d, seconds=10)
         self.assertEqual(d.stop()[0], 0)
