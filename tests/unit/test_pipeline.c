@@ -432,3 +432,171 @@ Test(pipeline, bad_messages_reach_the_quarantine_hook)
         sw_pipeline_free(p);
         sw_buf_deinit(&s.lines);
 }
+
+/* ---- rows ---- */
+
+struct rows {
+        struct sink sink;
+        struct {
+                struct sw_pipeline_row row;
+                struct sw_consumed consumed[2];
+                size_t at; /* bytes of lines before */
+        } items[64];
+        uint32_t n, n_repeated;
+        bool want_row;
+};
+
+static int on_release(void *ctx, struct sw_engine *e, const struct sw_pipeline_row *row)
+{
+        struct rows *r = ctx;
+
+        cr_assert_not_null(e);
+        if (row->number) {
+                r->n_repeated++;
+                return 0;
+        }
+        cr_assert_lt(r->n, 64);
+        r->items[r->n].row = *row;
+        memcpy(r->items[r->n].consumed, row->consumed, row->n_consumed * sizeof(*row->consumed));
+        r->items[r->n++].at = r->sink.lines.n;
+        return 0;
+}
+
+static int on_turn(void *ctx, struct sw_engine *e)
+{
+        struct rows *r = ctx;
+        bool want = r->want_row;
+
+        (void)e;
+        r->want_row = false;
+        return want ? SW_PIPELINE_ROW : SW_PIPELINE_GO_ON;
+}
+
+static struct sw_pipeline *open_rows(struct rows *r, struct sw_core_conf *core, bool repeat)
+{
+        struct sw_pipeline_conf conf = { .core = core, .n_workers = 2, .release_ms = SW_HOUR, .repeat = repeat };
+        struct sw_pipeline_hooks hooks = { r, on_actions, on_errors, on_room, on_release, on_turn, NULL };
+        struct sw_pipeline *p;
+        uint32_t id;
+
+        conf.seed = (struct sw_hash_key){ 1, 7 };
+        cr_assert_eq(sw_pipeline_new(&conf, &hooks, &p, NULL), 0);
+        cr_assert_eq(sw_pipeline_add_partition(p, &id), 0);
+        cr_assert_eq(sw_pipeline_add_partition(p, &id), 0);
+        return p;
+}
+
+static void submit_to(struct sw_pipeline *p, struct sink *s, int i, uint32_t partition)
+{
+        struct message *m = make(s, i);
+        struct sw_input in = { .partition = partition,
+                .flags = SW_DECODE_MESSAGE,
+                .offset = i,
+                .carrier = { (BASE_S + i) * 1000 },
+                .bytes = sw_str_of(m->text),
+                .done = message_done,
+                .owner = m };
+
+        cr_assert_eq(sw_pipeline_submit(p, &in, true), 0);
+}
+
+#define N_ROWS_MESSAGES 3600
+
+/* Every other message to the other partition; what was consumed between two rows comes in another order the second
+ * time. */
+static void live(struct rows *r, struct sw_core_conf *core)
+{
+        struct sw_pipeline *p = open_rows(r, core, false);
+        const struct sw_consumed start = { .next = 0, .stamp = SW_ETIME_NONE };
+        int i;
+
+        for (i = 0; i < 2; i++)
+                cr_assert_eq(sw_pipeline_start(p, (uint32_t)i, &start), 0);
+        for (i = 0; i < N_ROWS_MESSAGES; i++)
+                submit_to(p, &r->sink, i, (uint32_t)i % 2);
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        r->want_row = true;
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        sw_pipeline_free(p);
+}
+
+Test(pipeline, rows_repeated_give_the_same_findings_in_any_order_between_them)
+{
+        static struct rows first, again;
+        struct sw_core_conf core = core_conf();
+        struct sw_pipeline *p;
+        int next[2] = { 0, 1 };
+        uint32_t n, part;
+
+        first.sink.fail_after = again.sink.fail_after = -1;
+        live(&first, &core);
+        cr_assert_geq(first.n, 10, "%u", first.n);
+        p = open_rows(&again, &core, true);
+        for (n = 0; n < first.n; n++) {
+                struct sw_pipeline_row row = first.items[n].row;
+
+                row.number = n + 1;
+                for (part = 2; part-- > 0;)
+                        for (; next[part] < first.items[n].consumed[part].next; next[part] += 2)
+                                submit_to(p, &again.sink, next[part], part);
+                while (sw_pipeline_repeat(p, &row) == SW_PIPELINE_FULL)
+                        usleep(100);
+                cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+                cr_assert_eq(again.sink.lines.n, first.items[n].at, "row %u", n);
+        }
+        cr_assert_eq(again.n_repeated, first.n);
+        cr_assert_eq(again.n, 0, "nothing is released by itself before it is live");
+        cr_assert_gt(first.sink.lines.n, 0);
+        cr_assert_eq(memcmp(again.sink.lines.p, first.sink.lines.p, again.sink.lines.n), 0);
+        cr_assert_eq(sw_pipeline_live(p), 0);
+        cr_assert_eq(sw_pipeline_idle(p), 0);
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        cr_assert_geq(again.n, 1);
+        sw_pipeline_free(p);
+        sw_buf_deinit(&first.sink.lines);
+        sw_buf_deinit(&again.sink.lines);
+}
+
+Test(pipeline, a_row_says_how_far_each_partition_was_consumed)
+{
+        static struct rows r;
+        struct sw_core_conf core = core_conf();
+        const struct sw_consumed *c;
+
+        r.sink.fail_after = -1;
+        live(&r, &core);
+        cr_assert(sw_etime_is_none(r.items[0].row.watermark), "where a partition begins is a row of its own");
+        cr_assert_eq(r.items[0].consumed[0].next, 0);
+        cr_assert_eq(r.items[0].consumed[1].next, -1, "the other one was not started yet");
+        c = r.items[r.n - 1].consumed;
+        cr_assert_eq(c[0].next, N_ROWS_MESSAGES - 1);
+        cr_assert_eq(c[1].next, N_ROWS_MESSAGES);
+        cr_assert_eq(c[1].stamp.ms, (BASE_S + N_ROWS_MESSAGES - 1) * 1000);
+        cr_assert_neq(c[1].hash, 0);
+        cr_assert_neq(c[0].hash, c[1].hash);
+        sw_buf_deinit(&r.sink.lines);
+}
+
+Test(pipeline, a_configuration_begins_with_a_row_of_its_own)
+{
+        static struct rows r;
+        struct sw_core_conf core = core_conf(), other = core_conf();
+        struct sw_pipeline *p;
+        uint32_t before;
+
+        r.sink.fail_after = -1;
+        p = open_rows(&r, &core, false);
+        submit_to(p, &r.sink, 0, 0); /* the first one is released at once */
+        submit_to(p, &r.sink, 1, 0);
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        before = r.n;
+        cr_assert_eq(sw_pipeline_reconfigure(p, &other), 0);
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        cr_assert_eq(r.n, before + 1);
+        cr_assert_eq(r.items[r.n - 1].consumed[0].next, 2);
+        cr_assert_eq(sw_pipeline_reconfigure(p, &core), 0);
+        cr_assert_eq(sw_pipeline_finish(p, false, NULL), 0);
+        cr_assert_eq(r.n, before + 1, "nothing was consumed in between");
+        sw_pipeline_free(p);
+        sw_buf_deinit(&r.sink.lines);
+}

@@ -305,3 +305,60 @@ Test(tail_reader, a_large_file_comes_in_steps)
         cr_assert_geq(n, 3);
         sw_tail_reader_free(r);
 }
+
+/* Steps until nothing comes any more; what came, as one text. */
+static struct sw_buf all_steps(struct sw_tail_reader *r, uint64_t *ret_inode)
+{
+        struct sw_buf b = SW_BUF_NULL;
+        struct sw_tail_step s;
+        int i;
+
+        for (i = 0; i < 6; i++) {
+                cr_assert_eq(sw_tail_reader_step(r, &s, NULL), 0);
+                for (const struct sw_tail_piece *p = s.first; p; p = p->next) {
+                        sw_buf_put(&b, p->bytes, p->n);
+                        *ret_inode = p->inode;
+                }
+                sw_tail_step_free(&s);
+        }
+        sw_buf_putc(&b, '\0');
+        return b;
+}
+
+Test(tail_reader, a_limit_ends_a_piece_and_another_file_waits, .init = set_up, .fini = tear_down)
+{
+        struct sw_tail_reader *r = reader(true, 0, 0);
+        struct sw_tail_limit limit = { .set = true };
+        struct sw_buf b;
+        uint64_t old, new, seen = 0;
+
+        append(path, "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
+        limit.inode = limit.from_inode = old = inode_of(path);
+        limit.until = 16;
+        sw_tail_reader_limit(r, &limit);
+        b = all_steps(r, &seen);
+        cr_assert_str_eq(b.p, "{\"a\":1}\n{\"a\":2}\n", "%s", b.p);
+        sw_buf_deinit(&b);
+        /* the rest of this file and the first record of the next one */
+        cr_assert_eq(rename(path, old_path), 0);
+        append(path, "{\"b\":1}\n{\"b\":2}\n");
+        new = inode_of(path);
+        limit = (struct sw_tail_limit){ .set = true, .inode = new, .until = 8, .from_inode = old };
+        sw_tail_reader_limit(r, &limit);
+        b = all_steps(r, &seen);
+        cr_assert_str_eq(b.p, "{\"a\":3}\n{\"b\":1}\n", "%s", b.p);
+        cr_assert_eq(seen, new);
+        sw_buf_deinit(&b);
+        /* a file that nobody meant */
+        limit = (struct sw_tail_limit){ .set = true, .inode = 1, .until = 8, .from_inode = 2 };
+        sw_tail_reader_limit(r, &limit);
+        b = all_steps(r, &seen);
+        cr_assert_str_eq(b.p, "");
+        sw_buf_deinit(&b);
+        limit.set = false;
+        sw_tail_reader_limit(r, &limit);
+        b = all_steps(r, &seen);
+        cr_assert_str_eq(b.p, "{\"b\":2}\n");
+        sw_buf_deinit(&b);
+        sw_tail_reader_free(r);
+}
