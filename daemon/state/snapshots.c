@@ -289,7 +289,8 @@ int sw_snapshots_read(struct sw_snapshots *s, uint64_t number, int *ret_fd, stru
         snapshots_name(number, "", name);
         fd = openat(s->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
-                return sw_err_set(reterr, -SW_ERR_IO, "cannot open %s/%s: %s", s->dir, name, strerror(errno));
+                return sw_err_set(reterr, errno == ENOENT ? -SW_ERR_NOENT : -SW_ERR_IO, "cannot open %s/%s: %s", s->dir,
+                        name, strerror(errno));
         (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
         *ret_fd = fd;
         return 0;

@@ -48,7 +48,7 @@ void sw_snapshots_give_up(struct sw_snapshots *s, uint64_t number); /* what was 
 /* It turned out damaged: out of the way, under a name that says so, for whoever wants to look. */
 void sw_snapshots_set_aside(struct sw_snapshots *s, uint64_t number);
 
-/* Reading one. */
+/* Reading one. -SW_ERR_NOENT: a newer one took its place meanwhile. */
 int sw_snapshots_read(struct sw_snapshots *s, uint64_t number, int *ret_fd, struct sw_err *reterr);
 /* An sw_snapshot_source over an int file descriptor. */
 int sw_snapshots_pull(void *fd, void *buf, size_t n, size_t *ret_n);

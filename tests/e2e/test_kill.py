@@ -66,7 +66,7 @@ class Kill(unittest.TestCase):
             f'sources:\n  - {{name: lab, kind: kafka, brokers: ["{self.broker.brokers}"], topic: hub, group: g-{name}, '
             'librdkafka: {fetch.wait.max.ms: "20", topic.metadata.refresh.interval.ms: "500"}}\n'
             f"alerts: {{file: {d}/alerts.jsonl}}\nstate: {{dir: {d}/state}}\n"
-            f'admin: {{socket: "{d}/ctl.sock", http: none}}\n{self.rules}')
+            f'admin: {{socket: "{self.folder.name}/{name}.sock", http: none}}\n{self.rules}')
         return d / "segwatch.yaml"
 
     def consumed(self, config):
