@@ -191,7 +191,13 @@ static void input_on_gap(void *ctx, uint32_t id, int64_t from, int64_t to)
         struct sw__daemon_source *s = ctx;
         const struct sw__daemon_part *p = s->daemon->parts[id];
         struct sw_buf scope = SW_BUF_NULL, text = SW_BUF_NULL;
+        int64_t seen = sw__keeper_seen(s->daemon, id);
 
+        /* what was read before a crash was seen, and told; it is only missing in what is repeated */
+        if (from < seen)
+                from = seen < to ? seen : to;
+        if (from == to)
+                return;
         sw_buf_printf(&scope, "%s/%s/%d/%lld", s->conf->name, p->topic, p->number, (long long)from);
         sw_buf_printf(&text,
                 "%lld messages of partition %d of %s (offsets %lld to %lld) were deleted before they could be read: "

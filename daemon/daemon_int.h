@@ -261,7 +261,7 @@ bool sw__daemon_is_blocked(const struct sw_daemon *d);
 int sw__daemon_open_outputs(struct sw_daemon *d, struct sw_err *reterr); /* after the files */
 void sw__daemon_wake_outputs(struct sw_daemon *d);                       /* any thread */
 void sw__daemon_watch_outputs(struct sw_daemon *d);                      /* now and then: what findings have to say */
-void sw__daemon_stats_outputs(const struct sw_daemon *d);               /* one line per output */
+void sw__daemon_stats_outputs(const struct sw_daemon *d);                /* one line per output */
 void sw__daemon_stop_outputs(struct sw_daemon *d);                       /* before the loop is freed */
 void sw__daemon_close_outputs(struct sw_daemon *d);                      /* after it, before the files */
 

@@ -113,5 +113,7 @@ void sw__keeper_repeat(struct sw_daemon *d); /* often */
 /* How far a source may deliver this partition now. */
 int64_t sw__keeper_until(const struct sw_daemon *d, uint32_t id);
 void sw__keeper_lost(struct sw_daemon *d, uint32_t id);
+/* Up to where it was read before this process began, as far as releases tell; -1: nothing is repeated. */
+int64_t sw__keeper_seen(const struct sw_daemon *d, uint32_t id);
 /* "repeating release 12 of 40"; false: nothing is repeated. */
 bool sw__keeper_repeat_text(const struct sw_daemon *d, struct sw_buf *out);

@@ -32,6 +32,16 @@ int64_t sw__keeper_until(const struct sw_daemon *d, uint32_t id)
         return place ? place->next : id < k->n_places && k->places[id].next >= 0 ? k->places[id].next : 0;
 }
 
+int64_t sw__keeper_seen(const struct sw_daemon *d, uint32_t id)
+{
+        const struct sw__keeper *k = d->keeper;
+        const struct sw_consumed *place = NULL;
+
+        if (k->repeating && k->n_rows > 0)
+                place = repeat_place(&k->rows[k->n_rows - 1], id);
+        return place ? place->next : -1;
+}
+
 static void repeat_park(struct sw_daemon *d, uint32_t id)
 {
         const struct sw_consumed nothing = { .next = 0 };

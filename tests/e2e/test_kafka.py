@@ -197,6 +197,27 @@ class Kafka(unittest.TestCase):
         self.assertEqual(d.stop()[0], 0)
         self.assertIn(f"{500 - at} messages of partition 0", self.alerts(health=True)[0]["message"])
 
+    def test_messages_that_expired_after_a_crash_are_gone_without(self):
+        """What was read and is to be repeated, and what was never read: only that is a gap."""
+        self.tool("create", self.topic, 2)
+        self.produce(self.messages[:200], partition=0)
+        self.produce(self.messages[200:300], partition=1)
+        config = self.config()
+        d = Daemon(self, config, "--checkpoint-ms", "3600000")
+        d.wait_for(lambda: self.offsets() == {0: 200, 1: 100}, "read")
+        d.kill()
+        self.produce(self.messages[300:500], partition=0)
+        self.tool("trim", self.topic, 0, 250)
+        d = Daemon(self, config)
+        d.wait_log("event=recovered")
+        d.wait_for(lambda: self.offsets() == {0: 400, 1: 100}, "what is left read")
+        d.wait_for(lambda: self.alerts(health=True), "a health finding")
+        self.assertEqual(d.stop()[0], 0)
+        told = [a["message"] for a in self.alerts(health=True)]
+        self.assertEqual(len(told), 1)
+        self.assertIn("50 messages of partition 0", told[0])
+        self.assertIn("(offsets 200 to 249)", told[0])
+
     def test_a_source_without_flow_records_says_why(self):
         self.tool("create", self.topic, 1)
         self.produce([b'{"records":[{"time":"2026-01-01T00:00:00Z","category":"AuditLogs","properties":{}}]}', b"x"] * 5,
