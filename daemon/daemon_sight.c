@@ -123,7 +123,7 @@ static void sight_source(struct sw__daemon_source *s, struct sw_wall now, struct
                 ret->messages_per_s = sight_rate(then->messages, newest->messages, newest->at_ms - then->at_ms);
                 ret->records_per_s = sight_rate(then->records, newest->records, newest->at_ms - then->at_ms);
         }
-        ret->catching_up = ret->stats.lag > 0 && ret->stats.n_at_end < ret->stats.n_partitions &&
+        ret->catching_up = !d->paused && ret->stats.lag > 0 && ret->stats.n_at_end < ret->stats.n_partitions &&
                            !sw_etime_is_none(ret->count.newest) && now.ms - ret->count.newest.ms > SIGHT_BEHIND_MS;
         if (ret->catching_up)
                 ret->eta_ms = sight_eta(s);

@@ -109,6 +109,7 @@ static int demo_write_config(struct demo *d, const char *brokers)
         sw_buf_puts(&b, "}\nstate: {dir: ");
         demo_path(d, &b, "state");
         sw_buf_puts(&b, ", checkpoint: 1s}\n"); /* how far it is shows in the group's offsets, which follow it */
+        sw_buf_puts(&b, "admin: {socket: none, http: none}\n"); /* a real one may listen there */
         sw_scenario_config(d->truth, &b);
         return demo_write(d, "segwatch.yaml", &b);
 }

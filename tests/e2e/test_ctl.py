@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import stat
@@ -10,6 +11,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+import urllib.request
 
 from daemon import SEGWATCH, Daemon
 
@@ -131,6 +133,52 @@ class Ctl(unittest.TestCase):
         self.assertEqual(self.result("resume"), {"was_paused": True, "paused": False})
         d.wait_for(lambda: self.result("stats")["engine"]["messages"] == before + 1, "the line that waited is read")
         self.assertEqual(self.result("status")["state"], "ok")
+        self.assertEqual(d.stop()[0], 0)
+
+    def test_a_paused_kafka_source_goes_on_polling(self):
+        """What comes meanwhile is known and waits; no partition is lost, and its lag is told."""
+        broker = subprocess.Popen([str(BUILD / "tests/mock_broker")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (broker.stdin.close(), broker.wait(10), broker.stdout.close()))
+        address = broker.stdout.readline().split()[1]
+        broker.stdin.write("topic flows 2\n")
+        broker.stdin.flush()
+        self.assertEqual(broker.stdout.readline().strip(), "ok")
+
+        def produce(lines, partition):
+            subprocess.run(["kcat", "-P", "-b", address, "-t", "flows", "-p", str(partition), "-l", "/dev/stdin"],
+                           input=b"".join(lines), check=True, timeout=30, stderr=subprocess.DEVNULL)
+
+        produce(self.lines[:100], 0)
+        produce(self.lines[100:200], 1)
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        config = self.config(admin=f"{{socket: {self.socket}, http: \"127.0.0.1:{port}\"}}")
+        text = config.read_text()
+        row = text[text.index("  - {name: f"):text.index("alerts:")]
+        config.write_text(text.replace(row, f"  - {{name: k, kind: kafka, brokers: [\"{address}\"], topic: flows}}\n"))
+
+        def lags():
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as f:
+                return {int(p): int(n) for p, n in re.findall(
+                    r'(?m)^segwatch_kafka_lag_messages\{source="k",topic="flows",partition="(\d)"\} (\d+)$', f.read().decode())}
+
+        d = Daemon(self, config)
+        d.wait_for(self.socket.exists, "the socket")
+        d.wait_for(lambda: self.result("stats")["engine"]["messages"] == 200, "both partitions are read")
+        d.wait_for(lambda: lags() == {0: 0, 1: 0}, "no lag")
+        self.result("pause")
+        produce(self.lines[200:250], 0)
+        produce(self.lines[250:280], 1)
+        d.wait_for(lambda: lags() == {0: 50, 1: 30}, "the lag of what waits")
+        time.sleep(1)
+        s = self.result("status")
+        self.assertEqual((s["state"], s["sources"][0]["lag_messages"], s["sources"][0]["state"]), ("paused", 80, "reading"))
+        self.assertEqual(self.result("stats")["engine"]["messages"], 200)
+        self.result("resume")
+        d.wait_for(lambda: self.result("stats")["engine"]["messages"] == 280, "the rest")
+        d.wait_for(lambda: lags() == {0: 0, 1: 0}, "no lag")
+        self.assertEqual(self.result("status")["sources"][0]["errors"], 0)
         self.assertEqual(d.stop()[0], 0)
 
     def test_reload_has_one_path_and_names_the_place(self):
