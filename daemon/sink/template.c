@@ -140,7 +140,7 @@ static void template_value(struct sw_jsonw *w, const struct sw_json *v)
                 return;
         case SW_JSON_NUMBER:
                 template_number(&number, v);
-                sw_jsonw_raw(w, (struct sw_str){ number.p, number.n });
+                sw_jsonw_raw(w, number.n ? (struct sw_str){ number.p, number.n } : SW_STR("null"));
                 w->out->failed = w->out->failed || number.failed;
                 sw_buf_deinit(&number);
                 return;

@@ -2,6 +2,7 @@
 #include "base/json.h"
 
 #include <cjson/cJSON.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,9 +119,14 @@ bool sw_json_i64(const struct sw_json *j, int64_t *ret)
 
 bool sw_json_double(const struct sw_json *j, double *ret)
 {
+        double v;
+
         if (!j || !cJSON_IsNumber(json_in(j)))
                 return false;
-        *ret = json_in(j)->valuedouble;
+        v = json_in(j)->valuedouble;
+        if (!(v >= -DBL_MAX && v <= DBL_MAX)) /* "1e999" */
+                return false;
+        *ret = v;
         return true;
 }
 

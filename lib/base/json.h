@@ -29,7 +29,7 @@ enum sw_json_kind sw_json_kind(const struct sw_json *j);
 /* "a.b[2].c" from j on; NULL where a step is missing. */
 const struct sw_json *sw_json_at(const struct sw_json *j, const char *path);
 
-struct sw_str sw_json_str(const struct sw_json *j);      /* p NULL if it is not a string; valid as long as the root */
-bool sw_json_i64(const struct sw_json *j, int64_t *ret); /* exact within +-2^53 */
-bool sw_json_double(const struct sw_json *j, double *ret);
-struct sw_str sw_json_key(const struct sw_json *j); /* of a member; p NULL in arrays */
+struct sw_str sw_json_str(const struct sw_json *j);        /* p NULL if it is not a string; valid as long as the root */
+bool sw_json_i64(const struct sw_json *j, int64_t *ret);   /* exact within +-2^53 */
+bool sw_json_double(const struct sw_json *j, double *ret); /* false also where it is larger than a double */
+struct sw_str sw_json_key(const struct sw_json *j);        /* of a member; p NULL in arrays */

@@ -300,6 +300,8 @@ static void row_copy(struct sw_jsonw *w, const struct sw_json *j, struct row_shr
                 } else if (sw_json_double(j, &v)) {
                         (void)snprintf(number, sizeof(number), "%.17g", v);
                         sw_jsonw_raw(w, sw_str_of(number));
+                } else {
+                        sw_jsonw_raw(w, SW_STR("null"));
                 }
                 return;
         case SW_JSON_TRUE:

@@ -323,7 +323,7 @@ class Tokens(Case):
         s.end()
         self.assertEqual(len(self.fake.rows), 2)
         self.assertEqual(set(proxy.targets), {("CONNECT", f"localhost:{self.fake.port}")})
-        self.assertGreaterEqual(len(proxy.targets), 2)
+        self.assertGreaterEqual(len(proxy.targets), 1)  # connections are shared
 
     def test_an_unknown_authority_sees_neither_secret_nor_row(self):
         other = self.folder / "other"
@@ -355,16 +355,16 @@ class Tokens(Case):
             out = self.output(name=f"s{i}", auth=self.auth(client_secret={"file": str(self.secret)}))
             outputs.append(out)
         s = self.sinks(*outputs, seconds=TOKEN_SECONDS + 60)
-        rotations = n = 0
+        rotations, n, secret = 0, 0, "s3cret-canary"
         end = time.monotonic() + TOKEN_SECONDS + 2
         next_rotation = 0
         while time.monotonic() < end:
             if time.monotonic() > next_rotation:
                 new = f"s3cret-canary-{rotations}"
-                self.fake.secrets.add(new)
+                # the old one is good until the next rotation: who has read it must be able to use it
+                self.fake.secrets = {secret, new}
                 self.write_secret(new)
-                time.sleep(0.05)  # whoever read the old one has used it
-                self.fake.secrets = {new}
+                secret = new
                 rotations += 1
                 next_rotation = time.monotonic() + TOKEN_SECONDS / 25
             s.feed([finding(n)])

@@ -46,3 +46,23 @@ Test(json, refuses_what_is_not_one_value)
         cr_assert_null(sw_json_parse(SW_STR("{} {}")));
         cr_assert_null(sw_json_parse(SW_STR("nonsense")));
 }
+
+Test(json, paths_kinds_and_numbers_larger_than_a_double)
+{
+        struct sw_json *j =
+                sw_json_parse(SW_STR("{\"a\":{\"b\":[1,{\"c\":\"x\"}]},\"n\":1e999,\"t\":true,\"z\":null}"));
+        double v = 7;
+
+        cr_assert(sw_str_eq(sw_json_str(sw_json_at(j, "a.b[1].c")), SW_STR("x")));
+        cr_assert(sw_json_double(sw_json_at(j, "a.b[0]"), &v));
+        cr_assert_eq(v, 1);
+        cr_assert_null(sw_json_at(j, "a.b[2]"));
+        cr_assert_null(sw_json_at(j, "a.x.c"));
+        cr_assert_null(sw_json_at(NULL, "a"));
+        cr_assert_not(sw_json_double(sw_json_get(j, "n"), &v));
+        cr_assert_eq(sw_json_kind(sw_json_get(j, "t")), SW_JSON_TRUE);
+        cr_assert_eq(sw_json_kind(sw_json_get(j, "z")), SW_JSON_NULL);
+        cr_assert_eq(sw_json_kind(sw_json_get(j, "a")), SW_JSON_OBJECT);
+        cr_assert_eq(sw_json_kind(NULL), SW_JSON_NONE);
+        sw_json_free(j);
+}
