@@ -17,7 +17,7 @@ import tempfile
 import time
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "faults"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "faults"))
 import kit
 import rig
 from daemon import Daemon, state

@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/e2e"))
+sys.path.append(str(ROOT / "tests/e2e"))
 
 BUILD = pathlib.Path(os.environ.get("SEGWATCH_BUILD", str(ROOT / "build-test")))
 ASAN = pathlib.Path(os.environ.get("SEGWATCH_BUILD_ASAN", str(ROOT / "build-asan")))

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs a verb of the program again and again, each time with another allocation failing. Not installed.
  *
- *   alloc_run [--seed N] [--points N] [--at N] [--control crash|leak|silent|wrong] -- VERB [ARGS]
+ *   alloc_run [--seed N] [--points N] [--at N] [--prepare COMMAND] [--file PATH] [--term MS] [--control
+ * crash|leak|silent|wrong] -- VERB [ARGS]
  *
  * All memory of the program comes through lib/base/alloc.c, whose malloc, calloc, realloc and mmap are wrapped here.
  * The first run counts them; each further one runs in a child of its own with the n-th failing, and on every other
  * point all that follow as well. A child must end by itself with exit code 0 and the very output of the first run, or
  * with a failure that speaks of memory: no signal, no report of a sanitizer (leaks included), no wrong output, no hang.
- * --control runs a function with a known fault instead of the verb: the proof that it would be seen. Prints one line of
- * totals; exit 1 if a point was bad. */
+ * --prepare: a shell command before each run; --file: a file that belongs to the output; --term: the run gets SIGTERM
+ * after that time, for verbs that do not end. --control runs a function with a known fault instead of the verb: the
+ * proof that it would be seen. Prints one line of totals; exit 1 if a point was bad. */
 #include "base/alloc.h"
 #include "main.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -108,6 +111,21 @@ static int control(const char *kind)
         return 0;
 }
 
+struct plan {
+        unsigned long seed, at; /* at: this point alone, both ways; 0 = n_points of the seed */
+        unsigned n_points, term_ms;
+        const char *kind, *prepare, *file;
+};
+static const struct plan *plan_now; /* for the child's thread */
+
+static void *term_later(void *arg)
+{
+        (void)arg;
+        (void)usleep(plan_now->term_ms * 1000);
+        (void)kill(getpid(), SIGTERM);
+        return NULL;
+}
+
 /* ---- one child ---- */
 
 struct outcome {
@@ -137,10 +155,11 @@ static char *slurp(FILE *f, size_t *ret_n)
         return p;
 }
 
-static void run_child(unsigned long at, bool on, const char *kind, char **argv, struct outcome *ret)
+static void run_child(const struct plan *plan, unsigned long at, bool on, char **argv, struct outcome *ret)
 {
         FILE *out = tmpfile(), *err = tmpfile();
         int argc = 0;
+        pthread_t thread;
         size_t n;
         pid_t pid;
 
@@ -151,6 +170,8 @@ static void run_child(unsigned long at, bool on, const char *kind, char **argv, 
         atomic_store(&shared->n_asked, 0);
         atomic_store(&shared->failed, false);
         fflush(NULL);
+        if (plan->prepare && system(plan->prepare) != 0)
+                die(plan->prepare);
         pid = fork();
         if (pid < 0)
                 die("fork");
@@ -160,13 +181,24 @@ static void run_child(unsigned long at, bool on, const char *kind, char **argv, 
                 (void)alarm(CHILD_S);
                 fail_at = at;
                 fail_on = on;
-                exit(kind ? control(kind) : sw_main(argc, argv));
+                plan_now = plan;
+                if (plan->term_ms && (pthread_create(&thread, NULL, term_later, NULL) || pthread_detach(thread)))
+                        die("thread");
+                exit(plan->kind ? control(plan->kind) : sw_main(argc, argv));
         }
         while (waitpid(pid, &ret->status, 0) < 0)
                 if (errno != EINTR)
                         die("waitpid");
         ret->n_asked = atomic_load(&shared->n_asked);
         ret->failed = atomic_load(&shared->failed);
+        if (plan->file) {
+                fclose(out);
+                out = fopen(plan->file, "r");
+                if (!out)
+                        out = tmpfile();
+                if (!out)
+                        die("tmpfile");
+        }
         ret->out = slurp(out, &ret->n_out);
         ret->err = slurp(err, &n);
 }
@@ -218,20 +250,13 @@ static unsigned long pick(unsigned long *random, unsigned long n_asked, unsigned
         return next_random(random) % near + 1;
 }
 
-struct plan {
-        unsigned long seed, at; /* at: this point alone, both ways; 0 = n_points of the seed */
-        unsigned n_points;
-        const char *kind;
-};
-
 static int run_all(const struct plan *plan, char **argv)
 {
         struct outcome first = { 0 }, o = { 0 };
         unsigned long random = plan->seed;
-        const char *kind = plan->kind;
         unsigned i, n_points = plan->at ? 2 : plan->n_points, n_bad = 0, n_failed = 0, n_clean = 0;
 
-        run_child(0, false, kind, argv, &first);
+        run_child(plan, 0, false, argv, &first);
         if (!WIFEXITED(first.status) || WEXITSTATUS(first.status) != 0) {
                 fprintf(stderr, "alloc_run: the undisturbed run failed:\n%s", first.err);
                 outcome_free(&first);
@@ -242,7 +267,7 @@ static int run_all(const struct plan *plan, char **argv)
                 bool on = (i ^ (i / first.n_asked)) & 1; /* in the second round the other way */
                 const char *bad;
 
-                run_child(at, on, kind, argv, &o);
+                run_child(plan, at, on, argv, &o);
                 bad = judge(&first, &o);
                 n_failed += o.failed;
                 n_clean += !bad && WIFEXITED(o.status) && WEXITSTATUS(o.status) == 0;
@@ -274,6 +299,12 @@ int main(int argc, char **argv)
                         plan.kind = argv[i + 1];
                 else if (strcmp(argv[i], "--at") == 0)
                         plan.at = strtoul(argv[i + 1], NULL, 10);
+                else if (strcmp(argv[i], "--prepare") == 0)
+                        plan.prepare = argv[i + 1];
+                else if (strcmp(argv[i], "--file") == 0)
+                        plan.file = argv[i + 1];
+                else if (strcmp(argv[i], "--term") == 0)
+                        plan.term_ms = (unsigned)strtoul(argv[i + 1], NULL, 10);
                 else
                         die(argv[i]);
         }
