@@ -99,9 +99,11 @@ struct sw_conns *sw_conns_free(struct sw_conns *c);
  * the edge of a connection that may succeed, _last for what an administrative one teaches. */
 struct sw_conns_ahead {
         uint64_t hash;
-        bool begins;                   /* it seems to begin a life: its hosts are looked up */
-        bool has_edge, has_roles;      /* the fields below are set */
-        uint32_t edge_hash;            /* will be asked for */
+        bool begins;              /* it seems to begin a life: its hosts are looked up */
+        bool has_edge, has_roles; /* the fields below are set */
+        uint8_t service;          /* of the edge, as its hash */
+        uint32_t edge_hash;
+        uint32_t src_serial;           /* until _edge its id, if no life begins */
         struct sw_host_probe src, dst; /* as logged */
         struct sw_roles_ahead roles;
 };

@@ -29,22 +29,20 @@ void sw_conns_fetch(const struct sw_conns *c, const struct sw_conns_ahead *a)
         sw_hosts_prefetch(hosts, &a->dst, true);
 }
 
-/* The edge that a new connection will be compared with, unless its service turns out to be RPC. */
+/* The edge of a new connection, unless its service turns out to be RPC. Many end within milliseconds, before there is
+ * a connection that could be followed. */
 static void ahead_begins(const struct sw_conns *c, const struct sw_otuple *t, struct sw_conns_ahead *a)
 {
         const struct sw_world *w = c->view->world;
-        const struct sw_host *src, *dst;
+        const struct sw_host *src = sw_hosts_guess(&w->hosts, &a->src), *dst = sw_hosts_guess(&w->hosts, &a->dst);
         struct sw_edge_key key = { .service = sw__conns_port_service(c, t->key.proto, t->key.dport) };
 
-        if (t->state != SW_STATE_DENIED && !sw_service_is_admin(key.service))
-                return;
-        src = sw_hosts_guess(&w->hosts, &a->src);
-        dst = sw_hosts_guess(&w->hosts, &a->dst);
         if (!src || !dst)
                 return;
-        key.src = src->serial;
+        key.src = a->src_serial = src->serial;
         key.dst = dst->serial;
         sw_edges_hash(&w->edges, &key);
+        a->service = (uint8_t)key.service;
         a->edge_hash = key.hash;
         a->has_edge = true;
         sw_table_prefetch(&w->edges.edges, key.hash);
@@ -67,6 +65,8 @@ void sw_conns_follow(const struct sw_conns *c, const struct sw_otuple *t, struct
         sw_table_prefetch_id(&w->pairs.pairs, x->pair);
         if (x->flags & FLAG_SUCCEEDED || x->life == LIFE_LINGER)
                 return;
+        a->service = x->service;
+        a->src_serial = x->src; /* the id: its entry is on the way */
         a->edge_hash = x->edge_hash;
         a->has_edge = true;
         sw_table_prefetch(&w->edges.edges, x->edge_hash);
@@ -75,19 +75,20 @@ void sw_conns_follow(const struct sw_conns *c, const struct sw_otuple *t, struct
 void sw_conns_edge(const struct sw_conns *c, struct sw_conns_ahead *a)
 {
         const struct sw_world *w = c->view->world;
-        const struct sw_conn *x;
         const struct sw_host *src;
 
         if (!a->has_edge)
                 return;
         sw_table_prefetch_entry(&w->edges.edges, a->edge_hash);
-        x = a->begins ? NULL : sw_table_guess(&c->table, a->hash);
-        if (!x || !sw_service_is_admin((enum sw_service)x->service))
+        if (!sw_service_is_admin((enum sw_service)a->service))
                 return;
-        src = sw_hosts_peek(&w->hosts, x->src);
-        if (!src)
-                return;
-        a->roles = sw_roles_prefetch(&w->roles, src->serial, (enum sw_service)x->service);
+        if (!a->begins) {
+                src = sw_hosts_peek(&w->hosts, a->src_serial);
+                if (!src)
+                        return;
+                a->src_serial = src->serial;
+        }
+        a->roles = sw_roles_prefetch(&w->roles, a->src_serial, (enum sw_service)a->service);
         a->has_roles = true;
 }
 

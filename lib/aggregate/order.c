@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #define SMALL_SORT 48u
+#define SPREAD_SORT 8192u
+#define SPREAD_CROWD 32u /* tuples of one millisecond that are still inserted one by one */
 
 /* 2 bits that keep memcmp order between IPv4 (mapped) and the rest, then the 32 most telling bits. */
 static uint64_t addr_rank(const struct sw_addr *a, uint32_t *ret_bits)
@@ -107,6 +109,35 @@ static void sort_insertion(struct sw_order_item *items, uint32_t n)
         }
 }
 
+/* Into order by millisecond in one pass, which leaves next to nothing to insert. False: nothing was done, one
+ * millisecond is crowded (some logs know seconds only). */
+static bool sort_spread(struct sw_order_item *items, uint32_t n, struct sw_order_item *scratch)
+{
+        uint16_t start[1024] = { 0 };
+        uint32_t i, j, sum = 0;
+
+        for (i = 0; i < n; i++)
+                start[items[i].prefix >> 54]++;
+        for (i = 0; i < SW_SECOND; i++) {
+                uint32_t count = start[i];
+
+                if (count > SPREAD_CROWD)
+                        return false;
+                start[i] = (uint16_t)sum;
+                sum += count;
+        }
+        for (i = 0; i < n; i++)
+                scratch[start[items[i].prefix >> 54]++] = items[i];
+        for (i = 0; i < n; i++) {
+                struct sw_order_item x = scratch[i];
+
+                for (j = i; j > 0 && items[j - 1].prefix > x.prefix; j--)
+                        items[j] = items[j - 1];
+                items[j] = x;
+        }
+        return true;
+}
+
 /* LSD radix sort by bytes; a byte that is the same everywhere (most of them, in one network) costs no pass. */
 static void sort_radix(struct sw_order_item *items, uint32_t n, struct sw_order_item *scratch)
 {
@@ -147,7 +178,7 @@ void sw_order_sort(const struct sw_directory *d, struct sw_order_item *items, ui
 
         if (n <= SMALL_SORT)
                 sort_insertion(items, n);
-        else
+        else if (n > SPREAD_SORT || !sort_spread(items, n, scratch))
                 sort_radix(items, n, scratch);
         for (i = 0; i < n; i = j) {
                 for (j = i + 1; j < n && items[j].prefix == items[i].prefix; j++)

@@ -27,7 +27,7 @@ static const struct sw_pool_spec chunk_specs[2] = {
 int sw_reorder_init(
         struct sw_reorder *r, const struct sw_directory *d, size_t limit_bytes, const struct sw_hash_key *key)
 {
-        *r = (struct sw_reorder){ .directory = d, .limit_bytes = limit_bytes, .last = SW_TABLE_NO_ID };
+        *r = (struct sw_reorder){ .directory = d, .limit_bytes = limit_bytes };
         /* Address space only: what is used is bounded by limit_bytes, and by the slack that cutting a second needs. */
         sw_pool_init(&r->chunks[0], &chunk_specs[0], limit_bytes * 2);
         sw_pool_init(&r->chunks[1], &chunk_specs[1], limit_bytes * 2);
@@ -103,7 +103,8 @@ static uint32_t chunk_room(uint32_t ref)
         return ref & CHUNK_LARGE ? CHUNK_LARGE_TUPLES : CHUNK_SMALL_TUPLES;
 }
 
-static bool append(struct sw_reorder *r, struct sw_reorder_bucket *b, const struct sw_otuple *t)
+/* Where the next tuple of the bucket goes, counted already; NULL: no room. */
+static struct sw_otuple *append_room(struct sw_reorder *r, struct sw_reorder_bucket *b)
 {
         struct chunk *c = b->tail ? chunk_at(r, b->tail) : NULL;
 
@@ -114,7 +115,7 @@ static bool append(struct sw_reorder *r, struct sw_reorder_bucket *b, const stru
                 if (!ref)
                         ref = reorder_chunk(r, !size_class);
                 if (!ref)
-                        return false;
+                        return NULL;
                 if (c)
                         c->next = ref;
                 else
@@ -122,10 +123,18 @@ static bool append(struct sw_reorder *r, struct sw_reorder_bucket *b, const stru
                 b->tail = ref;
                 c = chunk_at(r, ref);
         }
-        c->tuples[c->n++] = *t;
         b->n++;
         r->n_tuples++;
-        return true;
+        return &c->tuples[c->n++];
+}
+
+static bool append(struct sw_reorder *r, struct sw_reorder_bucket *b, const struct sw_otuple *t)
+{
+        struct sw_otuple *room = append_room(r, b);
+
+        if (room)
+                *room = *t;
+        return room != NULL;
 }
 
 static bool heap_push(struct sw_reorder *r, int64_t second)
@@ -184,12 +193,12 @@ bool sw_reorder_is_pressed(const struct sw_reorder *r)
         return r->bytes + r->buckets.bytes - r->free_bytes > r->limit_bytes / 2;
 }
 
-int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t)
+int sw_reorder_add_room(struct sw_reorder *r, struct sw_etime time, struct sw_otuple **ret)
 {
-        int64_t second = t->time.ms / SW_SECOND;
-        struct sw_reorder_bucket *b = sw_table_at(&r->buckets, r->last);
+        int64_t second = time.ms / SW_SECOND;
+        uint32_t *recent = &r->recent[second & (SW_REORDER_RECENT - 1)], id = *recent;
+        struct sw_reorder_bucket *b = sw_table_at(&r->buckets, id);
         bool created;
-        uint32_t id = r->last;
 
         if (!b || b->second != second)
                 b = sw_table_find_id(&r->buckets, &second, &id);
@@ -204,10 +213,19 @@ int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t)
                 if (!heap_push(r, second))
                         return -SW_ERR_NOMEM;
         }
-        r->last = id;
-        if (append(r, b, t))
-                return SW_REORDER_OK;
-        return SW_REORDER_E_FULL;
+        *recent = id;
+        *ret = append_room(r, b);
+        return *ret ? SW_REORDER_OK : SW_REORDER_E_FULL;
+}
+
+int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t)
+{
+        struct sw_otuple *room;
+        int result = sw_reorder_add_room(r, t->time, &room);
+
+        if (result == SW_REORDER_OK)
+                *room = *t;
+        return result;
 }
 
 int sw_reorder_add_late(struct sw_reorder *r, const struct sw_otuple *t)
@@ -303,7 +321,6 @@ int sw_reorder_take(struct sw_reorder *r, struct sw_etime until, struct sw_reord
                 b->tail = rest.tail;
                 b->n = rest.n;
         } else {
-                r->last = SW_TABLE_NO_ID;
                 sw_table_remove(&r->buckets, b);
                 heap_pop(r);
         }

@@ -18,12 +18,15 @@ struct sw_reorder_run {
         uint32_t n;
 };
 
+#define SW_REORDER_RECENT 256u /* power of two */
+
 struct sw_reorder {
         const struct sw_directory *directory;
         struct sw_table buckets;
         int64_t *heap; /* seconds that have a bucket, smallest first */
         uint32_t n_heap, cap_heap;
-        uint32_t last; /* id of the bucket of the last add, SW_TABLE_NO_ID: tuples come in runs of the same second */
+        /* ids of buckets by their second's low bits, or anything: tuples of a record lie within few minutes */
+        uint32_t recent[SW_REORDER_RECENT];
         struct sw_reorder_bucket late;
         struct sw_pool chunks[2]; /* small and large ones */
         uint32_t taken;           /* chunks behind the last run */
@@ -39,6 +42,8 @@ void sw_reorder_deinit(struct sw_reorder *r);
 
 enum { SW_REORDER_OK, SW_REORDER_E_FULL /* release the oldest second, then try again */ };
 int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t); /* copied */
+/* The same for a tuple of that time that the caller writes in place, all of it. OK: *ret is set. */
+int sw_reorder_add_room(struct sw_reorder *r, struct sw_etime time, struct sw_otuple **ret);
 int sw_reorder_add_late(struct sw_reorder *r, const struct sw_otuple *t);
 bool sw_reorder_is_pressed(const struct sw_reorder *r); /* more than half of the limit is in use */
 

@@ -134,9 +134,9 @@ static void ingest_fold(struct sw_engine *e, uint32_t fold)
         }
 }
 
-static struct sw_otuple ordered(const struct intake *in, const struct sw_tuple *t)
+static void ordered(const struct intake *in, const struct sw_tuple *t, struct sw_otuple *ret)
 {
-        struct sw_otuple o = {
+        *ret = (struct sw_otuple){
                 .key = { .src = t->src,
                         .dst = t->dst,
                         .sport = t->sport,
@@ -154,8 +154,7 @@ static struct sw_otuple ordered(const struct intake *in, const struct sw_tuple *
                 .stateless = (t->flags & SW_TUPLE_STATELESS) != 0,
         };
 
-        memcpy(o.counters, t->counters, sizeof(o.counters));
-        return o;
+        memcpy(ret->counters, t->counters, sizeof(ret->counters));
 }
 
 static uint32_t ingest_rule(struct sw_engine *e, const struct sw_batch *b, uint32_t rule)
@@ -228,17 +227,26 @@ static int ingest_hold(struct intake *in, const struct sw_otuple *o)
 static int ingest_tuple(struct intake *in, const struct sw_tuple *t)
 {
         struct sw_engine *e = in->e;
-        struct sw_otuple o = ordered(in, t);
+        struct sw_etime time = t->time;
+        struct sw_otuple o, *room;
+        bool plain;
 
-        o.rule = ingest_rule(e, in->b, t->rule);
-        if (!sw_etime_is_none(in->stamp) && o.time.ms > in->stamp.ms + e->conf.future_ms) {
-                o.time = in->stamp;
+        if (!sw_etime_is_none(in->stamp) && time.ms > in->stamp.ms + e->conf.future_ms) {
+                time = in->stamp;
                 e->stats.tuples_clamped++;
         }
-        if (in->hold && is_ahead(e, o.time))
+        /* Nearly all go to their place without being copied. */
+        plain = !in->hold && (sw_etime_is_none(e->released) || time.ms > e->released.ms) &&
+                sw_reorder_add_room(&e->reorder, time, &room) == SW_REORDER_OK;
+        if (!plain)
+                room = &o;
+        ordered(in, t, room);
+        room->rule = ingest_rule(e, in->b, t->rule);
+        room->time = time;
+        if (in->hold && is_ahead(e, time))
                 return ingest_hold(in, &o);
-        ingest_newest(e, e->partition, o.time);
-        return sw__engine_add(e, &o);
+        ingest_newest(e, e->partition, time);
+        return plain ? 0 : sw__engine_add(e, &o);
 }
 
 int sw__engine_believe(void *ctx, const struct sw_held *held)

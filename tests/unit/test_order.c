@@ -91,17 +91,19 @@ Test(order, follows_time_state_addresses_ports_and_counters_then_texts)
         sw_directory_deinit(&d);
 }
 
-Test(order, many_tuples_come_out_as_a_full_sort_would_put_them)
+/* n tuples over that many milliseconds of one second. */
+static void sorts(uint32_t n, uint32_t ms)
 {
-        enum { N = 5000 };
+        enum { N = 20000 };
         static struct sw_otuple rows[N];
         static struct sw_order_item items[N], scratch[N];
         struct sw_directory d = directory();
         uint32_t rng = 99, i;
 
-        for (i = 0; i < N; i++) {
+        memset(rows, 0, sizeof(rows));
+        for (i = 0; i < n; i++) {
                 rng = rng * 1664525 + 1013904223;
-                rows[i].time.ms = T0 + (rng >> 8) % 20;
+                rows[i].time.ms = T0 + (rng >> 8) % ms;
                 rows[i].state = (uint8_t)(rng >> 16 & 3);
                 rows[i].key.src = sw_addr_v4(0x0a000000 + (rng >> 20 & 7));
                 rows[i].key.dst = sw_addr_v4(0x0a000000 + (rng >> 23 & 1) * 0x10000 + (rng >> 24 & 31));
@@ -110,10 +112,20 @@ Test(order, many_tuples_come_out_as_a_full_sort_would_put_them)
                 rows[i].key.dport = (uint16_t)(rng & 3);
                 items[i] = (struct sw_order_item){ sw_order_prefix(&rows[i]), &rows[i] };
         }
-        sw_order_sort(&d, items, N, scratch);
-        for (i = 1; i < N; i++)
-                cr_assert_leq(sw_order_cmp(&d, items[i - 1].tuple, items[i].tuple), 0, "at %u", i);
+        sw_order_sort(&d, items, n, scratch);
+        for (i = 1; i < n; i++)
+                cr_assert_leq(sw_order_cmp(&d, items[i - 1].tuple, items[i].tuple), 0, "%u in %u ms at %u", n, ms, i);
         sw_directory_deinit(&d);
+}
+
+Test(order, many_tuples_come_out_as_a_full_sort_would_put_them)
+{
+        sorts(40, 1000);
+        sorts(700, 1000);
+        sorts(5000, 1000);
+        sorts(5000, 20);
+        sorts(5000, 1);
+        sorts(20000, 1000);
 }
 
 Test(order, spellings_are_told_apart_but_are_one_sensor)
