@@ -89,9 +89,12 @@ class Package(Built):
                      "/usr/share/man/man1/segwatch.1.gz", "/usr/share/man/man5/segwatch.yaml.5.gz",
                      "/usr/share/man/man8/segwatch.service.8.gz", "/usr/share/bash-completion/completions/segwatch",
                      "/usr/share/doc/segwatch/copyright", "/usr/share/doc/segwatch/changelog.gz",
-                     "/usr/share/doc/segwatch/changelog.Debian.gz", "/usr/share/doc/segwatch/examples/credential.conf"):
+                     "/usr/share/doc/segwatch/changelog.Debian.gz", "/usr/share/doc/segwatch/examples/credential.conf",
+                     "/usr/share/segwatch/prometheus/segwatch.rules.yml"):
             self.assertIn(path, files)
             self.assertEqual(files[path], "-rwxr-xr-x" if path.startswith("/usr/bin/") else "-rw-r--r--", path)
+        for guide in (ROOT / "docs").glob("*.md"):  # dpkg compresses the larger ones
+            self.assertTrue({f"/usr/share/doc/segwatch/{guide.name}", f"/usr/share/doc/segwatch/{guide.name}.gz"} & set(files))
         self.assertEqual([p for p in files if p.startswith("/usr/bin/") and not p.endswith("/")], ["/usr/bin/segwatch"])
         conffiles = (self.tree / "DEBIAN/conffiles").read_text().split()
         self.assertEqual(sorted(conffiles), ["/etc/logrotate.d/segwatch", "/etc/segwatch/segwatch.yaml"])
