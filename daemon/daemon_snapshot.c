@@ -13,14 +13,25 @@
 #define SNAPSHOT_GIVE_UP_MS 500
 #define SNAPSHOT_COMMIT_POLL_NS 5000000
 #define SNAPSHOT_MANY_ROWS 100u
+#define SNAPSHOT_PAUSE_NS 100000
 #define SNAPSHOT_FAILED_TELL 3u
 #define SNAPSHOT_FAILED_AGAIN_MS SW_HOUR
 
 /* ---- engine thread ---- */
 
+/* The copy buffers are full: the disk is slower than the engine. To spin would only take the core from the writer. */
+static void snapshot_pause(void *ctx)
+{
+        const struct timespec pause = { .tv_nsec = SNAPSHOT_PAUSE_NS };
+
+        (void)ctx;
+        (void)nanosleep(&pause, NULL);
+}
+
 void sw__keeper_begin(struct sw_daemon *d, struct sw_engine *e, const struct sw_outbox_release *r)
 {
         struct sw__keeper *k = d->keeper;
+        struct sw_snapshot_conf conf = { .wait = snapshot_pause };
         struct sw_snapshot *snapshot = NULL;
         struct sw_buf extra = SW_BUF_NULL;
         int code = -SW_ERR_NOMEM;
@@ -29,8 +40,9 @@ void sw__keeper_begin(struct sw_daemon *d, struct sw_engine *e, const struct sw_
                 return;
         atomic_store(&k->wanted, false);
         sw_cover_print(r, &extra);
+        conf.extra = (struct sw_str){ extra.p, extra.n };
         if (!extra.failed)
-                code = sw_snapshot_begin(e, (struct sw_str){ extra.p, extra.n }, &snapshot);
+                code = sw_snapshot_begin_as(e, &conf, &snapshot);
         sw_buf_deinit(&extra);
         if (code != 0) {
                 atomic_fetch_add(&k->n_failed, 1);

@@ -33,8 +33,8 @@ struct sw_guard *sw_guard_free(struct sw_guard *g); /* clears the owners' pointe
 int sw_guard_add(struct sw_guard *g, const struct sw_guard_source *source, struct sw_guard_region **owner);
 int sw_guard_open(struct sw_guard *g); /* 0 | -SW_ERR_NOMEM */
 
-/* Before entry `id` (or its meta byte) is changed. */
-void sw_guard_touch(struct sw_guard_region *r, uint32_t id);
+/* Before entry `id` (or its meta byte) is changed. Cold: without a guard it must not cost its callers a register. */
+__attribute__((cold, noinline)) void sw_guard_touch(struct sw_guard_region *r, uint32_t id);
 
 /* A piece as read: a head, n entries, n meta bytes if the region has them, zeros up to a multiple of 8. */
 struct sw_guard_piece {
