@@ -5,11 +5,17 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from fake_azure import CLIENT, DCR, TENANT, FakeAzure  # noqa: E402
+from sinks import columns  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SEGWATCH_BUILD", ROOT / "build"))
@@ -99,6 +105,33 @@ class Sandbox(unittest.TestCase):
         self.assertEqual(p.returncode, 0, p.stdout[-2000:] + p.stderr[-2000:])
         self.assertIn("\nPASS: ", p.stdout)
         self.assertGreater((self.own / "demo/alerts.jsonl").stat().st_size, 1000)
+
+    def test_outputs_over_tls(self):
+        """Names, TLS, tokens and sockets of the outputs; no netlink, which the resolver would like."""
+        azure = self.dir / "azure"
+        azure.mkdir()
+        fake = FakeAzure(azure, columns())
+        self.addCleanup(fake.close)
+        server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(server.close)
+        got = []
+        threading.Thread(target=lambda: got.append(server.accept()[0].recv(65536)), daemon=True).start()
+        shutil.copy(fake.ca, self.own / "ca.pem")
+        (self.own / "secret").write_text("s3cret-canary")
+        (self.own / "segwatch.json").write_text(json.dumps({"outputs": [
+            {"name": "sentinel", "kind": "sentinel", "endpoint": fake.endpoint, "dcr": DCR, "ca_file": str(self.own / "ca.pem"),
+             "auth": {"tenant": TENANT, "client_id": CLIENT, "client_secret": {"file": str(self.own / "secret")},
+                      "authority": fake.endpoint}},
+            {"name": "siem", "kind": "syslog", "transport": "tcp", "address": f"localhost:{server.getsockname()[1]}"}]}))
+        for path in self.own.iterdir():
+            path.chmod(0o600)
+            if os.geteuid() == 0:
+                os.chown(path, USER, USER)
+        p = subprocess.run(self.command(self.program, "test-alert", "-c", self.own / "segwatch.json"), stderr=subprocess.PIPE,
+                           timeout=60, text=True)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertEqual(len(fake.rows), 1)
+        self.assertIn(b"CEF:0|segwatch|", got[0])
 
     def test_run_on_a_file_to_the_findings_reload_and_stop(self):
         scenario = self.own / "scenario"
