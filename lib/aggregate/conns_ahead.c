@@ -117,7 +117,7 @@ void sw__conns_timers_ahead(const struct sw_conns *c, bool first)
                 ahead_timer(c, n);
         if (!sw_timers_peek(c->timers, TIMERS_AHEAD / 2, &id))
                 return;
-        x = sw_table_at(&c->table, id);
+        x = sw_table_peek(&c->table, id);
         if (!x)
                 return;
         sw_hosts_prefetch_id(hosts, x->src);

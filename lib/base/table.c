@@ -202,7 +202,14 @@ static bool same_key(const struct sw_table *t, const void *entry, const void *ke
                 if (x != y)
                         return false;
         }
-        return n == 0 || memcmp(a, b, n) == 0;
+        if (n == 0)
+                return true;
+        if (t->spec.key_size < 8)
+                return memcmp(a, b, n) == 0;
+        /* The last word, which begins inside the one before. */
+        memcpy(&x, a + n - 8, 8);
+        memcpy(&y, b + n - 8, 8);
+        return x == y;
 }
 
 /* Slot of a key, or of the empty slot that ends its probe. */
@@ -453,7 +460,8 @@ static bool take_id(struct sw_table *t, uint32_t *ret_id)
 
 static void *insert(struct sw_table *t, const void *key, uint64_t hash, bool *ret_created, uint32_t *ret_id)
 {
-        uint32_t slot, id, n_slots = t->slots ? t->slot_mask + 1 : 0;
+        const uint64_t *slots = t->slots, evicted = t->n_evicted;
+        uint32_t slot = 0, id, n_slots = t->slots ? t->slot_mask + 1 : 0;
 
         if (n_slots) {
                 slot = probe(t, key, hash);
@@ -470,7 +478,9 @@ static void *insert(struct sw_table *t, const void *key, uint64_t hash, bool *re
         }
         if (!take_id(t, &id))
                 return NULL;
-        slot = probe(t, key, hash);
+        /* Still the one that was found empty, unless the index is another or an entry left it. */
+        if (t->slots != slots || t->n_evicted != evicted)
+                slot = probe(t, key, hash);
         t->slots[slot] = hash << 32 | (uint64_t)(id + 1);
         memcpy(entry_ptr(t, id), key, t->spec.key_size);
         *meta_ptr(t, id) = META_USED | META_RECENT;
