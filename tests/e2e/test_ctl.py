@@ -90,6 +90,7 @@ class Ctl(unittest.TestCase):
     def test_status_and_stats_tell_what_was_read(self):
         d = self.start()
         self.read_all(d)
+        d.wait_for(lambda: len(self.result("stats")["top_pairs"]) > 5, "it was released as well")
         d.wait_for(lambda: self.result("status")["disk"]["state_free_bytes"], "the disk was looked at")
         s = self.result("status")
         f = s["sources"][0]
