@@ -488,8 +488,10 @@ static int daemon_main(struct sw_daemon *d)
         int r = sw_log_new(STDERR_FILENO, d->conf->conf.log.level, d->conf->conf.log.format, &d->log);
         sigset_t stop;
 
-        if (r < 0)
+        if (r < 0) {
+                fprintf(stderr, "segwatch run: out of memory\n");
                 return SW_EXIT_FAILURE;
+        }
         daemon_stop_set(&stop);
         (void)pthread_sigmask(SIG_BLOCK, &stop, NULL); /* of all threads: one waits for them */
         d->exit_code = daemon_open(d);
@@ -513,6 +515,7 @@ int sw_daemon_run(const struct sw_daemon_options *options)
         int r;
 
         if (!report || !d) {
+                fprintf(stderr, "segwatch run: out of memory\n");
                 sw_free(report);
                 sw_free(d);
                 return SW_EXIT_FAILURE;
@@ -538,6 +541,8 @@ int sw_daemon_run(const struct sw_daemon_options *options)
         d->boot = d->conf;
         sw_conf_report_print(report);
         sw_free(report);
+        if (r == -SW_ERR_NOMEM)
+                fprintf(stderr, "segwatch run: out of memory\n");
         r = r == -SW_ERR_CONFIG ? SW_EXIT_CONFIG : r < 0 ? SW_EXIT_FAILURE : daemon_main(d);
         daemon_close(d);
         sw_free(d);

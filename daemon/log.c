@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define LOG_CAUSES 64
+#define LOG_LINE_BYTES 4096
 #define LOG_EVENT 48
 #define LOG_SUBJECT 256 /* a path that is cut would be taken for another */
 #define LOG_TEXT 2048
@@ -63,6 +64,12 @@ int sw_log_new(int fd, enum sw_log_level level, enum sw_log_format format, struc
         log->format = format;
         log->journal = log_is_journal(fd);
         log->interval_ms = 10 * SW_SECOND;
+        /* Room for a line from the start: that memory is out has to be told when it is. */
+        sw_buf_printf(&log->line, "%*s", LOG_LINE_BYTES, "");
+        if (log->line.failed) {
+                sw_log_free(log);
+                return -SW_ERR_NOMEM;
+        }
         *ret = log;
         return 0;
 }
