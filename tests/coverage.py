@@ -26,7 +26,7 @@ CONDITION = re.compile(r"\b(if|while|for|switch)\b|\?|&&|\|\|")
 ROOMS = [
     ("decoders", r"lib/decode/"),
     ("order", r"lib/aggregate/(reorder|dedupe|order|timers)\.c|lib/engine/(watermark|hold|release|ingest)\.c"),
-    ("snapshot", r"lib/engine/(snapshot|engine_state|load)\.c|lib/aggregate/\w+_state\.c|daemon/state/(snapshot|cover|recover)\w*\.c"),
+    ("snapshot", r"lib/persist/|lib/engine/(snapshot|engine_state|load)\.c|lib/aggregate/\w+_state\.c|daemon/state/(snapshot|cover|recover)\w*\.c"),
     ("outbox", r"daemon/state/outbox\w*\.c|daemon/sink/alert_\w+\.c"),
     ("sinks", r"daemon/sink/"),
     ("detectors", r"lib/detect/"),
@@ -43,6 +43,8 @@ def call(args, **kw):
 def run_tests(quick):
     for old in BUILD.rglob("*.gcda"):
         old.unlink()
+    for what in ("man", "conf", "bash"):  # as the build does
+        call([BUILD / "daemon/segwatch-doc", what])
     suites = ["--suite", "unit"] + ([] if quick else ["--suite", "diff"])
     p = call(["meson", "test", "-C", BUILD, "--no-rebuild", "--timeout-multiplier", "5", *suites])
     print("unit:" if quick else "unit, diff:", "ok" if p.returncode == 0 else "FAILED\n" + p.stdout[-3000:], flush=True)
