@@ -65,6 +65,18 @@ class Recovery(unittest.TestCase):
         d.wait_for(lambda: d.log() and self.consumed(config) == (n or len(self.messages)), "everything consumed")
         return d
 
+    def wait_claim(self, broker, group):
+        """An instance is known to others once its first commit is: whoever looks before begins at the same time."""
+        tool = [str(kit.BUILD / "tests/kafka_tool"), broker.brokers, "committed", group, "hub"]
+        for p in range(N_PARTITIONS):
+            for _ in range(100):
+                r = subprocess.run([*tool, str(p)], capture_output=True, text=True, timeout=60)
+                if r.returncode == 0 and int(r.stdout) >= 0:
+                    break
+                time.sleep(0.1)
+            else:
+                self.fail(f"nobody claims partition {p}: {r.stdout}{r.stderr}")
+
     def health(self, config):
         path = config.parent / "alerts.jsonl"
         lines = map(json.loads, path.read_text().splitlines())
@@ -73,6 +85,7 @@ class Recovery(unittest.TestCase):
     def test_a_second_instance_on_the_group_is_refused_unless_it_takes_over(self):
         broker = self.broker(self.messages[:50])
         first = self.read_all(self.config(broker, "a"), n=50)
+        self.wait_claim(broker, "g")
         other = self.config(broker, "b")
         second = Daemon(self, other)
         self.assertEqual(second.process.wait(20), 75, second.log())
