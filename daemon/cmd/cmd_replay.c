@@ -329,7 +329,8 @@ static int write_summary(struct replay *r, const struct sw_engine_stats *s)
         if (strcmp(r->o.summary, "-") != 0)
                 f = fopen(r->o.summary, "we");
         if (!f || text.failed || fwrite(text.p, 1, text.n, f) != text.n || (f != stderr && fclose(f) != 0)) {
-                fprintf(stderr, "segwatch replay: %s: %s\n", r->o.summary, strerror(errno));
+                fprintf(stderr, "segwatch replay: %s: %s\n", r->o.summary,
+                        text.failed ? "out of memory" : strerror(errno));
                 code = SW_EXIT_FAILURE;
         }
         sw_buf_deinit(&text);
