@@ -116,14 +116,13 @@ static bool conf_read_files(struct sw_conf *conf, const char *path, struct sw_co
 /* "NAME" in the folder of `beside`. */
 static char *conf_beside(const char *beside, const char *name)
 {
-        const char *slash = strrchr(beside, '/');
         struct sw_buf b = SW_BUF_NULL;
 
-        if (slash)
-                sw_buf_put(&b, beside, (size_t)(slash - beside) + 1);
-        sw_buf_puts(&b, name);
+        sw_buf_put_beside(&b, beside, name);
         sw_buf_putc(&b, '\0');
-        return b.failed ? NULL : b.p;
+        if (b.failed)
+                sw_buf_deinit(&b);
+        return b.p;
 }
 
 /* Files beside the alert file whose names are fixed. */

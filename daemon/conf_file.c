@@ -142,7 +142,6 @@ static bool file_expand(
 
 bool sw_conf_expand_includes(struct sw_conf_lists *lists, const char *main_file, struct sw_conf_check *check)
 {
-        const char *slash = strrchr(main_file, '/');
         struct sw_buf path = SW_BUF_NULL;
         bool ok = true;
         uint32_t i;
@@ -152,9 +151,7 @@ bool sw_conf_expand_includes(struct sw_conf_lists *lists, const char *main_file,
                 char shown[SW_CONF_SHOWN];
 
                 sw_buf_reset(&path);
-                if (*pattern != '/' && slash)
-                        sw_buf_put(&path, main_file, (size_t)(slash - main_file) + 1);
-                sw_buf_puts(&path, pattern);
+                sw_buf_put_beside(&path, main_file, pattern);
                 sw_buf_putc(&path, '\0');
                 ok = !path.failed && file_expand(lists, path.p, sw_conf_show(sw_str_of(pattern), shown), check);
         }

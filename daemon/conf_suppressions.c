@@ -347,12 +347,10 @@ void sw_conf_ends_schema(struct sw_jsonw *w)
 /* A file beside the main one, unless its path is absolute. */
 static const char *suppressions_path(struct sw_conf_lists *lists, const char *main_file)
 {
-        const char *slash = strrchr(main_file, '/'), *ret;
         struct sw_buf path = SW_BUF_NULL;
+        const char *ret;
 
-        if (*lists->suppressions.file != '/' && slash)
-                sw_buf_put(&path, main_file, (size_t)(slash - main_file) + 1);
-        sw_buf_puts(&path, lists->suppressions.file);
+        sw_buf_put_beside(&path, main_file, lists->suppressions.file);
         ret = path.failed ? NULL : sw_arena_copy(&lists->names, path.p, path.n);
         sw_buf_deinit(&path);
         return ret;

@@ -4,22 +4,6 @@
 #include "daemon_keeper.h"
 #include "quarantine.h"
 
-#include <string.h>
-
-/* A file like "signals.jsonl" beside the alert file. */
-static char *output_beside(const char *file, const char *name)
-{
-        const char *slash = strrchr(file, '/');
-        struct sw_buf b = SW_BUF_NULL;
-
-        if (slash)
-                sw_buf_put(&b, file, (size_t)(slash - file) + 1);
-        sw_buf_put(&b, name, strlen(name) + 1);
-        if (b.failed)
-                sw_buf_deinit(&b);
-        return b.p;
-}
-
 /* ---- outbox ---- */
 
 static void output_on_commit(void *ctx)
@@ -91,17 +75,22 @@ bool sw__daemon_is_blocked(const struct sw_daemon *d)
 
 /* ---- files ---- */
 
+/* A file like "signals.jsonl" beside the alert file. */
 static int output_open_beside(struct sw_daemon *d, const char *name, struct sw_sink_file **ret, struct sw_err *reterr)
 {
         const struct sw_conf *c = &d->conf->conf;
-        char *path = output_beside(c->alerts.file, name);
-        struct sw_sink_file_conf f = { .path = path,
-                .rotate_bytes = c->alerts.rotate.size,
-                .keep = (unsigned)c->alerts.rotate.keep,
-                .stop = &d->stop };
-        int r = path ? sw_sink_file_open(&f, d->log, ret, reterr) : sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
+        struct sw_sink_file_conf f = {
+                .rotate_bytes = c->alerts.rotate.size, .keep = (unsigned)c->alerts.rotate.keep, .stop = &d->stop
+        };
+        struct sw_buf path = SW_BUF_NULL;
+        int r;
 
-        sw_free(path);
+        sw_buf_put_beside(&path, c->alerts.file, name);
+        sw_buf_putc(&path, '\0');
+        f.path = path.p;
+        r = path.failed ? sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory")
+                        : sw_sink_file_open(&f, d->log, ret, reterr);
+        sw_buf_deinit(&path);
         return r;
 }
 

@@ -5,7 +5,6 @@
 #include "daemon_int.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define OUTPUTS_REJECTED_BYTES (UINT64_C(64) << 20)
 #define OUTPUTS_REJECTED_KEEP 2
@@ -26,16 +25,13 @@ static void outputs_on_wake(void *ctx)
 /* "rejected.jsonl" beside the alert file, only where something may be rejected. */
 static int outputs_open_rejected(struct sw_daemon *d, struct sw_err *reterr)
 {
-        const char *file = d->conf->conf.alerts.file, *slash = strrchr(file, '/');
         struct sw_sink_file_conf f = {
                 .rotate_bytes = OUTPUTS_REJECTED_BYTES, .keep = OUTPUTS_REJECTED_KEEP, .stop = &d->stop
         };
         struct sw_buf path = SW_BUF_NULL;
         int r;
 
-        if (slash)
-                sw_buf_put(&path, file, (size_t)(slash - file) + 1);
-        sw_buf_puts(&path, "rejected.jsonl");
+        sw_buf_put_beside(&path, d->conf->conf.alerts.file, "rejected.jsonl");
         sw_buf_putc(&path, '\0');
         f.path = path.p;
         r = path.failed ? sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory")

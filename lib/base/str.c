@@ -178,6 +178,15 @@ void sw_buf_put_str(struct sw_buf *b, struct sw_str s)
         sw_buf_put(b, s.p, s.n);
 }
 
+void sw_buf_put_beside(struct sw_buf *b, const char *file, const char *name)
+{
+        const char *slash = strrchr(file, '/');
+
+        if (slash && *name != '/')
+                sw_buf_put(b, file, (size_t)(slash - file) + 1);
+        sw_buf_puts(b, name);
+}
+
 void sw_buf_u64(struct sw_buf *b, uint64_t v)
 {
         char text[20];

@@ -41,5 +41,7 @@ void sw_buf_put(struct sw_buf *b, const void *p, size_t n);
 void sw_buf_putc(struct sw_buf *b, char c);
 void sw_buf_puts(struct sw_buf *b, const char *z);
 void sw_buf_put_str(struct sw_buf *b, struct sw_str s);
+/* Path of `name` as seen from the folder of `file`; an absolute name stands for itself. Adds no NUL. */
+void sw_buf_put_beside(struct sw_buf *b, const char *file, const char *name);
 void sw_buf_u64(struct sw_buf *b, uint64_t v);
 void sw_buf_printf(struct sw_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -58,3 +58,19 @@ Test(str, arena_survives_reset_and_hands_out_aligned_memory)
         }
         sw_arena_deinit(&a);
 }
+
+Test(str, a_name_is_looked_for_beside_a_file_unless_it_is_absolute)
+{
+        static const char *const rows[][3] = { { "/etc/a/b.yaml", "c.yaml", "/etc/a/c.yaml" },
+                { "b.yaml", "c.yaml", "c.yaml" }, { "/b", "c/d", "/c/d" }, { "a/b", "/c", "/c" }, { "a/b", "", "a/" } };
+        size_t i;
+
+        for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                struct sw_buf b = SW_BUF_NULL;
+
+                sw_buf_put_beside(&b, rows[i][0], rows[i][1]);
+                sw_buf_putc(&b, '\0');
+                cr_assert_str_eq(b.p, rows[i][2]);
+                sw_buf_deinit(&b);
+        }
+}
