@@ -8,6 +8,7 @@
 
 #define INPUT_OFFSETS "offsets.json"
 #define INPUT_AHEAD_MS (5 * SW_MINUTE) /* event time a partition may be ahead of the slowest holder */
+#define INPUT_STALE_MIN_MS (10 * SW_SECOND)
 #define INPUT_BEHIND_AFTER_MS (10 * SW_MINUTE)
 
 /* ---- hooks of the sources ---- */
@@ -110,7 +111,8 @@ static int input_on_partition(
                 return r;
         p = d->parts[*ret_id];
         p->source = s->index;
-        p->at_end = false;
+        p->at_end = p->asked = false;
+        p->end = SW_ETIME_NONE;
         *ret = (struct sw_source_place){ .next = p->at.next >= 0 ? p->at.next
                                                  : known         ? SW_SOURCE_NEW
                                                                  : SW_SOURCE_NEVER_READ,
@@ -184,6 +186,31 @@ static void input_on_at_end(void *ctx, uint32_t id, bool at_end)
 
         s->daemon->parts[id]->at_end = at_end;
         input_fact(s->daemon, id);
+}
+
+static struct sw_etime input_fastest(const struct sw_daemon *d)
+{
+        struct sw_etime fastest = SW_ETIME_NONE;
+        uint32_t i;
+
+        for (i = 0; i < d->n_parts; i++)
+                fastest = sw_etime_max(fastest, d->parts[i]->front);
+        return fastest;
+}
+
+static void input_on_ask(void *ctx)
+{
+        struct sw__daemon_source *s = ctx;
+
+        s->asked_front = input_fastest(s->daemon);
+}
+
+static void input_on_asked(void *ctx, uint32_t id)
+{
+        struct sw__daemon_source *s = ctx;
+
+        s->daemon->parts[id]->asked = true;
+        s->daemon->parts[id]->end = s->asked_front;
 }
 
 static void input_on_gap(void *ctx, uint32_t id, int64_t from, int64_t to)
@@ -376,6 +403,30 @@ static void input_idle(struct sw_daemon *d)
                 sw__daemon_fail(d, -SW_ERR_INTERNAL, "pipeline");
 }
 
+/* That a partition is at its end is known as of the event time when that was asked: when the others have come further
+ * since than order may be disturbed, as they do when all catch up at once, it is asked again before they go on. */
+static struct sw_etime input_ends(struct sw_daemon *d, struct sw_etime limit)
+{
+        int64_t reorder = d->conf->conf.time.reorder_ms;
+        int64_t slack = reorder < INPUT_STALE_MIN_MS ? INPUT_STALE_MIN_MS
+                        : reorder < INPUT_AHEAD_MS   ? reorder
+                                                     : INPUT_AHEAD_MS;
+        struct sw_etime fastest = input_fastest(d), until;
+        uint32_t i;
+
+        for (i = 0; i < d->n_parts; i++) {
+                const struct sw__daemon_part *p = d->parts[i];
+
+                if (!p->asked || !p->at_end || p->left_behind || p->source >= d->n_sources)
+                        continue;
+                until = sw_etime_add(sw_etime_is_none(p->end) ? (struct sw_etime){ SW_ETIME_MIN_MS } : p->end, slack);
+                limit = sw_etime_is_none(limit) ? until : sw_etime_min(limit, until);
+                if (sw_etime_cmp(fastest, until) > 0)
+                        sw_source_kafka_ask_ends(d->sources[p->source].kafka);
+        }
+        return limit;
+}
+
 /* Nobody is served what lies more than 5 min of event time ahead of the slowest that holds the watermark. */
 static void input_align(struct sw_daemon *d)
 {
@@ -393,6 +444,8 @@ static void input_align(struct sw_daemon *d)
         }
         if (!sw_etime_is_none(slowest))
                 limit = sw_etime_add(slowest, INPUT_AHEAD_MS);
+        if (!d->keeper->repeating)
+                limit = input_ends(d, limit);
         for (i = 0; i < d->n_sources; i++)
                 if (d->sources[i].kafka)
                         sw_source_kafka_limit(d->sources[i].kafka, limit);
@@ -438,7 +491,7 @@ static void input_disown(struct sw_daemon *d)
                         continue;
                 sw_log_each(d->log, SW_LOG_ERROR, "kafka_partition", s->conf->name,
                         "partition %d of %s is not there any more", p->number, p->topic);
-                p->unheard = false;
+                p->unheard = p->asked = false;
                 p->at_end = true;
                 input_fact(d, i);
         }
@@ -447,14 +500,12 @@ static void input_disown(struct sw_daemon *d)
 void sw__daemon_align(void *ctx)
 {
         struct sw_daemon *d = ctx;
-
-        struct sw_etime fastest = SW_ETIME_NONE;
+        struct sw_etime fastest;
         uint32_t i;
 
         input_disown(d);
         input_align(d);
-        for (i = 0; i < d->n_parts; i++)
-                fastest = sw_etime_max(fastest, d->parts[i]->front);
+        fastest = input_fastest(d);
         for (i = 0; i < d->n_parts && !d->keeper->repeating; i++)
                 if (d->parts[i]->source < d->n_sources)
                         input_leave_behind(d, i, fastest);
@@ -489,6 +540,8 @@ static int input_open_kafka(struct sw__daemon_source *s, struct sw_err *reterr)
                 .on_gap = input_on_gap,
                 .on_recreated = input_on_recreated,
                 .on_owner = input_on_owner,
+                .on_ask = input_on_ask,
+                .on_asked = input_on_asked,
                 .on_front = input_on_front,
                 .on_round = input_on_round };
 

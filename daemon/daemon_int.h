@@ -91,6 +91,7 @@ struct sw__daemon_source {
         uint64_t last_messages, last_records, quiet_records;
         int64_t quiet_since_ms; /* monotonic: no new flow record since */
         struct sw_wall last_record;
+        struct sw_etime asked_front; /* the fastest front when it was last asked where the partitions end */
         bool quiet_told;
         struct sw__daemon_sample samples[SW__DAEMON_SAMPLES];
         unsigned n_samples; /* ever; the newest is at (n_samples - 1) % SW__DAEMON_SAMPLES */
@@ -122,6 +123,8 @@ struct sw__daemon_part {
         int64_t start;             /* where reading started; -1: not yet */
         struct sw_consumed at;     /* where it was left off when this process began */
         bool at_end, left_behind;
+        bool asked;                 /* its end was asked for: `end` says when */
+        struct sw_etime end;        /* the fastest front then; NONE: nobody had one */
         bool unheard;               /* it has messages, but none of them came yet: it holds the watermark down */
         struct sw_etime front;      /* what it brings next begins here; NONE: nothing came yet */
         struct sw_etime head;       /* front as last told to the pipeline */

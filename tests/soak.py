@@ -23,7 +23,7 @@ KINDS = {
     "kill": ["test_kill"],
     "package": ["test_package"],
     "shim": ["test_disk"],
-    "broker": ["test_brokers", "test_kafka_restart"],
+    "broker": ["test_brokers", "test_silent", "test_kafka_restart"],
     "reload": ["test_reload"],
     "mixed": ["mixed"],
     "sink": ["test_sentinel", "test_syslog", "test_webhook"],

@@ -396,7 +396,8 @@ static void canonical_stats(struct canonical *c, const struct sw_engine_stats *s
                 { "records_old", s->records_old }, { "tuples", s->tuples }, { "tuples_begin", s->tuples_begin },
                 { "tuples_continue", s->tuples_continue }, { "tuples_end", s->tuples_end },
                 { "tuples_denied", s->tuples_denied }, { "tuples_stateless", s->tuples_stateless },
-                { "tuples_late", s->tuples_late }, { "tuples_clamped", s->tuples_clamped },
+                { "tuples_late", s->tuples_late }, { "tuples_too_late", s->tuples_too_late },
+                { "tuples_clamped", s->tuples_clamped }, { "tuples_held", s->tuples_held },
                 { "connections", s->connections }, { "edges", s->edges }, { "hosts", s->hosts },
                 { "signals", s->signals }, { "findings", s->findings }, { "evicted", s->evicted },
                 { "waiting", s->reorder_tuples } };

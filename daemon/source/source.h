@@ -40,6 +40,10 @@ struct sw_source_hooks {
         int (*on_message)(void *ctx, uint32_t id, const struct sw_source_message *m);
         /* Whether the partition is at an end offset asked for after everything before was delivered. */
         void (*on_at_end)(void *ctx, uint32_t id, bool at_end);
+        /* Kafka only: it is asked now where the partitions end; a partition has delivered, or will before it is at its
+         * end, what was there when that was last asked. May be NULL. */
+        void (*on_ask)(void *ctx);
+        void (*on_asked)(void *ctx, uint32_t id);
         /* What the partition brings next begins at this event time, as far as can be seen without decoding it. May be
          * NULL. */
         void (*on_front)(void *ctx, uint32_t id, struct sw_etime front);

@@ -40,7 +40,8 @@ static int32_t kafka_first_unknown(const struct sw_source_kafka *s)
 /* What has to be known now, in one question; false: nothing. */
 static bool kafka_question(struct sw_source_kafka *s, int64_t now)
 {
-        bool discover = now >= s->next_discovery_ms, check = discover || now >= s->next_end_check_ms;
+        bool discover = now >= s->next_discovery_ms;
+        bool check = discover || now >= s->next_end_check_ms || s->ends_wanted;
         int32_t i;
 
         sw__kafka_ask_reset(&s->ask);
@@ -67,8 +68,11 @@ static void kafka_ask(struct sw_source_kafka *s)
 
         if (s->busy || s->stopped || !kafka_question(s, now))
                 return;
-        if (now >= s->next_end_check_ms)
+        if (now >= s->next_end_check_ms || s->ends_wanted)
                 s->next_end_check_ms = now + KAFKA_END_CHECK_MS;
+        s->ends_wanted = false;
+        if (s->hooks.on_ask)
+                s->hooks.on_ask(s->hooks.ctx);
         s->busy = sw_loop_work(s->loop, sw__kafka_ask_run, kafka_answer, &s->ask) == 0;
 }
 
@@ -122,6 +126,16 @@ static void kafka_answer(void *ctx)
                 s->started_once = s->started_once || s->n_partitions > 0;
                 s->next_discovery_ms = now + (again || s->n_partitions == 0 ? KAFKA_RETRY_MIN_MS : s->discovery_ms);
         }
+        if (s->hooks.on_round)
+                s->hooks.on_round(s->hooks.ctx); /* who waited for this answer may go on */
+}
+
+void sw_source_kafka_ask_ends(struct sw_source_kafka *s)
+{
+        if (s->busy || s->stopped || s->ends_wanted || s->retry_ms > 0)
+                return; /* asked for again with the next round */
+        s->ends_wanted = true;
+        kafka_ask(s);
 }
 
 /* ---- messages ---- */

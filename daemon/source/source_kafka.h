@@ -22,10 +22,10 @@ struct sw_source_kafka_conf {
         bool eventhubs; /* the profile of Azure Event Hubs; connection_string is then needed */
         struct sw_secret_ref connection_string;
         const struct sw_token_conf *auth; /* instead of it: OAUTHBEARER with tokens of Entra; NULL: none */
-        const char *brokers; /* NULL for eventhubs: NAMESPACE:9093 */
-        const char *topic;   /* NULL for eventhubs: EntityPath */
-        const char *group;   /* of the commits that lag tools see; NULL: "segwatch-<topic>" */
-        const char *ca_file; /* NULL: the system's */
+        const char *brokers;              /* NULL for eventhubs: NAMESPACE:9093 */
+        const char *topic;                /* NULL for eventhubs: EntityPath */
+        const char *group;                /* of the commits that lag tools see; NULL: "segwatch-<topic>" */
+        const char *ca_file;              /* NULL: the system's */
         const char
                 *instance; /* id of this state folder: another one that is active under the group is told; NULL: not */
         bool take_over;    /* be the owner, whoever was */
@@ -53,6 +53,8 @@ struct sw_source_kafka *sw_source_kafka_free(struct sw_source_kafka *s);
 void sw_source_kafka_room(struct sw_source_kafka *s);
 /* Messages that begin later than this event time are not delivered for now (catch-up is aligned); NONE: all are. */
 void sw_source_kafka_limit(struct sw_source_kafka *s, struct sw_etime limit);
+/* Where the partitions end is asked again as soon as possible: it has been a while in event time. */
+void sw_source_kafka_ask_ends(struct sw_source_kafka *s);
 /* Nothing at or beyond this offset is delivered for now; what was fetched already waits, bounded, and holds no other
  * partition up. SW_SOURCE_EVERYTHING: no such limit. */
 void sw_source_kafka_until(struct sw_source_kafka *s, uint32_t id, int64_t until);

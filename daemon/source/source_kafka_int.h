@@ -93,6 +93,7 @@ struct sw_source_kafka {
 
         struct sw__kafka_ask ask;
         bool busy, stopped;
+        bool ends_wanted; /* before their time */
         atomic_bool stop;
         int64_t next_discovery_ms, discovery_ms, retry_ms, next_end_check_ms;
 

@@ -163,6 +163,12 @@ static void kafka_start(struct sw_source_kafka *s, const struct sw__kafka_partit
         s->hooks.on_start(s->hooks.ctx, p->id, &at, p->next < high);
 }
 
+static void kafka_asked(struct sw_source_kafka *s, const struct sw__kafka_partition *p)
+{
+        if (s->hooks.on_asked)
+                s->hooks.on_asked(s->hooks.ctx, p->id);
+}
+
 static bool kafka_group_knows(const struct sw_source_kafka *s)
 {
         int i;
@@ -205,6 +211,7 @@ int sw__kafka_add(struct sw_source_kafka *s, int32_t number)
         p->verify = place.next > 0 && place.hash && next - 1 >= low && next <= high;
         kafka_within(s, number, low, high);
         kafka_start(s, p, high);
+        kafka_asked(s, p);
         kafka_assign(s, number);
         sw_log(s->log, SW_LOG_INFO, "kafka_partition", s->name,
                 "partition %d of %s: reading from offset %lld (has %lld to %lld)", number, s->topic, (long long)p->next,
@@ -247,5 +254,6 @@ void sw__kafka_use_range(struct sw_source_kafka *s, int32_t number)
                 kafka_start(s, p, high);
                 kafka_assign(s, number);
         }
+        kafka_asked(s, p);
         sw__kafka_set_at_end(s, p, p->next >= high);
 }
