@@ -6,7 +6,7 @@ Left out, by what is written there and nothing else:
   - branches of assert(): they are our own bugs;
   - branches for lack of memory: the condition, or the statement right after it, says SW_ERR_NOMEM, `failed`, no_memory,
     "out of memory" or calls an allocation itself. tests/faults/test_alloc.py walks those.
-Copies of a function that is always inlined are one: a branch counts as taken if it is in any of them.
+The build has one copy of what is always inlined otherwise (lib/base/inline.h), so that a branch is counted once.
 --quick: unit and diff tests only. --files: a row per file. --missing FILE: its lines with branches never taken."""
 import argparse
 import json
@@ -78,17 +78,6 @@ def left_out(text, number):
     return bool(CONDITION.search(line) and MEMORY.search(after))
 
 
-INLINE = re.compile(r"always_inline|FAST_INLINE")
-
-
-def folded(line, branches):
-    """The branches of a line in an inlined function, as if it stood once; they come copy after copy."""
-    n = 2 * (len(re.findall(r"&&|\|\||\?", line)) + bool(re.search(r"\b(if|while|for)\b", line)))
-    if n == 0 or len(branches) <= n or len(branches) % n:
-        return branches
-    return [{"count": sum(b["count"] for b in branches[i::n])} for i in range(n)]
-
-
 class Sum:
     def __init__(self):
         self.lines = self.lines_hit = self.branches = self.branches_hit = self.left_out = 0
@@ -106,7 +95,6 @@ class Sum:
 
 def look_at(path, rows):
     text = (ROOT / path).read_text().splitlines()
-    inlined = any(INLINE.search(line) for line in text)
     total, missing = Sum(), []
     for row in rows:
         if row.get("gcovr/noncode"):
@@ -117,8 +105,6 @@ def look_at(path, rows):
         if branches and left_out(text, row["line_number"]):
             total.left_out += len(branches)
             continue
-        if inlined:
-            branches = folded(text[row["line_number"] - 1], branches)
         hit = sum(b["count"] > 0 for b in branches)
         total.branches += len(branches)
         total.branches_hit += hit

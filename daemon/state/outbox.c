@@ -10,14 +10,15 @@ static void outbox_bind_text(sqlite3_stmt *s, int at, const char *z)
         (void)sqlite3_bind_text(s, at, z, -1, SQLITE_STATIC);
 }
 
-static void outbox_column_hash(sqlite3_stmt *s, int at, char ret[SW_OUTBOX_HASH])
+static int outbox_column_hash(sqlite3_stmt *s, int at, char ret[SW_OUTBOX_HASH])
 {
         const char *z = (const char *)sqlite3_column_text(s, at);
-        size_t n = z ? strnlen(z, SW_OUTBOX_HASH - 1) : 0;
 
+        if (!z)
+                return -SW_ERR_NOMEM;
         memset(ret, 0, SW_OUTBOX_HASH);
-        if (n)
-                memcpy(ret, z, n);
+        memcpy(ret, z, strnlen(z, SW_OUTBOX_HASH - 1));
+        return 0;
 }
 
 /* ---- configurations ---- */
@@ -220,13 +221,13 @@ void sw_outbox_stats(struct sw_outbox *o, struct sw_outbox_stats *ret)
 
 /* ---- what was released ---- */
 
-static void outbox_get_release(sqlite3_stmt *s, struct sw_outbox_release *ret)
+static int outbox_get_release(sqlite3_stmt *s, struct sw_outbox_release *ret)
 {
         *ret = (struct sw_outbox_release){ .number = (uint64_t)sqlite3_column_int64(s, 0),
                 .watermark = { sqlite3_column_int64(s, 1) },
                 .wall = { sqlite3_column_int64(s, 2) },
                 .cold = sqlite3_column_int(s, 3) };
-        outbox_column_hash(s, 4, ret->conf);
+        return outbox_column_hash(s, 4, ret->conf);
 }
 
 int sw_outbox_last(struct sw_outbox *o, struct sw_outbox_release *ret)
@@ -239,9 +240,8 @@ int sw_outbox_last(struct sw_outbox *o, struct sw_outbox_release *ret)
         if (s)
                 r = sw__outbox_step(o, s);
         if (r == OUTBOX_ROW) {
-                outbox_get_release(s, ret);
+                r = outbox_get_release(s, ret);
                 (void)sqlite3_reset(s);
-                r = 0;
         } else if (r == 0) {
                 *ret = (struct sw_outbox_release){ .watermark = SW_ETIME_NONE, .wall = SW_ETIME_NONE };
         }
@@ -260,8 +260,11 @@ struct outbox_past {
 
 static int outbox_past_offset(struct outbox_past *p, sqlite3_stmt *s)
 {
+        const char *source = (const char *)sqlite3_column_text(s, 0), *topic = (const char *)sqlite3_column_text(s, 1);
         struct sw_outbox_offset *f;
 
+        if (!source || !topic)
+                return -SW_ERR_NOMEM;
         if (p->n_offsets == p->cap_offsets) {
                 uint32_t cap = p->cap_offsets ? p->cap_offsets * 2 : 64;
 
@@ -273,10 +276,8 @@ static int outbox_past_offset(struct outbox_past *p, sqlite3_stmt *s)
         }
         f = &p->offsets[p->n_offsets];
         *f = (struct sw_outbox_offset){
-                .source = sw_arena_copy(
-                        &p->texts, (const char *)sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0)),
-                .topic = sw_arena_copy(
-                        &p->texts, (const char *)sqlite3_column_text(s, 1), (size_t)sqlite3_column_bytes(s, 1)),
+                .source = sw_arena_copy(&p->texts, source, (size_t)sqlite3_column_bytes(s, 0)),
+                .topic = sw_arena_copy(&p->texts, topic, (size_t)sqlite3_column_bytes(s, 1)),
                 .partition = sqlite3_column_int(s, 2),
                 .inode = (uint64_t)sqlite3_column_int64(s, 3),
                 .next = sqlite3_column_int64(s, 4),
@@ -304,8 +305,7 @@ static int outbox_past_line(struct outbox_past *p, sqlite3_stmt *s)
         }
         line = &p->lines[p->n_lines++];
         *line = (struct sw_line){ .severity = (uint8_t)sqlite3_column_int(s, 0) };
-        outbox_column_hash(s, 1, line->uid);
-        return 0;
+        return outbox_column_hash(s, 1, line->uid);
 }
 
 /* All rows of a statement with integer parameters. */
@@ -348,12 +348,13 @@ static int outbox_past_load(struct sw_outbox *o, struct outbox_past *p, uint64_t
         r = sw__outbox_step(o, s);
         if (r != OUTBOX_ROW)
                 return r;
-        outbox_get_release(s, &p->release);
+        r = outbox_get_release(s, &p->release);
         range[0] = sqlite3_column_int64(s, 5);
         range[1] = sqlite3_column_int64(s, 6);
         (void)sqlite3_reset(s);
-        r = outbox_past_rows(
-                o, p, OUTBOX_GET_CONSUMED, (const int64_t[]){ (int64_t)p->release.number, 0 }, outbox_past_offset);
+        if (r == 0)
+                r = outbox_past_rows(o, p, OUTBOX_GET_CONSUMED, (const int64_t[]){ (int64_t)p->release.number, 0 },
+                        outbox_past_offset);
         if (r == 0)
                 r = outbox_past_rows(o, p, OUTBOX_UIDS, range, outbox_past_line);
         p->release.offsets = p->offsets;

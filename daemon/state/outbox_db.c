@@ -99,7 +99,7 @@ static int outbox_errno(struct sw_outbox *o, int rc)
         if ((rc & 0xff) == SQLITE_IOERR &&
                 sqlite3_file_control(o->db, "main",
                         o->checkpoint ? SQLITE_FCNTL_FILE_POINTER : SQLITE_FCNTL_JOURNAL_POINTER, &file) == SQLITE_OK &&
-                file && file->pMethods)
+                file->pMethods)
                 (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
         return error ? error : sqlite3_system_errno(o->db);
 }
@@ -241,7 +241,7 @@ static int outbox_checkpoint(struct sw_outbox *o)
                         "%s-wal grows: another process has been reading the outbox for long, and what it sees is kept",
                         o->path);
         /* no room in the database itself: what was committed is safe in the WAL, and the next commit tries again */
-        return r == OUTBOX_AGAIN ? 0 : r;
+        return r == OUTBOX_AGAIN || r == -SW_ERR_NOMEM ? 0 : r;
 }
 
 static int outbox_set_sync(struct sw_outbox *o, bool full)
@@ -414,6 +414,7 @@ static int outbox_create(struct sw_outbox *o)
 
 static int outbox_check(struct sw_outbox *o, struct sw_err *reterr)
 {
+        const char *answer;
         sqlite3_stmt *s = NULL;
         struct stat st;
         int rc;
@@ -423,8 +424,10 @@ static int outbox_check(struct sw_outbox *o, struct sw_err *reterr)
         rc = sqlite3_prepare_v2(o->db, "PRAGMA quick_check(1)", -1, &s, NULL);
         if (rc == SQLITE_OK)
                 rc = sqlite3_step(s);
-        if (rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(s, 0), "ok") != 0)
-                rc = SQLITE_CORRUPT;
+        if (rc == SQLITE_ROW) {
+                answer = (const char *)sqlite3_column_text(s, 0);
+                rc = !answer ? SQLITE_NOMEM : strcmp(answer, "ok") != 0 ? SQLITE_CORRUPT : SQLITE_ROW;
+        }
         (void)sqlite3_finalize(s);
         return rc == SQLITE_ROW ? 0 : outbox_open_fail(o, rc, reterr);
 }

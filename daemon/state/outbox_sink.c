@@ -174,7 +174,11 @@ int sw__outbox_load_sinks(struct sw_outbox *o)
                 struct outbox_sink *sink = &o->mem.sinks[o->mem.n_sinks];
                 const char *name = (const char *)sqlite3_column_text(s, 1);
 
-                if (!name || o->mem.n_sinks == SW_OUTBOX_SINKS)
+                if (!name) {
+                        (void)sqlite3_reset(s);
+                        return -SW_ERR_NOMEM;
+                }
+                if (o->mem.n_sinks == SW_OUTBOX_SINKS)
                         continue;
                 *sink = (struct outbox_sink){ .id = sqlite3_column_int64(s, 0),
                         .marked = sqlite3_column_int64(s, 2),
@@ -240,14 +244,17 @@ int sw_outbox_sink(struct sw_outbox *o, const char *name, uint64_t max_bytes)
 
 int sw_outbox_sink_severity(struct sw_outbox *o, const char *name, uint8_t min_severity)
 {
-        struct outbox_sink *sink;
+        struct outbox_sink *sink, before;
         int r = -SW_ERR_NOENT;
 
         sw__outbox_lock(o);
         sink = outbox_find(o, name);
         if (sink) {
+                before = *sink;
                 sink->min_severity = (uint8_t)sw__outbox_severity(min_severity);
                 r = outbox_recount(o, sink);
+                if (r != 0)
+                        *sink = before;
                 sw__outbox_show(o);
         }
         sw__outbox_unlock(o);
@@ -320,6 +327,8 @@ static int outbox_chunk_add(struct outbox_chunk *c, int64_t number, sqlite3_stmt
         const char *line = (const char *)sqlite3_column_text(s, at + 3);
         size_t n = (size_t)sqlite3_column_bytes(s, at + 3);
 
+        if (!uid || !line)
+                return -SW_ERR_NOMEM;
         if (c->n == c->cap) {
                 uint32_t cap = c->cap ? c->cap * 2 : 64;
 
@@ -334,10 +343,8 @@ static int outbox_chunk_add(struct outbox_chunk *c, int64_t number, sqlite3_stmt
                 .severity = (uint8_t)sqlite3_column_int(s, at),
                 .time = { sqlite3_column_int64(s, at + 2) },
                 .line = { NULL, n } };
-        if (uid)
-                memcpy(row->uid, uid, strnlen(uid, sizeof(row->uid) - 1));
-        if (line)
-                sw_buf_put(&c->text, line, n);
+        memcpy(row->uid, uid, strnlen(uid, sizeof(row->uid) - 1));
+        sw_buf_put(&c->text, line, n);
         if (c->text.failed)
                 return -SW_ERR_NOMEM;
         c->n++;

@@ -6,6 +6,8 @@
  *   sw_fingerprint   128 bits of XXH3, streaming, for telling records apart (seeded with the same secret)
  *   sw_checksum      64 bits of XXH3: damage in what was written
  *   sw_sha256_128    first 128 bits of SHA-256, for ids that people and other systems keep */
+#include "base/inline.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -33,7 +35,7 @@ struct sw_hash_key {
         } while (0)
 
 /* Inline because it sits on every table look-up and n is a constant there. */
-static inline __attribute__((always_inline)) uint64_t sw_siphash(
+SW_INLINE uint64_t sw_siphash(
         const struct sw_hash_key *key, const void *data, size_t n)
 {
         const unsigned char *p = data;
@@ -63,7 +65,7 @@ static inline __attribute__((always_inline)) uint64_t sw_siphash(
 
 __extension__ typedef unsigned __int128 sw_hash_wide;
 
-static inline __attribute__((always_inline)) uint64_t sw_hash_fold(uint64_t a, uint64_t b)
+SW_INLINE uint64_t sw_hash_fold(uint64_t a, uint64_t b)
 {
         sw_hash_wide product = (sw_hash_wide)a * b;
 
@@ -72,7 +74,7 @@ static inline __attribute__((always_inline)) uint64_t sw_hash_fold(uint64_t a, u
 
 /* Folded multiplication of 16 bytes at a time under a 128-bit secret. Not a PRF, but the secret is never shown and a
  * table answers nobody, so a sender has nothing to learn it from; what is needed is that keys cannot be aimed. */
-static inline __attribute__((always_inline)) uint64_t sw_keyhash(
+SW_INLINE uint64_t sw_keyhash(
         const struct sw_hash_key *key, const void *data, size_t n)
 {
         const unsigned char *p = data;

@@ -3,6 +3,7 @@
 /* The usual spelling of a tuple, quickly; anything else (escapes, odd lengths, faults) is refused and parsed again by
  * tuple.c, which also knows what is wrong. A tuple is taken in two windows of 64 bytes whose commas are counted first,
  * so that every field has a known length; numbers are read eight digits at a time (Lemire's SWAR method). */
+#include "base/inline.h"
 #include "decode/tuple.h"
 
 #include <string.h>
@@ -10,7 +11,7 @@
 #include <immintrin.h>
 #endif
 
-#define FAST_INLINE static inline __attribute__((always_inline))
+#define FAST_INLINE SW_INLINE
 #define FAST_TUPLE_WINDOW 128 /* bytes that must be readable behind the opening quote */
 #define FAST_TUPLE_BEFORE 16  /* and in front of it */
 
