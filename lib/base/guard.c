@@ -8,55 +8,83 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define GRAIN_BYTES 512u
-#define RUN_BYTES ((size_t)16 * 1024) /* read in one go before the ring is looked at again */
+#define GRAIN_BYTES 128u                /* copied at a time: an entry, or a few small ones */
+#define GRAINS 64u                      /* a word's: as many can be claimed by the reader at once */
+#define RUN_BYTES ((size_t)16 * 1024)   /* as much is claimed at most, unless one grain is more */
+#define CHUNK_BYTES ((size_t)32 * 1024) /* of the ring */
+#define READS_PER_LOOK 8u               /* runs, after which the reader looks into the ring again */
 #define SPINS 64u
-#define WRAP UINT32_MAX /* region of a piece that only fills the ring's end */
+#define NO_CHUNK UINT32_MAX
 
-enum { GRAIN_UNTOUCHED, GRAIN_BUSY, GRAIN_SAVED };
-
+/* A grain belongs to whoever sets its bit in `claimed`. What else it takes is to know when the other one is through:
+ * `done` says it of the reader, and the owner never waits for itself. */
 struct sw_guard_region {
         struct sw_guard *guard;
         struct sw_guard_source source;
         struct sw_guard_region **owner;
-        _Atomic unsigned char *state;    /* per grain */
+        _Atomic uint64_t *claimed;       /* a bit per grain */
+        uint64_t *settled;               /* a bit per grain, the owner's: nothing is left to do for it */
+        _Atomic uint32_t *done;          /* the reader's, on a line of its own: grains before this one are read */
         uint32_t index, shift, n_grains; /* 1 << shift entries per grain */
+        uint32_t n_run;                  /* grains that the reader claims at once: a power of two */
 };
 
+struct guard_link {
+        uint32_t chunk, bytes;
+};
+
+struct guard_bits {
+        _Atomic uint64_t word;
+};
+
+/* The ring is chunks, filled by the owner and emptied by the reader in the same order. The lowest free one is taken
+ * next: only as much memory is touched, and only as much of the cache, as the reader is behind. */
 struct sw_guard {
         struct sw_guard_region *regions;
         uint32_t n_regions, cap_regions;
-        void *states; /* of all regions */
+        void *states; /* what is there per grain, of all regions */
         unsigned char *ring;
-        size_t ring_bytes;
-        _Atomic uint64_t head, tail; /* bytes ever put and taken */
+        uint32_t n_chunks;
+        struct guard_link *links;   /* the i-th chunk to be filled is at i % n_chunks */
+        struct guard_bits *is_free; /* a bit per chunk */
         _Atomic bool abandoned;
         sw_guard_wait wait;
         void *ctx;
-        uint64_t n_total;
-        /* the reader's */
-        uint64_t n_read;
-        uint32_t region, grain; /* where it goes on */
-        /* the owner's */
+        char pad_reader[64]; /* the threads must not share lines that one of them writes all the time */
+        uint32_t region, grain;
+        uint32_t n_emptied, emptied; /* chunks, and bytes of the next one */
+        uint64_t n_owed, n_came;     /* grains that the owner took, and that came through the ring */
+        char pad_owner[64];
+        unsigned char *chunk;      /* the one that is filled, or NULL */
+        uint32_t n_filled, filled; /* chunks, and bytes of this one */
         struct sw_guard_stats stats;
+        char pad_progress[64];
+        _Atomic uint64_t progress; /* n_filled << 32 | filled */
+        char pad_end[64];
 };
 
 int sw_guard_new(size_t ring_bytes, sw_guard_wait wait, void *ctx, struct sw_guard **ret)
 {
         struct sw_guard *g = sw_calloc(1, sizeof(*g));
+        uint32_t i, n_words;
 
         if (!g)
                 return -SW_ERR_NOMEM;
         if (ring_bytes < SW_GUARD_MIN_BYTES)
                 ring_bytes = SW_GUARD_MIN_BYTES;
-        g->ring_bytes = ring_bytes & ~(size_t)15;
+        g->n_chunks = ring_bytes / CHUNK_BYTES < INT32_MAX ? (uint32_t)(ring_bytes / CHUNK_BYTES) : INT32_MAX;
+        n_words = (g->n_chunks + 63) / 64;
         g->wait = wait;
         g->ctx = ctx;
-        g->ring = sw_reserve(g->ring_bytes);
-        if (!g->ring) {
-                sw_free(g);
+        g->links = sw_calloc(g->n_chunks, sizeof(*g->links));
+        g->is_free = sw_calloc(n_words, sizeof(*g->is_free));
+        g->ring = sw_reserve(g->n_chunks * CHUNK_BYTES);
+        if (!g->links || !g->is_free || !g->ring) {
+                sw_guard_free(g);
                 return -SW_ERR_NOMEM;
         }
+        for (i = 0; i < g->n_chunks; i++)
+                g->is_free[i / 64].word |= UINT64_C(1) << i % 64;
         *ret = g;
         return 0;
 }
@@ -70,7 +98,9 @@ struct sw_guard *sw_guard_free(struct sw_guard *g)
         for (i = 0; i < g->n_regions; i++)
                 if (g->regions[i].owner && *g->regions[i].owner == &g->regions[i])
                         *g->regions[i].owner = NULL;
-        sw_unreserve(g->ring, g->ring_bytes);
+        sw_unreserve(g->ring, g->n_chunks * CHUNK_BYTES);
+        sw_free(g->links);
+        sw_free(g->is_free);
         sw_free(g->regions);
         sw_free(g->states);
         sw_free(g);
@@ -95,23 +125,41 @@ int sw_guard_add(struct sw_guard *g, const struct sw_guard_source *source, struc
         while ((2u << r->shift) * source->entry_size <= GRAIN_BYTES)
                 r->shift++;
         r->n_grains = (uint32_t)(((uint64_t)source->n + (1u << r->shift) - 1) >> r->shift);
-        g->n_total += r->n_grains;
+        r->n_run = GRAINS;
+        while (r->n_run > 1 && ((size_t)r->n_run << r->shift) * source->entry_size > RUN_BYTES)
+                r->n_run /= 2;
         return 0;
 }
 
+static size_t region_words(const struct sw_guard_region *r)
+{
+        return ((size_t)r->n_grains + GRAINS - 1) / GRAINS;
+}
+
+/* One allocation: of each region a line for the reader's place, then all bits. */
 int sw_guard_open(struct sw_guard *g)
 {
-        _Atomic unsigned char *state = sw_calloc(g->n_total, 1);
+        const size_t line = 64 / sizeof(uint64_t);
+        size_t n = line;
+        uint64_t *at;
         uint32_t i;
 
-        if (!state)
+        for (i = 0; i < g->n_regions; i++)
+                n += line + 2 * region_words(&g->regions[i]);
+        at = sw_calloc(n, sizeof(*at));
+        if (!at)
                 return -SW_ERR_NOMEM;
-        g->states = state;
-        for (i = 0; i < g->n_regions; i++) {
-                g->regions[i].state = state;
-                state += g->regions[i].n_grains;
-                if (g->regions[i].owner)
-                        *g->regions[i].owner = &g->regions[i];
+        g->states = at;
+        for (i = 0; i < g->n_regions; i++, at += line)
+                g->regions[i].done = (_Atomic uint32_t *)at;
+        for (at += line, i = 0; i < g->n_regions; i++) {
+                struct sw_guard_region *r = &g->regions[i];
+
+                r->claimed = (_Atomic uint64_t *)at;
+                r->settled = at + region_words(r);
+                at += 2 * region_words(r);
+                if (r->owner)
+                        *r->owner = r;
         }
         return 0;
 }
@@ -123,11 +171,12 @@ static size_t piece_bytes(const struct sw_guard_region *r, uint32_t n)
         return (bytes + 7) & ~(size_t)7;
 }
 
-static uint32_t grain_entries(const struct sw_guard_region *r, uint32_t grain)
+/* Of n grains in a row; the last one of a region may be short. */
+static uint32_t grains_entries(const struct sw_guard_region *r, uint32_t grain, uint32_t n)
 {
         uint32_t first = grain << r->shift, left = r->source.n - first;
 
-        return left < 1u << r->shift ? left : 1u << r->shift;
+        return left < n << r->shift ? left : n << r->shift;
 }
 
 static bool grain_is_free(const struct sw_guard_region *r, uint32_t grain)
@@ -137,11 +186,35 @@ static bool grain_is_free(const struct sw_guard_region *r, uint32_t grain)
 
         if (!r->source.skip_free || !r->source.meta)
                 return false;
-        n = grain_entries(r, grain);
+        n = grains_entries(r, grain, 1);
         m = r->source.meta + ((size_t)grain << r->shift);
         for (i = 0; i < n && !m[i]; i++)
                 ;
         return i == n;
+}
+
+/* Meta of n entries behind their end, and the piece's own end. Returns bytes of the piece. */
+static inline size_t put_meta(
+        unsigned char *to, const struct sw_guard_region *r, const struct sw_guard_piece *head, size_t end)
+{
+        uint32_t i;
+
+        for (i = 0; r->source.meta && i < head->n; i++)
+                to[end++] = r->source.meta[head->first + i];
+        while (end % 8)
+                to[end++] = 0;
+        return end;
+}
+
+/* Head, entries and meta of a run of entries that this thread has claimed. Returns bytes. */
+static size_t put_piece(unsigned char *to, const struct sw_guard_region *r, uint32_t first, uint32_t n)
+{
+        const struct sw_guard_piece head = { .region = r->index, .first = first, .n = n };
+        size_t bytes = (size_t)n * r->source.entry_size;
+
+        memcpy(to, &head, sizeof(head));
+        memcpy(to + sizeof(head), r->source.entries + (size_t)first * r->source.entry_size, bytes);
+        return put_meta(to, r, &head, sizeof(head) + bytes);
 }
 
 /* ---- the owner ---- */
@@ -160,199 +233,214 @@ static void guard_pause(const struct sw_guard *g, unsigned *inout_spins)
                 (void)sched_yield();
 }
 
-/* Room for n contiguous bytes; NULL: none now. Fills the ring's end when that is too short. */
-static unsigned char *ring_room(struct sw_guard *g, size_t n)
+static void ring_tell(struct sw_guard *g)
 {
-        uint64_t head = atomic_load_explicit(&g->head, memory_order_relaxed);
-        uint64_t used = head - atomic_load_explicit(&g->tail, memory_order_acquire);
-        size_t at = (size_t)(head % g->ring_bytes), to_end = g->ring_bytes - at;
-
-        if (n > to_end) {
-                const struct sw_guard_piece wrap = { .region = WRAP, .n = (uint32_t)to_end };
-
-                if (used + to_end > g->ring_bytes)
-                        return NULL;
-                if (to_end >= sizeof(wrap))
-                        memcpy(g->ring + at, &wrap, sizeof(wrap));
-                atomic_store_explicit(&g->head, head + to_end, memory_order_release);
-                used += to_end;
-                at = 0;
-        }
-        return used + n <= g->ring_bytes ? g->ring + at : NULL;
+        atomic_store_explicit(&g->progress, (uint64_t)g->n_filled << 32 | g->filled, memory_order_release);
 }
 
-/* Head, entries and meta of a run of grains that this thread has claimed. */
-static void put_piece(unsigned char *to, const struct sw_guard_region *r, uint32_t first, uint32_t n)
+/* The lowest free one. */
+static uint32_t ring_take(struct sw_guard *g)
+{
+        uint32_t i, n_words = (g->n_chunks + 63) / 64;
+
+        for (i = 0; i < n_words; i++) {
+                uint64_t word = atomic_load_explicit(&g->is_free[i].word, memory_order_acquire);
+                uint32_t bit;
+
+                if (!word)
+                        continue;
+                bit = (uint32_t)__builtin_ctzll(word);
+                atomic_fetch_and_explicit(&g->is_free[i].word, ~(UINT64_C(1) << bit), memory_order_relaxed);
+                return i * 64 + bit;
+        }
+        return NO_CHUNK;
+}
+
+/* Room for n bytes in a row; NULL: none now. */
+static unsigned char *ring_room(struct sw_guard *g, size_t n)
+{
+        uint32_t chunk;
+
+        if (g->chunk && n <= CHUNK_BYTES - g->filled)
+                return g->chunk + g->filled;
+        if (g->chunk) {
+                g->links[g->n_filled % g->n_chunks].bytes = g->filled;
+                g->n_filled++;
+                g->filled = 0;
+                g->chunk = NULL;
+                ring_tell(g);
+        }
+        chunk = ring_take(g);
+        if (chunk == NO_CHUNK)
+                return NULL;
+        if ((chunk + 1) * CHUNK_BYTES > g->stats.ring_bytes)
+                g->stats.ring_bytes = (chunk + 1) * CHUNK_BYTES;
+        g->links[g->n_filled % g->n_chunks].chunk = chunk;
+        g->chunk = g->ring + chunk * CHUNK_BYTES;
+        return g->chunk;
+}
+
+/* The same of one grain, word by word. Compilers hold that this happens seldom (it does) and would copy it by the
+ * shortest instruction there is, which takes longer than everything else here: the empty asm keeps the loop. */
+static size_t put_grain(unsigned char *to, const struct sw_guard_region *r, uint32_t first, uint32_t n)
 {
         const struct sw_guard_piece head = { .region = r->index, .first = first, .n = n };
-        size_t bytes = (size_t)n * r->source.entry_size, end = sizeof(head) + bytes;
+        const unsigned char *from = r->source.entries + (size_t)first * r->source.entry_size;
+        size_t bytes = (size_t)n * r->source.entry_size, i;
+        uint64_t word;
 
         memcpy(to, &head, sizeof(head));
-        if (bytes)
-                memcpy(to + sizeof(head), r->source.entries + (size_t)first * r->source.entry_size, bytes);
-        if (r->source.meta && n) {
-                memcpy(to + end, r->source.meta + first, n);
-                end += n;
+        for (i = 0; i < bytes; i += sizeof(word)) {
+                memcpy(&word, from + i, sizeof(word));
+                __asm__ volatile("" : "+r"(word));
+                memcpy(to + sizeof(head) + i, &word, sizeof(word));
         }
-        memset(to + end, 0, ((end + 7) & ~(size_t)7) - end);
+        return put_meta(to, r, &head, sizeof(head) + bytes);
 }
 
 static __attribute__((noinline)) void guard_save(struct sw_guard_region *r, uint32_t grain)
 {
         struct sw_guard *g = r->guard;
-        unsigned char *to = NULL, expected = GRAIN_UNTOUCHED;
-        uint32_t n = grain_entries(r, grain);
+        uint64_t bit = UINT64_C(1) << grain % GRAINS;
+        uint32_t n = grains_entries(r, grain, 1);
+        unsigned char *to = NULL;
         unsigned spins = 0;
         bool abandoned;
 
-        /* Room first: a grain is then claimed only as long as copying it takes. */
+        /* Room first: what is claimed is then copied without delay. */
         while (!(abandoned = atomic_load_explicit(&g->abandoned, memory_order_acquire)) &&
                 !(to = ring_room(g, piece_bytes(r, n)))) {
                 g->stats.waits += spins == 0;
                 guard_pause(g, &spins);
         }
-        if (atomic_compare_exchange_strong_explicit(&r->state[grain], &expected, abandoned ? GRAIN_SAVED : GRAIN_BUSY,
-                    memory_order_acq_rel, memory_order_acquire)) {
-                if (abandoned)
-                        return;
-                if (grain_is_free(r, grain))
-                        n = 0;
-                put_piece(to, r, grain << r->shift, n);
-                atomic_store_explicit(&g->head,
-                        atomic_load_explicit(&g->head, memory_order_relaxed) + piece_bytes(r, n), memory_order_release);
-                atomic_store_explicit(&r->state[grain], GRAIN_SAVED, memory_order_release);
-                g->stats.copied_ahead++;
+        r->settled[grain / GRAINS] |= bit;
+        if (atomic_fetch_or_explicit(&r->claimed[grain / GRAINS], bit, memory_order_acq_rel) & bit) {
+                /* The reader's: read already, or any moment now. */
+                for (spins = 0; atomic_load_explicit(r->done, memory_order_acquire) <= grain;)
+                        guard_pause(g, &spins);
                 return;
         }
-        for (spins = 0; atomic_load_explicit(&r->state[grain], memory_order_acquire) != GRAIN_SAVED;)
-                guard_pause(g, &spins);
+        if (abandoned)
+                return;
+        if (grain_is_free(r, grain))
+                n = 0;
+        g->filled += (uint32_t)put_grain(to, r, grain << r->shift, n);
+        ring_tell(g);
+        g->stats.copied_ahead++;
 }
 
 void sw_guard_touch(struct sw_guard_region *r, uint32_t id)
 {
         uint32_t grain = id >> r->shift;
 
-        if (id < r->source.n && atomic_load_explicit(&r->state[grain], memory_order_acquire) != GRAIN_SAVED)
-                guard_save(r, grain);
+        if (id >= r->source.n || r->settled[grain / GRAINS] >> grain % GRAINS & 1 ||
+                grain < atomic_load_explicit(r->done, memory_order_acquire))
+                return;
+        guard_save(r, grain);
 }
 
 /* ---- the reader ---- */
 
-/* Takes what the owner copied; stops when the next piece does not fit. Returns bytes. */
-static size_t read_ring(struct sw_guard *g, unsigned char *buf, size_t n)
+/* Takes what the owner copied, of the chunk that is being filled only if `all`; stops when the next piece does not
+ * fit. Returns bytes. */
+static size_t read_ring(struct sw_guard *g, unsigned char *buf, size_t n, bool all)
 {
-        uint64_t tail = atomic_load_explicit(&g->tail, memory_order_relaxed);
-        uint64_t head = atomic_load_explicit(&g->head, memory_order_acquire);
+        uint64_t progress = atomic_load_explicit(&g->progress, memory_order_acquire);
+        uint32_t n_filled = (uint32_t)(progress >> 32);
         size_t out = 0;
 
-        while (tail < head) {
-                size_t at = (size_t)(tail % g->ring_bytes), bytes;
-                struct sw_guard_piece p = { .region = WRAP };
+        while (g->n_emptied != n_filled || all) {
+                const struct guard_link *link = &g->links[g->n_emptied % g->n_chunks];
+                uint32_t end = g->n_emptied != n_filled ? link->bytes : (uint32_t)progress, chunk;
 
-                if (g->ring_bytes - at >= sizeof(p))
-                        memcpy(&p, g->ring + at, sizeof(p));
-                if (p.region == WRAP) {
-                        tail += g->ring_bytes - at;
-                        atomic_store_explicit(&g->tail, tail, memory_order_release);
-                        continue;
+                while (g->emptied < end) {
+                        const unsigned char *from = g->ring + link->chunk * CHUNK_BYTES + g->emptied;
+                        struct sw_guard_piece p;
+                        size_t bytes;
+
+                        memcpy(&p, from, sizeof(p));
+                        bytes = piece_bytes(&g->regions[p.region], p.n);
+                        if (p.n && bytes > n - out)
+                                return out;
+                        if (p.n) {
+                                memcpy(buf + out, from, bytes);
+                                out += bytes;
+                        }
+                        g->emptied += (uint32_t)bytes;
+                        g->n_came++;
                 }
-                bytes = piece_bytes(&g->regions[p.region], p.n);
-                if (p.n && bytes > n - out)
+                if (g->n_emptied == n_filled)
                         break;
-                if (p.n) {
-                        memcpy(buf + out, g->ring + at, bytes);
-                        out += bytes;
-                }
-                tail += bytes;
-                atomic_store_explicit(&g->tail, tail, memory_order_release);
-                g->n_read++;
+                chunk = link->chunk;
+                g->n_emptied++;
+                g->emptied = 0;
+                atomic_fetch_or_explicit(&g->is_free[chunk / 64].word, UINT64_C(1) << chunk % 64, memory_order_release);
         }
         return out;
 }
 
-static bool reader_claims(struct sw_guard *g, struct sw_guard_region *r, uint32_t grain)
+/* What nobody changes need not be claimed. */
+static size_t read_plain(struct sw_guard *g, struct sw_guard_region *r, unsigned char *buf)
 {
-        unsigned char expected = GRAIN_UNTOUCHED;
+        uint32_t n = r->n_grains - g->grain < r->n_run ? r->n_grains - g->grain : r->n_run,
+                 first = g->grain << r->shift;
 
-        return !atomic_load_explicit(&g->abandoned, memory_order_relaxed) &&
-               atomic_compare_exchange_strong_explicit(
-                       &r->state[grain], &expected, GRAIN_BUSY, memory_order_acq_rel, memory_order_relaxed);
+        n = grains_entries(r, g->grain, n);
+        g->grain = (first + n + (1u << r->shift) - 1) >> r->shift;
+        return put_piece(buf, r, first, n);
 }
 
-/* One piece out of untouched grains in a row; each is given back as soon as it is copied. Returns bytes. */
-static size_t read_run(struct sw_guard *g, struct sw_guard_region *r, unsigned char *buf, size_t n)
+/* Claims up to n_run grains of a word and reads those that the owner had not taken. Returns bytes. */
+static size_t read_run(struct sw_guard *g, struct sw_guard_region *r, unsigned char *buf)
 {
-        unsigned char meta[RUN_BYTES / 8 + (GRAIN_BYTES / 8)];
-        uint32_t first = g->grain << r->shift, count = 0;
-        struct sw_guard_piece head = { .region = r->index, .first = first };
-        unsigned char *to = buf + sizeof(head);
+        uint32_t word = g->grain / GRAINS, n = r->n_grains - g->grain, at, k;
+        uint64_t all, mine;
+        size_t out = 0;
 
-        for (; g->grain < r->n_grains; g->grain++) {
-                uint32_t id = g->grain << r->shift, k = grain_entries(r, g->grain);
-                bool is_free;
-
-                if (count && ((size_t)count * r->source.entry_size >= RUN_BYTES || piece_bytes(r, count + k) > n))
-                        break;
-                if (!reader_claims(g, r, g->grain)) {
-                        if (count)
-                                break;
-                        first = (g->grain + 1) << r->shift;
-                        continue;
-                }
-                is_free = grain_is_free(r, g->grain);
-                if (!is_free) {
-                        memcpy(to + (size_t)count * r->source.entry_size,
-                                r->source.entries + (size_t)id * r->source.entry_size,
-                                (size_t)k * r->source.entry_size);
-                        if (r->source.meta)
-                                memcpy(meta + count, r->source.meta + id, k);
-                }
-                atomic_store_explicit(&r->state[g->grain], GRAIN_SAVED, memory_order_release);
-                g->n_read++;
-                if (!is_free) {
-                        count += k;
-                        continue;
-                }
-                if (count) {
-                        g->grain++;
-                        break;
-                }
-                first = (g->grain + 1) << r->shift;
+        n = n < r->n_run ? n : r->n_run;
+        all = (n == GRAINS ? UINT64_MAX : (UINT64_C(1) << n) - 1) << g->grain % GRAINS;
+        mine = all & ~atomic_fetch_or_explicit(&r->claimed[word], all, memory_order_acq_rel);
+        g->n_owed += n - (uint32_t)__builtin_popcountll(mine);
+        if (r->source.skip_free)
+                for (at = 0; at < GRAINS; at++)
+                        if (mine >> at & 1 && grain_is_free(r, word * GRAINS + at))
+                                mine &= ~(UINT64_C(1) << at);
+        while (mine) {
+                at = (uint32_t)__builtin_ctzll(mine);
+                k = ~(mine >> at) ? (uint32_t)__builtin_ctzll(~(mine >> at)) : GRAINS;
+                out += put_piece(
+                        buf + out, r, (word * GRAINS + at) << r->shift, grains_entries(r, word * GRAINS + at, k));
+                mine = at + k < GRAINS ? mine >> (at + k) << (at + k) : 0;
         }
-        if (!count)
-                return 0;
-        head.first = first;
-        head.n = count;
-        memcpy(buf, &head, sizeof(head));
-        n = sizeof(head) + (size_t)count * r->source.entry_size;
-        if (r->source.meta) {
-                memcpy(buf + n, meta, count);
-                n += count;
-        }
-        memset(buf + n, 0, ((n + 7) & ~(size_t)7) - n);
-        return (n + 7) & ~(size_t)7;
+        g->grain += n;
+        atomic_store_explicit(r->done, g->grain, memory_order_release);
+        return out;
 }
 
 size_t sw_guard_read(struct sw_guard *g, void *buf, size_t n)
 {
         unsigned char *to = buf;
-        unsigned spins = 0;
+        unsigned spins = 0, i;
         size_t out = 0;
 
         while (!atomic_load_explicit(&g->abandoned, memory_order_relaxed)) {
-                out += read_ring(g, to + out, n - out);
-                /* A run ends below RUN_BYTES and one more grain, which is one entry of at most 8 KiB. */
-                if (n - out < RUN_BYTES + 16 * 1024)
-                        return out;
-                while (g->region < g->n_regions && g->grain == g->regions[g->region].n_grains) {
-                        g->region++;
-                        g->grain = 0;
+                out += read_ring(g, to + out, n - out, g->region == g->n_regions);
+                for (i = 0; i < READS_PER_LOOK && g->region < g->n_regions; i++) {
+                        struct sw_guard_region *r = &g->regions[g->region];
+
+                        /* A run is at most RUN_BYTES, or one entry of 8 KiB, and its heads and meta. */
+                        if (n - out < 2 * RUN_BYTES)
+                                return out;
+                        if (g->grain < r->n_grains)
+                                out += r->owner ? read_run(g, r, to + out) : read_plain(g, r, to + out);
+                        if (g->grain == r->n_grains) {
+                                g->region++;
+                                g->grain = 0;
+                        }
                 }
-                if (g->region < g->n_regions) {
-                        out += read_run(g, &g->regions[g->region], to + out, n - out);
+                if (g->region < g->n_regions)
                         continue;
-                }
-                if (g->n_read == g->n_total || out)
+                if (g->n_came == g->n_owed || out)
                         return out;
                 /* The owner is about to hand over its last grains. */
                 if (spins++ >= SPINS)

@@ -2,10 +2,10 @@
 #pragma once
 /* Arrays of entries read as they were at one moment by one other thread, while their owner goes on changing them.
  *
- * Entries are guarded in grains of some 512 bytes. Whoever needs a grain first copies it: the reader when it gets
- * there, or the owner just before its first change (sw_guard_touch), into a ring of bounded size. While the ring is
- * full the owner waits for the reader, which always empties it first. Every grain is read exactly once, in no fixed
- * order.
+ * Entries are guarded in grains: one entry, or as many as fill two cache lines. Whoever needs a grain first copies it:
+ * the reader when it gets there, or the owner just before its first change (sw_guard_touch), which has it in its cache
+ * then, into a ring of bounded size. While the ring is full the owner waits for the reader, which empties it before it
+ * reads on. Every grain is read exactly once, in no fixed order.
  *
  * Threads: touch, open and free belong to the owner; read to one reader; abandon to anybody. */
 #include <stdbool.h>
@@ -49,5 +49,6 @@ bool sw_guard_is_abandoned(const struct sw_guard *g);
 
 struct sw_guard_stats {
         uint64_t copied_ahead, waits; /* grains copied by the owner; how often it had to wait */
+        size_t ring_bytes;            /* the most of the ring that was in use */
 };
 struct sw_guard_stats sw_guard_stats(const struct sw_guard *g); /* owner, or after the reading */

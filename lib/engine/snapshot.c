@@ -6,7 +6,6 @@
 #include <assert.h>
 
 #define PIECES_BYTES ((size_t)256 * 1024)
-#define RING_BYTES ((size_t)16 << 20) /* the reader empties it first: more would only leave the caches */
 
 /* The file in the order in which it is read: small parts, encoded at begin; pieces of tables; the end. */
 struct sw_snapshot {
@@ -197,5 +196,10 @@ struct sw_snapshot_stats sw_snapshot_stats(const struct sw_snapshot *s)
 {
         struct sw_guard_stats g = sw_guard_stats(s->guard);
 
-        return (struct sw_snapshot_stats){ .bytes = s->bytes, .chunks_copied_ahead = g.copied_ahead, .waits = g.waits };
+        return (struct sw_snapshot_stats){
+                .bytes = s->bytes,
+                .chunks_copied_ahead = g.copied_ahead,
+                .waits = g.waits,
+                .buffer_bytes = g.ring_bytes,
+        };
 }

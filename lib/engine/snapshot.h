@@ -35,9 +35,10 @@ int sw_snapshot_read(struct sw_snapshot *s, void *buf, size_t n, size_t *ret_n);
 void sw_snapshot_abandon(struct sw_snapshot *s);
 /* Gives up or ends: the engine is not slowed down any more. NULL-safe, returns NULL. Not while read is under way. */
 struct sw_snapshot *sw_snapshot_end(struct sw_snapshot *s);
-/* Bytes read, grains that the engine copied itself, and times it had to wait for the reader. After the last read. */
+/* Bytes read, grains that the engine copied itself, times it had to wait for the reader, and the most of the copy
+ * buffers that was in use. After the last read. */
 struct sw_snapshot_stats {
-        uint64_t bytes, chunks_copied_ahead, waits;
+        uint64_t bytes, chunks_copied_ahead, waits, buffer_bytes;
 };
 struct sw_snapshot_stats sw_snapshot_stats(const struct sw_snapshot *s);
 

@@ -222,3 +222,74 @@ Test(guard, an_empty_table_is_over_at_once)
         sw_guard_free(x.g);
         sw_table_deinit(&t);
 }
+
+/* Entries of any size, some free, changed from the far end: each comes once, as it was, and free ones of a pool not. */
+static void guard_size(uint32_t entry_size, uint32_t n, bool skip_free)
+{
+        static unsigned char block[SW_GUARD_READ_BYTES];
+        unsigned char *entries = malloc((size_t)n * entry_size), *meta = malloc(n), *times = calloc(n, 1);
+        const struct sw_guard_source source = {
+                .entries = entries, .meta = meta, .entry_size = entry_size, .n = n, .skip_free = skip_free
+        };
+        struct sw_guard_region *region = NULL;
+        struct sw_guard *g;
+        uint32_t i, changed = n;
+        size_t got, at;
+
+        for (i = 0; i < n; i++) {
+                memset(entries + (size_t)i * entry_size, (int)(i % 251), entry_size);
+                meta[i] = i % 3 ? 1 : 0;
+        }
+        cr_assert_eq(sw_guard_new(256 << 10, NULL, NULL, &g), 0);
+        cr_assert_eq(sw_guard_add(g, &source, &region), 0);
+        cr_assert_eq(sw_guard_open(g), 0);
+        do {
+                for (i = 0; i < 7 && changed; i++) {
+                        changed -= changed < 5 ? changed : 5;
+                        sw_guard_touch(region, changed);
+                        sw_guard_touch(region, changed);
+                        entries[(size_t)changed * entry_size + entry_size - 1] ^= 0xff;
+                        meta[changed] ^= 2;
+                }
+                got = sw_guard_read(g, block, sizeof(block));
+                for (at = 0; at < got; at = (at + 7) & ~(size_t)7) {
+                        struct sw_guard_piece p;
+
+                        memcpy(&p, block + at, sizeof(p));
+                        at += sizeof(p);
+                        for (i = 0; i < p.n; i++) {
+                                uint32_t id = p.first + i;
+
+                                cr_assert_lt(id, n);
+                                cr_assert_eq(times[id]++, 0, "size %u: entry %u twice", entry_size, id);
+                                cr_assert_eq(block[at + (size_t)i * entry_size], id % 251);
+                                cr_assert_eq(block[at + (size_t)(i + 1) * entry_size - 1], id % 251, "entry %u", id);
+                                cr_assert_eq(block[at + (size_t)p.n * entry_size + i], id % 3 ? 1 : 0);
+                        }
+                        at += (size_t)p.n * (entry_size + 1);
+                }
+                cr_assert_eq(at, got);
+        } while (got);
+        for (i = 0; i < n; i++)
+                cr_assert(times[i] || (skip_free && i % 3 == 0), "size %u: entry %u of %u", entry_size, i, n);
+        if (skip_free && entry_size > 64)
+                cr_assert_eq(times[0], 0);
+        cr_assert_gt(sw_guard_stats(g).copied_ahead, 0);
+        cr_assert_leq(sw_guard_stats(g).ring_bytes, 256 << 10);
+        sw_guard_free(g);
+        free(entries);
+        free(meta);
+        free(times);
+}
+
+Test(guard, entries_of_any_size_come_once_as_they_were)
+{
+        static const uint32_t sizes[] = { 8, 24, 64, 72, 136, 1000, 8192 };
+        unsigned i;
+
+        for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+                guard_size(sizes[i], 3000, false);
+                guard_size(sizes[i], 64 * 16, true);
+                guard_size(sizes[i], 1, false);
+        }
+}
