@@ -112,7 +112,7 @@ static void fill_evidence(
         e->dport = turned ? x->key.sport : x->key.dport;
         e->proto = x->key.proto;
         e->state = x->first_state;
-        e->direction = x->first_direction;
+        e->direction = x->direction;
         e->encryption = x->first_encryption;
         e->outcome = x->outcome;
         e->reversed = turned;
@@ -254,6 +254,14 @@ static void own_end(struct sw_conns *c, const struct sw_conn *x, const struct fo
         sw_hosts_own(hosts, own, s->mac, vnet, subnet);
 }
 
+/* A rule says nothing without the side it was applied on. */
+static void conn_decided_by(struct sw_conn *x, const struct folded *f)
+{
+        x->rule = f->t->rule;
+        x->sensor = f->t->sensor;
+        x->direction = f->direction;
+}
+
 /* Clears an entry for a new life; key, id and pinned hosts stay. */
 static void conn_reset(struct sw_conns *c, struct sw_conn *x, const struct folded *f, bool turned)
 {
@@ -266,10 +274,8 @@ static void conn_reset(struct sw_conns *c, struct sw_conn *x, const struct folde
         x->opened = x->last = f->t->time;
         x->outcome = SW_OUTCOME_OPEN;
         x->flags = turned ? FLAG_REVERSED : 0;
-        x->rule = f->t->rule;
-        x->sensor = f->t->sensor;
+        conn_decided_by(x, f);
         x->first_state = f->t->state;
-        x->first_direction = f->direction;
         x->first_encryption = f->t->encryption;
         if (f->counters[0] | f->counters[1] | f->counters[2] | f->counters[3]) {
                 more = sw__conns_more_make(c, x);
@@ -549,8 +555,7 @@ static int conns_deny(struct sw_conns *c, struct sw_conn *x, const struct folded
         int r;
 
         x->outcome = SW_OUTCOME_DENIED;
-        x->rule = f->t->rule;
-        x->sensor = f->t->sensor;
+        conn_decided_by(x, f);
         if (pair) {
                 pair->flows_denied++;
                 if (x->flags & FLAG_ALLOWED)
@@ -568,8 +573,7 @@ static int conns_progress(struct sw_conns *c, struct sw_conn *x, const struct fo
 
         if (f->direction == SW_INBOUND && !(x->flags & FLAG_RESPONDER)) {
                 x->flags |= FLAG_RESPONDER;
-                x->rule = f->t->rule;
-                x->sensor = f->t->sensor;
+                conn_decided_by(x, f);
         }
         if (f->t->state == SW_STATE_DENIED)
                 return denial_decides(c, x, f) ? conns_deny(c, x, f) : 0;

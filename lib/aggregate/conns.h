@@ -47,7 +47,7 @@ struct sw_conn {
         uint32_t edge_hash;    /* of its edge */
         uint32_t rule, sensor; /* evidence, of the deciding side */
         uint8_t outcome, service, rarity;
-        uint8_t first_state, first_direction, first_encryption, pad[2];
+        uint8_t first_state, direction, first_encryption, pad[2]; /* direction: of the deciding side */
         uint32_t id;
         uint32_t hash; /* of the key, as the table's index has it */
         uint32_t more; /* id + 1 of its struct sw_conn_more, 0 = none */

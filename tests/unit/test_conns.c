@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../lib/fixture.h"
+#include "aggregate/world.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -81,6 +82,58 @@ Test(conns, counters_of_the_first_tuple_are_evidence_also_where_the_beginning_wa
                            "release 50\n");
         cr_assert_eq(first[0] | first[1] | first[2] | first[3], 0);
         sw_fixture_deinit(&f);
+}
+
+struct deciding {
+        unsigned direction;
+        char rule[16];
+};
+
+static int keep_deciding(void *ctx, const struct sw_view *v, const struct sw_conn_event *ev)
+{
+        struct deciding *d = ctx;
+        struct sw_str rule = sw_directory_rule_at(&v->world->directory, ev->first.rule).name;
+
+        if (ev->type == SW_CONN_CLOSED) {
+                d->direction = ev->first.direction;
+                snprintf(d->rule, sizeof(d->rule), "%.*s", (int)rule.n, rule.p);
+        }
+        return 0;
+}
+
+static void decided_by(const char *in, unsigned direction, const char *rule)
+{
+        struct deciding d = { 99, "" };
+        const struct sw_engine_tap tap = { .on_event = keep_deciding, .ctx = &d };
+        struct sw_fixture f;
+
+        sw_fixture_init(&f);
+        sw_fixture_run(&f, "0 O B udp 10.0.9.1:5000 10.0.9.2:53\n"); /* there is an engine now */
+        sw_engine_set_tap(f.engine, &tap);
+        sw_fixture_run(&f, in);
+        cr_assert_eq(d.direction, direction, "%s", in);
+        cr_assert_str_eq(d.rule, rule, "%s", in);
+        sw_fixture_deinit(&f);
+}
+
+Test(conns, rule_and_direction_of_the_evidence_are_of_one_side)
+{
+        decided_by("0    O B tcp 10.0.1.1:50000 10.0.2.1:445 rule=out\n"
+                   "0.01 I B tcp 10.0.1.1:50000 10.0.2.1:445 rule=in\n"
+                   "5    O E tcp 10.0.1.1:50000 10.0.2.1:445 10/2000/8/1500 rule=out\n"
+                   "release 20\n",
+                SW_INBOUND, "in");
+        decided_by("0 O B tcp 10.0.1.1:50000 10.0.2.1:445 rule=out\n"
+                   "5 O E tcp 10.0.1.1:50000 10.0.2.1:445 10/2000/8/1500 rule=out\n"
+                   "release 20\n",
+                SW_OUTBOUND, "out");
+        decided_by("0    O B tcp 10.0.1.1:50000 10.0.2.1:445 rule=out\n"
+                   "0.01 I D tcp 10.0.1.1:50000 10.0.2.1:445 rule=in\n"
+                   "release 20\n",
+                SW_INBOUND, "in");
+        decided_by("0 O D tcp 10.0.1.1:50000 10.0.2.1:445 rule=out\n"
+                   "release 20\n",
+                SW_OUTBOUND, "out");
 }
 
 Test(conns, counters_of_continue_and_end_add_up_as_in_the_documented_example)
