@@ -117,32 +117,48 @@ static void explain_end_point(struct sw_buf *out, const struct sw_json *e, const
         sw_buf_printf(out, " port %lld", (long long)explain_i64(e, port));
 }
 
+static void explain_evidence_line(struct sw_buf *out, const struct sw_json *e)
+{
+        sw_buf_puts(out, "  ");
+        explain_time(out, explain_i64(e, "data.time"));
+        sw_buf_putc(out, ' ');
+        explain_end_point(out, e, "src_endpoint.ip", "src_endpoint.port");
+        sw_buf_puts(out, " -> ");
+        explain_end_point(out, e, "dst_endpoint.ip", "dst_endpoint.port");
+        sw_buf_putc(out, ' ');
+        explain_put(out, e, "connection_info.protocol_name");
+        sw_buf_puts(out, ", ");
+        explain_put(out, e, "data.outcome");
+        sw_buf_printf(out, ", %lld bytes there, %lld back; ", (long long)explain_i64(e, "data.bytes_out"),
+                (long long)explain_i64(e, "data.bytes_in"));
+        explain_put(out, e, "data.detector");
+        sw_buf_puts(out, "; rule ");
+        explain_put(out, e, "data.rule");
+        sw_buf_putc(out, '\n');
+}
+
+/* Signals may share a tuple: a line is written once. */
 static void explain_evidence(struct sw_buf *out, const struct sw_json *f)
 {
         const struct sw_json *e = sw_json_first(sw_json_at(f, "evidences"));
+        struct sw_buf line = SW_BUF_NULL;
+        size_t begin;
         unsigned n = 0;
 
         sw_buf_puts(out, "\nEvidence\n");
-        for (; e && n < EXPLAIN_EVIDENCE; e = sw_json_next(e), n++) {
-                sw_buf_puts(out, "  ");
-                explain_time(out, explain_i64(e, "data.time"));
-                sw_buf_putc(out, ' ');
-                explain_end_point(out, e, "src_endpoint.ip", "src_endpoint.port");
-                sw_buf_puts(out, " -> ");
-                explain_end_point(out, e, "dst_endpoint.ip", "dst_endpoint.port");
-                sw_buf_putc(out, ' ');
-                explain_put(out, e, "connection_info.protocol_name");
-                sw_buf_puts(out, ", ");
-                explain_put(out, e, "data.outcome");
-                sw_buf_printf(out, ", %lld bytes there, %lld back; ", (long long)explain_i64(e, "data.bytes_out"),
-                        (long long)explain_i64(e, "data.bytes_in"));
-                explain_put(out, e, "data.detector");
-                sw_buf_puts(out, "; rule ");
-                explain_put(out, e, "data.rule");
-                sw_buf_putc(out, '\n');
+        begin = out->n;
+        for (; e && n < EXPLAIN_EVIDENCE; e = sw_json_next(e)) {
+                sw_buf_reset(&line);
+                explain_evidence_line(&line, e);
+                if (out->failed || memmem(out->p + begin, out->n - begin, line.p, line.n))
+                        continue;
+                sw_buf_put_str(out, (struct sw_str){ line.p, line.n });
+                n++;
         }
         if (e)
                 sw_buf_puts(out, "  ... more in the line itself\n");
+        out->failed = out->failed || line.failed;
+        sw_buf_deinit(&line);
 }
 
 /* ---- what could be done ---- */

@@ -49,8 +49,7 @@ static int tail_file_take(struct sw_tail_file *t, struct sw_str part, sw_tail_ea
                 end = memchr(part.p, '\n', part.n);
                 n = end ? (size_t)(end - part.p) : part.n;
                 if (!t->skipping && t->line.n + n > SW_TAIL_LINE_MAX) {
-                        fprintf(stderr, "segwatch tail: a line is longer than %d MiB; skipped\n",
-                                SW_TAIL_LINE_MAX >> 20);
+                        fprintf(stderr, "segwatch: a line is longer than %d MiB; skipped\n", SW_TAIL_LINE_MAX >> 20);
                         t->skipping = true;
                 }
                 if (!t->skipping)

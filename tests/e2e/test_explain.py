@@ -45,6 +45,23 @@ class Explain(unittest.TestCase):
         self.assertEqual(explain("--file", self.alerts, uid[:8])[1], out)
         self.assertEqual(explain("--file", self.alerts, self.incident["metadata"]["uid"])[0], 0)
 
+    def test_each_line_of_evidence_stands_once(self):
+        _, out, _ = explain("--file", self.alerts, self.incident["finding_info"]["uid"])
+        lines = out.split("\nEvidence\n")[1].split("\n\n")[0].splitlines()
+        self.assertGreater(len(lines), 3)
+        self.assertLess(len(lines), len(self.incident["evidences"]), "some tuple is evidence of several signals here")
+        self.assertEqual(len(lines), len(set(lines)))
+
+    def test_a_rule_is_denied_on_the_side_that_applied_it(self):
+        seen = set()
+        for line in self.lines:
+            for e in line["evidences"]:
+                for name, logged in (("DefaultRule_AllowVnetInBound", "inbound"), ("DefaultRule_AllowVnetOutBound", "outbound")):
+                    if e["data"]["rule"] == name:
+                        seen.add(name)
+                        self.assertEqual(e["data"]["logged"], logged, e)
+        self.assertIn("DefaultRule_AllowVnetInBound", seen)
+
     def test_the_deny_rules_are_commands_over_the_evidence(self):
         _, out, _ = explain("--file", self.alerts, self.incident["finding_info"]["uid"])
         commands = re.findall(r"az network nsg rule create(?:.*\\\n)*.*", out)
