@@ -20,7 +20,7 @@ static const struct sw_cmd_opt state_options[] = {
         { "output", 'o', "FORM", "info: text (default) or json", "text json" },
         { "canonical", STATE_CANONICAL, NULL,
                 "export: what the state says, as text to compare, instead of a file to import" },
-        { "replace", STATE_REPLACE, NULL, "import: although there is a state, which is moved aside" },
+        { "replace", STATE_REPLACE, NULL, "import: although there is a state, which is moved to state.dir/replaced" },
         { 0 },
 };
 

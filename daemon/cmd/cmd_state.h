@@ -25,7 +25,6 @@ int sw__state_load(struct sw_cmd_state *s, uint64_t number, struct sw_engine **r
         struct sw_err *err);
 
 int sw__state_export(struct sw_cmd_state *s, const char *path);
-int sw__state_move_into(const char *from, const char *to);
 int sw__state_import(const char *file, const char *path, bool replace);
 /* Text to compare two states with: what was seen and what is remembered, nothing that differs by how it got there. */
 int sw__state_canonical(struct sw_cmd_state *s);

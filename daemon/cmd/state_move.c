@@ -23,6 +23,8 @@
 #define MOVE_WORD "segwatch-state "
 #define MOVE_END "end\n"
 #define MOVE_LINE 256
+#define MOVE_STAGE "import.tmp" /* within state.dir, which may be a file system of its own */
+#define MOVE_ASIDE "replaced"
 
 static int move_fail(const char *what, const char *why)
 {
@@ -137,7 +139,7 @@ int sw__state_export(struct sw_cmd_state *s, const char *path)
                 out = fd >= 0 ? fdopen(fd, "wb") : NULL;
                 r = out ? move_export_to(s, out, newest, outbox) : move_fail(path, strerror(errno));
         }
-        if (out && (fflush(out) != 0 || fsync(fileno(out)) != 0) && r == SW_EXIT_OK)
+        if (out && (fflush(out) != 0 || ferror(out) || fsync(fileno(out)) != 0) && r == SW_EXIT_OK)
                 r = move_fail(path, strerror(errno));
         if (out && fclose(out) != 0 && r == SW_EXIT_OK)
                 r = move_fail(path, strerror(errno));
@@ -162,34 +164,40 @@ static bool move_is_member(const char *name)
         return strncmp(name, "snapshot.", 9) == 0 && sw_parse_u64(sw_str_of(name + 9), &number) && number > 0;
 }
 
+static int move_put_member(const char *dir, const char *name, const char *p, size_t n)
+{
+        int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
+        bool ok = false;
+
+        if (folder >= 0)
+                fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd >= 0) {
+                ok = sw_state_dir_own(folder, fd) == 0 && sw_state_dir_write_all(fd, p, n) == 0 && fsync(fd) == 0;
+                ok = close(fd) == 0 && ok;
+        }
+        if (folder >= 0)
+                (void)close(folder);
+        return ok ? SW_EXIT_OK : move_fail(name, strerror(errno));
+}
+
 static int move_get(FILE *in, const char *line, const char *dir)
 {
-        char name[64], hash[33], is[33], path[4096];
+        char name[64], hash[33], is[33];
         unsigned long long n;
         char *p;
-        FILE *out;
-        int r = SW_EXIT_OK;
+        int r;
 
         if (sscanf(line, "%63s %llu %32s", name, &n, hash) != 3 || !move_is_member(name))
                 return move_fail("import", "the file is damaged, or of a newer version");
         p = n < SIZE_MAX / 2 ? malloc((size_t)n + 1) : NULL;
         if (!p || fread(p, 1, (size_t)n, in) != n) {
+                r = move_fail(name, p ? "the file ends within it" : "out of memory");
                 free(p);
-                return move_fail(name, p ? "the file ends within it" : "out of memory");
+                return r;
         }
         sw_sha256_128(p, (size_t)n, is);
-        snprintf(path, sizeof(path), "%s/%s", dir, name);
-        if (strcmp(is, hash) != 0)
-                r = move_fail(name, "its checksum is wrong: nothing was imported");
-        if (r == SW_EXIT_OK) {
-                int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-                out = fd >= 0 ? fdopen(fd, "wb") : NULL;
-                if (!out || fwrite(p, 1, (size_t)n, out) != n || fflush(out) != 0 || fsync(fileno(out)) != 0)
-                        r = move_fail(path, strerror(errno));
-                if (out && fclose(out) != 0 && r == SW_EXIT_OK)
-                        r = move_fail(path, strerror(errno));
-        }
+        r = strcmp(is, hash) == 0 ? move_put_member(dir, name, p, (size_t)n)
+                                  : move_fail(name, "its checksum is wrong: nothing was imported");
         free(p);
         return r;
 }
@@ -233,42 +241,48 @@ static void move_clear(const char *dir)
         sw_snapshots_close(files);
 }
 
-/* Into a folder beside it first: what cannot be read to its end changes nothing. */
-static int move_import_locked(const char *dir, const char *path)
+/* "DIR/NAME", made if it is not there, and empty of members. */
+static int move_folder(const char *dir, const char *name, char ret[static 4096])
 {
-        struct sw_buf b = SW_BUF_NULL;
-        FILE *in = fopen(path, "rbe");
-        int r;
+        int above, fd;
 
-        if (!in)
-                return move_fail(path, strerror(errno));
-        sw_buf_printf(&b, "%s.import%c", dir, 0);
-        if (b.failed || (mkdir(b.p, 0700) != 0 && errno != EEXIST)) {
-                r = move_fail(b.failed ? dir : b.p, strerror(errno));
-        } else {
-                move_clear(b.p);
-                r = move_read(in, b.p);
-                if (r == SW_EXIT_OK)
-                        r = sw__state_move_into(b.p, dir);
-                move_clear(b.p);
-                (void)rmdir(b.p);
-        }
-        (void)fclose(in);
-        sw_buf_deinit(&b);
-        return r;
+        if (snprintf(ret, 4096, "%s/%s", dir, name) >= 4096)
+                return move_fail(dir, strerror(ENAMETOOLONG));
+        if (mkdir(ret, 0700) != 0 && errno != EEXIST)
+                return move_fail(ret, strerror(errno));
+        above = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        fd = open(ret, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (above >= 0 && fd >= 0)
+                (void)sw_state_dir_own(above, fd);
+        if (above >= 0)
+                (void)close(above);
+        if (fd < 0)
+                return move_fail(ret, strerror(errno));
+        (void)close(fd);
+        move_clear(ret);
+        return SW_EXIT_OK;
 }
 
-/* Members of `from` become those of `to`; what was there is gone. */
-int sw__state_move_into(const char *from, const char *to)
+static void move_sync(const char *dir)
 {
-        static const char *const names[] = { SW_OUTBOX_FILE, "seed" };
+        int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return;
+        (void)fsync(fd);
+        (void)close(fd);
+}
+
+/* Members of `from` become those of `to`, which has none. */
+static int move_members(const char *from, const char *to)
+{
+        static const char *const names[] = { SW_OUTBOX_FILE "-wal", SW_OUTBOX_FILE, "seed" };
         struct sw_snapshots *files = NULL;
         const struct sw_snapshots_file *list;
         char a[4096], b[4096];
         uint32_t n = 0, i;
-        int fd;
+        int r = SW_EXIT_OK;
 
-        move_clear(to);
         for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
                 snprintf(a, sizeof(a), "%s/%s", from, names[i]);
                 snprintf(b, sizeof(b), "%s/%s", to, names[i]);
@@ -278,20 +292,44 @@ int sw__state_move_into(const char *from, const char *to)
         if (sw_snapshots_look(from, &files, NULL) < 0)
                 return move_fail(from, "cannot be read");
         list = sw_snapshots_list(files, &n);
-        for (i = 0; i < n; i++) {
+        for (i = 0; i < n && r == SW_EXIT_OK; i++) {
                 snprintf(b, sizeof(b), "%s/snapshot.%" PRIu64, to, list[i].number);
-                if (rename(sw_snapshots_path(files, list[i].number), b) != 0) {
-                        sw_snapshots_close(files);
-                        return move_fail(b, strerror(errno));
-                }
+                if (rename(sw_snapshots_path(files, list[i].number), b) != 0)
+                        r = move_fail(b, strerror(errno));
         }
         sw_snapshots_close(files);
-        fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0) {
-                (void)fsync(fd);
-                (void)close(fd);
+        move_sync(to);
+        move_sync(from);
+        return r;
+}
+
+/* Into a folder of its own first: what cannot be read to its end changes nothing. */
+static int move_import_locked(const char *dir, const char *path, bool aside)
+{
+        char stage[4096], old[4096];
+        FILE *in = fopen(path, "rbe");
+        int r;
+
+        if (!in)
+                return move_fail(path, strerror(errno));
+        r = move_folder(dir, MOVE_STAGE, stage);
+        if (r == SW_EXIT_OK) {
+                r = move_read(in, stage);
+                if (r == SW_EXIT_OK && aside)
+                        r = move_folder(dir, MOVE_ASIDE, old);
+                if (r == SW_EXIT_OK && aside)
+                        r = move_members(dir, old);
+                if (r == SW_EXIT_OK && aside)
+                        fprintf(stderr, "segwatch state: what was there is in %s now\n", old);
+                if (r == SW_EXIT_OK) {
+                        move_clear(dir); /* a journal that is left would be taken for that of the new outbox */
+                        r = move_members(stage, dir);
+                }
+                move_clear(stage);
+                (void)rmdir(stage);
         }
-        return SW_EXIT_OK;
+        (void)fclose(in);
+        return r;
 }
 
 static bool move_has_state(const char *dir)
@@ -315,16 +353,18 @@ int sw__state_import(const char *file, const char *path, bool replace)
         static struct sw_conf_report report;
         struct sw_state_dir *lock = NULL;
         struct sw_conf conf;
+        bool there;
         int r = sw_conf_load(file, false, &conf, &report);
 
         sw_conf_report_print(&report);
         if (r < 0)
                 return r == -SW_ERR_CONFIG ? SW_EXIT_CONFIG : SW_EXIT_FAILURE;
         r = move_lock(conf.state.dir, &lock);
-        if (r == SW_EXIT_OK && !replace && move_has_state(conf.state.dir))
-                r = move_fail(conf.state.dir, "there is a state already; --replace takes its place");
+        there = r == SW_EXIT_OK && move_has_state(conf.state.dir);
+        if (there && !replace)
+                r = move_fail(conf.state.dir, "there is a state already; --replace moves it aside");
         if (r == SW_EXIT_OK)
-                r = move_import_locked(conf.state.dir, path);
+                r = move_import_locked(conf.state.dir, path, there);
         sw_state_dir_close(lock);
         sw_conf_deinit(&conf);
         return r;

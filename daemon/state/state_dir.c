@@ -19,6 +19,43 @@ struct sw_state_dir {
         int dir_fd, lock_fd;
 };
 
+int sw_state_dir_own(int folder, int fd)
+{
+        struct stat st;
+
+        if (geteuid() != 0)
+                return 0;
+        return fstat(folder, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0 ? 0 : -SW_ERR_IO;
+}
+
+int sw_state_dir_write_all(int fd, const char *p, size_t n)
+{
+        while (n > 0) {
+                ssize_t k = write(fd, p, n);
+
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k <= 0)
+                        return -SW_ERR_IO;
+                p += k;
+                n -= (size_t)k;
+        }
+        return 0;
+}
+
+static int state_dir_denied(const struct sw_state_dir *d, const char *name, struct sw_err *reterr)
+{
+        int error = errno;
+        struct stat st;
+
+        if (error == EACCES && fstatat(d->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid != geteuid())
+                return sw_err_set(reterr, -SW_ERR_IO,
+                        "cannot open %s/%s: it belongs to uid %u, segwatch runs as uid %u; everything in state.dir has "
+                        "to belong to one user (chown -R)",
+                        d->path, name, (unsigned)st.st_uid, (unsigned)geteuid());
+        return sw_err_set(reterr, -SW_ERR_IO, "cannot open %s/%s: %s", d->path, name, strerror(error));
+}
+
 static int state_dir_lock(struct sw_state_dir *d, struct sw_err *reterr)
 {
         char pid[32] = { 0 };
@@ -26,7 +63,8 @@ static int state_dir_lock(struct sw_state_dir *d, struct sw_err *reterr)
 
         d->lock_fd = openat(d->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (d->lock_fd < 0)
-                return sw_err_set(reterr, -SW_ERR_IO, "cannot open %s/lock: %s", d->path, strerror(errno));
+                return state_dir_denied(d, "lock", reterr);
+        (void)sw_state_dir_own(d->dir_fd, d->lock_fd);
         if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0) {
                 n = pread(d->lock_fd, pid, sizeof(pid) - 1, 0);
                 pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
@@ -80,22 +118,6 @@ struct sw_state_dir *sw_state_dir_close(struct sw_state_dir *d)
         return NULL;
 }
 
-static int state_dir_write_all(int fd, struct sw_str s)
-{
-        ssize_t n;
-
-        while (s.n > 0) {
-                n = write(fd, s.p, s.n);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -1;
-                s.p += n;
-                s.n -= (size_t)n;
-        }
-        return 0;
-}
-
 int sw_state_dir_save(const struct sw_state_dir *d, const char *name, struct sw_str content, struct sw_err *reterr)
 {
         char tmp[256];
@@ -105,7 +127,7 @@ int sw_state_dir_save(const struct sw_state_dir *d, const char *name, struct sw_
         fd = openat(d->dir_fd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return sw_err_set(reterr, -SW_ERR_IO, "cannot create %s/%s: %s", d->path, tmp, strerror(errno));
-        if (state_dir_write_all(fd, content) != 0 || fsync(fd) != 0)
+        if (sw_state_dir_write_all(fd, content.p, content.n) != 0 || fsync(fd) != 0)
                 error = errno;
         if (close(fd) != 0 && !error)
                 error = errno;
@@ -127,9 +149,10 @@ int sw_state_dir_load(const struct sw_state_dir *d, const char *name, struct sw_
         ssize_t n;
         int r = 0;
 
+        if (fd < 0 && errno != ENOENT)
+                return state_dir_denied(d, name, reterr);
         if (fd < 0)
-                return sw_err_set(reterr, errno == ENOENT ? -SW_ERR_NOENT : -SW_ERR_IO, "cannot open %s/%s: %s",
-                        d->path, name, strerror(errno));
+                return sw_err_set(reterr, -SW_ERR_NOENT, "%s/%s is not there", d->path, name);
         while ((n = read(fd, chunk, sizeof(chunk))) > 0 && (total += (size_t)n) <= STATE_DIR_FILE_MAX)
                 sw_buf_put(out, chunk, (size_t)n);
         if (n < 0)

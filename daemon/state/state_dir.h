@@ -24,3 +24,10 @@ void sw_state_dir_remove(const struct sw_state_dir *d, const char *name); /* if 
 int sw_state_dir_instance(struct sw_state_dir *d, char ret[33], struct sw_err *reterr);
 /* Appends the content. -SW_ERR_NOENT: there is no such file. */
 int sw_state_dir_load(const struct sw_state_dir *d, const char *name, struct sw_buf *out, struct sw_err *reterr);
+
+/* For who works on such a folder without opening it. Root's files in a folder of somebody else are handed to them: the
+ * daemon has to read what an administrator put there. Whoever is not root can do nothing, and nothing happens. 0 or
+ * negative with errno. */
+int sw_state_dir_own(int folder, int fd);
+/* All of it. 0 or negative with errno. */
+int sw_state_dir_write_all(int fd, const char *p, size_t n);

@@ -2,6 +2,7 @@
 """What a start finds: the state of another instance, a topic that is not the one that was read, another configuration,
 an older version's offsets, a state carried over from another machine."""
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -174,6 +175,8 @@ class Recovery(unittest.TestCase):
         self.assertEqual(run("export", file, "-c", here).returncode, 0)
         self.assertEqual(run("import", file, "-c", there).returncode, 0)
         self.assertIn("--replace", run("import", file, "-c", there).stderr)
+        folder = there.parent / "state"
+        before = sorted(p.name for p in folder.iterdir())
         for spoil, why in ((lambda b: b[:-20], "ends"), (lambda b: b.replace(b"state 1", b"state 9", 1), "newer version"),
                            (lambda b: b[:5000] + bytes([b[5000] ^ 1]) + b[5001:], "checksum"), (lambda b: b"x", "no exported")):
             bad = self.dir / "bad.file"
@@ -181,6 +184,18 @@ class Recovery(unittest.TestCase):
             p = run("import", "--replace", bad, "-c", there)
             self.assertEqual(p.returncode, 1)
             self.assertIn(why, p.stderr)
+        self.assertEqual(sorted(p.name for p in folder.iterdir()), before, "what was damaged changed nothing")
+        number = next(p.name for p in folder.iterdir() if p.name.startswith("snapshot."))
+        was = {name: (folder / name).read_bytes() for name in ("outbox.db", "seed", number)}
+        if os.getuid() == 0:
+            os.chown(folder, 65534, 65534)
+        p = run("import", "--replace", file, "-c", there)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn(str(folder / "replaced"), p.stderr)
+        for name, data in was.items():
+            self.assertEqual((folder / "replaced" / name).read_bytes(), data, name)
+            self.assertEqual((folder / name).stat().st_uid, folder.stat().st_uid, "the daemon's user can read it")
+        self.assertFalse((folder / "import.tmp").exists())
         canonical = [run("export", "--canonical", "-c", c).stdout for c in (here, there)]
         self.assertEqual(*canonical)
         self.assertIn("count connections", canonical[0])
