@@ -37,8 +37,8 @@ struct replay {
         struct sw_files *files;
         struct sw_pipeline *pipeline;
         struct sw_engine *engine; /* the pipeline's, once it released anything: between two steps after its end */
-        FILE *signals, *suppressed, *quarantine;
-        struct sw_buf quarantined; /* scratch */
+        FILE *signals, *suppressed, *quarantine, *summary; /* opened first: a wrong path is told before hours of work */
+        struct sw_buf quarantined;                         /* scratch */
         uint64_t n_errors_shown, n_errors;
         int write_errno;
         bool unreadable; /* some file could not be read (on) */
@@ -265,6 +265,17 @@ static int load_state(struct replay *r, struct sw_pipeline_conf *conf)
         return SW_EXIT_OK;
 }
 
+/* Before hours of work, not after them. */
+static int check_save(const struct replay *r)
+{
+        struct sw_err err = SW_ERR_NULL;
+
+        if (!r->o.save || sw_learned_check(r->o.save, &err) == 0)
+                return SW_EXIT_OK;
+        fprintf(stderr, "segwatch replay: --save-state: %s\n", err.msg);
+        return SW_EXIT_FAILURE;
+}
+
 static int read_snapshot(void *snapshot, void *buf, size_t n, size_t *ret_n)
 {
         return sw_snapshot_read(snapshot, buf, n, ret_n);
@@ -319,16 +330,14 @@ static int open_pipeline(struct replay *r)
 static int write_summary(struct replay *r, const struct sw_engine_stats *s)
 {
         struct sw_buf text = SW_BUF_NULL;
-        FILE *f = stderr;
+        FILE *f = r->summary ? r->summary : stderr;
         int code = SW_EXIT_OK;
 
         if (!r->o.summary)
                 return SW_EXIT_OK;
         sw_summary_write(&text, s, sw_files_bytes_read(r->files), (uint64_t)(now_ms() - r->began_ms));
         sw_buf_putc(&text, '\n');
-        if (strcmp(r->o.summary, "-") != 0)
-                f = fopen(r->o.summary, "we");
-        if (!f || text.failed || fwrite(text.p, 1, text.n, f) != text.n || (f != stderr && fclose(f) != 0)) {
+        if (text.failed || fwrite(text.p, 1, text.n, f) != text.n || fflush(f) != 0) {
                 fprintf(stderr, "segwatch replay: %s: %s\n", r->o.summary,
                         text.failed ? "out of memory" : strerror(errno));
                 code = SW_EXIT_FAILURE;
@@ -386,6 +395,8 @@ static int finish(struct replay *r, int code)
         show_progress(r, true);
         say_end(r, &s);
         code = write_summary(r, &s);
+        if (r->o.save && r->unreadable)
+                fprintf(stderr, "segwatch replay: --save-state: nothing was saved, because something was not read\n");
         if (code != SW_EXIT_OK || r->unreadable)
                 return SW_EXIT_FAILURE;
         if ((s.decode.message_errors || s.decode.record_errors || r->damaged) && s.records == 0 &&
@@ -546,6 +557,10 @@ static int replay_run(int argc, char **argv)
                 code = open_output(r.o.suppressed, &r.suppressed);
         if (code == SW_EXIT_OK)
                 code = open_output(r.o.quarantine, &r.quarantine);
+        if (code == SW_EXIT_OK && r.o.summary && strcmp(r.o.summary, "-") != 0)
+                code = open_output(r.o.summary, &r.summary);
+        if (code == SW_EXIT_OK)
+                code = check_save(&r);
         if (code == SW_EXIT_OK)
                 code = open_pipeline(&r);
         if (code == SW_EXIT_OK)
@@ -554,6 +569,7 @@ static int replay_run(int argc, char **argv)
         code = close_output(r.o.signals, r.signals, code);
         code = close_output(r.o.suppressed, r.suppressed, code);
         code = close_output(r.o.quarantine, r.quarantine, code);
+        code = close_output(r.o.summary, r.summary, code);
         sw_buf_deinit(&r.quarantined);
         sw_files_free(r.files);
         sw_conf_deinit(&r.conf);

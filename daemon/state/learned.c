@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state/learned.h"
 
+#include "state/outbox.h"
+#include "state/state_dir.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,21 +29,6 @@ static int learned_folder(const char *dir, bool make, struct sw_err *reterr)
         return fd < 0 ? learned_fail(reterr, dir, "cannot be opened") : fd;
 }
 
-static bool write_all(int fd, const char *p, size_t n)
-{
-        while (n) {
-                ssize_t k = write(fd, p, n);
-
-                if (k < 0 && errno == EINTR)
-                        continue;
-                if (k <= 0)
-                        return false;
-                p += k;
-                n -= (size_t)k;
-        }
-        return true;
-}
-
 static int learned_fill(int fd, const char *dir, sw_learned_source source, void *ctx, struct sw_err *reterr)
 {
         char block[65536];
@@ -54,9 +41,26 @@ static int learned_fill(int fd, const char *dir, sw_learned_source source, void 
                         return sw_err_set(reterr, r, "%s: %s", dir, sw_error_text(r));
                 if (n == 0)
                         return 0;
-                if (!write_all(fd, block, n))
+                if (sw_state_dir_write_all(fd, block, n) < 0)
                         return learned_fail(reterr, dir, "cannot write " LEARNED_TMP);
         }
+}
+
+int sw_learned_check(const char *dir, struct sw_err *reterr)
+{
+        int folder = learned_folder(dir, true, reterr), r = 0;
+
+        if (folder < 0)
+                return folder;
+        if (faccessat(folder, SW_OUTBOX_FILE, F_OK, 0) == 0)
+                r = sw_err_set(reterr, -SW_ERR_INVAL,
+                        "%s: a daemon has its state there (" SW_OUTBOX_FILE "), and would not look at what was learned "
+                        "elsewhere; name a new folder",
+                        dir);
+        else if (faccessat(folder, ".", W_OK | X_OK, AT_EACCESS) < 0)
+                r = learned_fail(reterr, dir, "cannot be written to");
+        (void)close(folder);
+        return r;
 }
 
 int sw_learned_save(const char *dir, sw_learned_source source, void *ctx, struct sw_err *reterr)
@@ -71,7 +75,11 @@ int sw_learned_save(const char *dir, sw_learned_source source, void *ctx, struct
                 (void)close(folder);
                 return r;
         }
-        r = learned_fill(fd, dir, source, ctx, reterr);
+        r = sw_state_dir_own(folder, fd);
+        if (r < 0)
+                (void)learned_fail(reterr, dir, "cannot hand over " LEARNED_TMP);
+        else
+                r = learned_fill(fd, dir, source, ctx, reterr);
         if (r == 0 && fsync(fd) < 0)
                 r = learned_fail(reterr, dir, "cannot write " LEARNED_TMP);
         if (close(fd) < 0 && r == 0)

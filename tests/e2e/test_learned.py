@@ -73,6 +73,27 @@ class Learned(unittest.TestCase):
         taken.write_text("a file")
         self.assertIn("taken", self.replay("--save-state", taken, self.root / "later.ndjson", code=1))
 
+    def test_where_nobody_would_read_it_nothing_is_saved_and_nothing_is_done_first(self):
+        state = self.root / "state of a daemon"
+        state.mkdir()
+        (state / "outbox.db").touch()
+        for args, why in ((("--save-state", state), "a daemon has its state there"),
+                          (("--summary", self.root / "nowhere" / "s.json"), "No such file")):
+            p = subprocess.run([SEGWATCH, "replay", *map(str, args), str(self.root / "later.ndjson")],
+                               capture_output=True, text=True, timeout=60)
+            self.assertEqual((p.returncode, p.stdout), (1, ""))
+            self.assertIn(why, p.stderr)
+            self.assertNotIn("records", p.stderr, "told before the work, not after it")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can give a file away")
+    def test_what_root_saves_in_the_folder_of_the_daemon_is_the_daemons(self):
+        home = self.root / "owned"
+        home.mkdir()
+        os.chown(home, 65534, 65534)
+        self.replay("--save-state", home, self.root / "later.ndjson")
+        st = (home / "learned").stat()
+        self.assertEqual((st.st_uid, st.st_gid, st.st_mode & 0o777), (65534, 65534, 0o600))
+
     def test_a_daemon_begins_with_it(self):
         home = self.root / "home"
         self.replay("--save-state", home, self.root / "history.ndjson")
