@@ -437,7 +437,9 @@ static int admin_open_http(struct sw_daemon *d, struct sw_err *reterr)
         }
         if (r == 0)
                 r = sw_server_open_tcp(&address, d->loop, d->log, &hooks, &d->admin->http, reterr);
-        if (r == 0)
+        if (r < 0)
+                (void)sw_err_prefix(reterr, "%s", c->admin.http);
+        else
                 sw_log(d->log, SW_LOG_INFO, "admin", "http", "listening, port %u", sw_server_port(d->admin->http));
         return r;
 }

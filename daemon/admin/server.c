@@ -284,7 +284,8 @@ static bool server_remove_stale(const struct sockaddr_un *to, struct sw_err *ret
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         r = fd < 0 ? 0 : connect(fd, (const struct sockaddr *)to, sizeof(*to));
         if (fd < 0 || r == 0 || errno != ECONNREFUSED)
-                (void)sw_err_set(reterr, -SW_ERR_IO, "another process listens on %s", to->sun_path);
+                (void)sw_err_set(
+                        reterr, -SW_ERR_IO, "another process listens on %s: name another path, or none", to->sun_path);
         else if (unlink(to->sun_path) == 0)
                 r = 1;
         if (fd >= 0)
@@ -309,7 +310,10 @@ static int server_bind_unix(const char *path, struct sw_err *reterr)
         else if (bind(fd, (const struct sockaddr *)&to, sizeof(to)) == 0)
                 r = 0;
         else if (errno != EADDRINUSE)
-                r = sw_err_set(reterr, -SW_ERR_IO, "%s: %s", path, strerror(errno));
+                r = sw_err_set(reterr, -SW_ERR_IO, "%s: %s%s", path, strerror(errno),
+                        errno == ENOENT || errno == EACCES || errno == EROFS
+                                ? "; its folder must be there and writable: name another path, or none"
+                                : "");
         else if (!server_remove_stale(&to, reterr))
                 r = -SW_ERR_IO;
         else if (bind(fd, (const struct sockaddr *)&to, sizeof(to)) == 0)
@@ -332,7 +336,8 @@ static int server_bind_tcp(const struct sw_address *a, struct sw_err *reterr)
                 if (bind(fd, (const struct sockaddr *)&a->sockaddr, a->size) == 0)
                         return fd;
         }
-        (void)sw_err_set(reterr, -SW_ERR_IO, "cannot listen: %s", strerror(errno));
+        (void)sw_err_set(reterr, -SW_ERR_IO, "cannot listen: %s%s", strerror(errno),
+                errno == EADDRINUSE ? "; another process has this port: name another one, or none" : "");
         if (fd >= 0)
                 (void)close(fd);
         return -SW_ERR_IO;

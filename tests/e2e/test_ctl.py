@@ -269,6 +269,19 @@ class Ctl(unittest.TestCase):
         p = subprocess.run([SEGWATCH, "run", "-c", str(second)], stderr=subprocess.PIPE, timeout=20, text=True)
         self.assertEqual((p.returncode, self.socket.read_text()), (1, "precious"))
 
+    def test_a_port_or_path_that_cannot_be_had_is_named_with_a_way_out(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            text = self.config().read_text()
+            for admin, why in ((f'http: "{address}", socket: none', f"admin.http: {address}: cannot listen"),
+                               (f"http: none, socket: {self.dir}/nowhere/s", f"admin.socket: {self.dir}/nowhere/s: No such")):
+                config = self.dir / "other.yaml"
+                config.write_text(re.sub(r"admin: .*", f"admin: {{{admin}}}", text))
+                p = subprocess.run([SEGWATCH, "run", "-c", str(config)], stderr=subprocess.PIPE, timeout=20, text=True)
+                self.assertEqual(p.returncode, 1)
+                self.assertIn(why, p.stderr)
+                self.assertIn("name another", p.stderr)
+
     def test_what_nobody_asked_for_does_not_keep_it_from_starting(self):
         (self.dir / "segwatch.yaml").write_text(self.config().read_text().replace("admin:", "#"))
         d = Daemon(self, self.dir / "segwatch.yaml")

@@ -3,6 +3,7 @@
 #include "state/state_dir.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,42 @@ Test(state_dir, refuses_a_second_instance_and_names_the_first)
         cr_assert_not_null(strstr(err.msg, pid), "%s", err.msg);
         sw_state_dir_close(d);
         cr_assert_eq(sw_state_dir_open(dir, &d, NULL), 0, "free again");
+        end(d);
+}
+
+/* As after a start by hand as root: the folder is the service's, a file in it is not. */
+Test(state_dir, names_the_owner_of_what_it_may_not_open)
+{
+        struct sw_state_dir *d = begin();
+        struct sw_err err = SW_ERR_NULL;
+        char path[128];
+        int fd;
+
+        if (geteuid() != 0) {
+                end(d);
+                cr_skip_test("only root can give files away");
+        }
+        sw_state_dir_close(d);
+        snprintf(path, sizeof(path), "%s/lock", dir);
+        dir[strlen(dir) - 2] = '\0';
+        cr_assert_eq(chmod(dir, 0755), 0);
+        strcat(dir, "/s");
+        cr_assert_eq(chown(dir, 65534, 65534), 0);
+        cr_assert_eq(seteuid(65534), 0);
+        d = NULL;
+        cr_assert_eq(sw_state_dir_open(dir, &d, &err), -SW_ERR_IO);
+        cr_assert(strstr(err.msg, "belongs to uid 0") && strstr(err.msg, "uid 65534"), "%s", err.msg);
+        cr_assert_eq(seteuid(0), 0);
+        /* what root makes there is theirs from the start */
+        cr_assert_eq(unlink(path), 0);
+        cr_assert_eq(sw_state_dir_open(dir, &d, NULL), 0);
+        sw_state_dir_close(d);
+        cr_assert_eq(seteuid(65534), 0);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        cr_assert_geq(fd, 0);
+        close(fd);
+        cr_assert_eq(sw_state_dir_open(dir, &d, NULL), 0);
+        cr_assert_eq(seteuid(0), 0);
         end(d);
 }
 
