@@ -224,7 +224,7 @@ int sw__token_request_arc(
                 sw_buf_put(&value, key.text, key.n);
                 request_header(r, "Authorization", (struct sw_str){ value.p, value.failed ? 0 : value.n });
         } else if (rc == -SW_ERR_CONFIG) {
-                sw_err_prefix(reterr, "Arc's challenge file (is the daemon's user in the group himds?): ");
+                sw_err_prefix(reterr, "Arc's challenge file (is the daemon's user in the group himds?)");
         }
         request_wipe(&value);
         sw_secret_deinit(&key);

@@ -312,7 +312,7 @@ static void demo_next_steps(struct demo *d)
         } else
                 sw_buf_puts(o, "  keep messages and findings     segwatch demo --keep DIR\n");
         sw_buf_puts(o,
-                "  your own logs, without a broker  segwatch replay PATH...  (PT1H.json blobs, folders, NDJSON)\n"
+                "  your own logs, from files      segwatch replay PATH...  (PT1H.json blobs, folders, NDJSON)\n"
                 "  your own Event Hub             segwatch run -c FILE  (segwatch check -c FILE first)\n");
 }
 
@@ -320,7 +320,8 @@ static bool demo_summary(struct demo *d)
 {
         bool complete = sw_demo_verdict_complete(&d->verdict);
         uint32_t n_false = sw_demo_verdict_false(&d->verdict);
-        int64_t took = d->done_at.ms - d->started.ms;
+        int64_t took = d->done_at.ms - d->started.ms; /* since the daemon was started */
+        int64_t first = d->first_finding.ms ? d->first_finding.ms - d->started.ms : 0;
         struct sw_buf *o = &d->out;
 
         sw_buf_putc(o, '\n');
@@ -329,9 +330,7 @@ static bool demo_summary(struct demo *d)
                 "\nProcessed %llu messages, %llu records, %llu tuples, %u h of event time, in %lld.%lld s"
                 " (first finding after %lld.%lld s)\n",
                 d->messages, d->records, d->tuples, d->scenario.minutes / 60, (long long)(took / 1000),
-                (long long)(took % 1000 / 100),
-                (long long)(d->first_finding.ms ? (d->first_finding.ms - d->began.ms) / 1000 : 0),
-                (long long)(d->first_finding.ms ? (d->first_finding.ms - d->began.ms) % 1000 / 100 : 0));
+                (long long)(took % 1000 / 100), (long long)(first / 1000), (long long)(first % 1000 / 100));
         demo_next_steps(d);
         sw_buf_printf(o, "\n%s: the attack was %s, %u false finding%s\n", complete && n_false <= 1 ? "PASS" : "FAIL",
                 complete ? "found completely, as one incident" : "not found completely as one incident", n_false,

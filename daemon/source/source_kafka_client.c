@@ -116,7 +116,7 @@ static int client_credentials(struct sw_source_kafka *s, rd_kafka_conf_t *c, con
         }
         sw_secret_deinit(&secret);
         if (r < 0)
-                sw_err_prefix(reterr, "sources: %s: connection_string: ", s->name);
+                sw_err_prefix(reterr, "sources: %s: connection_string", s->name);
         return r;
 }
 

@@ -60,6 +60,17 @@ class Demo(unittest.TestCase):
         truth = json.loads((keep / "truth.json").read_text())
         self.assertTrue({step["actor"] for step in truth["steps"]} & {actor for actor, _ in live.values()})
 
+    def test_the_readme_shows_what_it_prints(self):
+        p = subprocess.run([SEGWATCH, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=180, text=True)
+        self.assertEqual(p.returncode, 0, p.stdout[-3000:] + p.stderr[-3000:])
+        readme = (ROOT / "README.md").read_text()
+        shown = readme[readme.index("What was hidden"):readme.index("\n```", readme.index("What was hidden"))]
+        printed = p.stdout[p.stdout.index("What was hidden"):].rstrip("\n")
+        timeless = lambda text: re.sub(r"[\d.]+ s\b", "N s", text)
+        self.assertEqual(timeless(shown), timeless(printed))
+        took, first = map(float, re.search(r"in ([\d.]+) s \(first finding after ([\d.]+) s", printed).groups())
+        self.assertLess(first, took + 5, "both count from the start of the daemon")
+
     def test_ctrl_c_ends_children_and_removes_the_folder(self):
         before = set(pathlib.Path("/tmp").glob("segwatch-demo-*"))
         p = subprocess.Popen([SEGWATCH, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
