@@ -115,12 +115,6 @@ class Kill(unittest.TestCase):
         self.assertEqual(d.stop()[0], 0, d.log()[-3000:])
         return d.log(), seen[0]
 
-    def canonical(self, config):
-        p = subprocess.run([kit.SEGWATCH, "state", "export", "--canonical", "-c", str(config)], stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, timeout=60)
-        self.assertEqual(p.returncode, 0, p.stderr.decode())
-        return p.stdout.decode().splitlines()
-
     def check_state(self, config):
         check = subprocess.run([kit.SEGWATCH, "state", "check", "-c", str(config)], stdout=subprocess.PIPE, timeout=60)
         self.assertEqual(check.returncode, 0, check.stdout.decode())
@@ -142,7 +136,7 @@ class Kill(unittest.TestCase):
         self.assertNotIn("snapshot_damaged", log)
         self.assertGreater(repeated, KILLS, "the kills met nothing to repeat")
         self.check_state(config)
-        self.assertEqual(self.canonical(config), self.canonical(calm), f"seed {kit.SEED}:\n" + log[-3000:])
+        self.assertEqual(rig.canonical(config), rig.canonical(calm), f"seed {kit.SEED}:\n" + log[-3000:])
 
     def test_a_damaged_snapshot_falls_back_to_the_one_before(self):
         config = self.config("damaged")
@@ -160,7 +154,7 @@ class Kill(unittest.TestCase):
         self.assertGreater(len(hurt), 2)
         self.assertGreaterEqual(log.count("event=snapshot_damaged"), len(hurt) - 1)
         self.assertNotIn("event=state_lost", log)
-        self.assertIn("count tuples_late: 0", self.canonical(config))
+        self.assertIn("count tuples_late: 0", rig.canonical(config))
         self.assertIsNone(rig.compare(self.expected, config.parent / "alerts.jsonl"), f"seed {kit.SEED}")
 
     def test_negative_control(self):

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import subprocess
+import threading
 import time
 import zlib
 
@@ -21,6 +22,7 @@ class MockBroker:
     def __init__(self, n_brokers=1):
         self.process = subprocess.Popen([str(kit.BUILD / "tests/mock_broker"), str(n_brokers)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
+        self.lock = threading.Lock()
         self.brokers = self.process.stdout.readline().split()[1]
 
     def close(self):
@@ -31,19 +33,34 @@ class MockBroker:
         self.process.stdout.close()
 
     def tell(self, command):
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().strip()
+        with self.lock:
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline().strip()
         if answer != "ok":
             raise RuntimeError(f"mock_broker: {command}: {answer}")
 
     def produce(self, topic, rows):
         """rows: (partition, time stamp in ms, bytes)."""
-        data = b"".join(b"%d %d %d\n%s" % (p, stamp, len(m), m) for p, stamp, m in rows)
+        data = framed(rows)
         r = subprocess.run([str(kit.BUILD / "tests/kafka_tool"), self.brokers, "produce", topic], input=data,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
         if r.returncode:
             raise RuntimeError(r.stdout.decode(errors="replace"))
+
+
+def framed(rows):
+    """As `kafka_tool produce` reads them."""
+    return b"".join(b"%d %d %d\n%s" % (p, stamp, len(m), m) for p, stamp, m in rows)
+
+
+def canonical(config):
+    """What the state that a daemon left says, as lines to compare."""
+    p = subprocess.run([kit.SEGWATCH, "state", "export", "--canonical", "-c", str(config)], stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, timeout=60)
+    if p.returncode:
+        raise AssertionError("the state cannot be read: " + p.stderr.decode(errors="replace"))
+    return p.stdout.decode().splitlines()
 
 
 def rows_of(messages, n_partitions, stamp_ms=None):
