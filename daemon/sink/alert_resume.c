@@ -195,33 +195,55 @@ static int resume_marked_file(struct resume *s, int fd, const struct stat *st)
         return resume_walk(s, fd, same ? s->size : 0);
 }
 
-/* FILE.1, FILE-20260101 ...: the one that has the inode. -1: none. */
-static int resume_find_moved(const struct resume *s, struct stat *st)
+/* Opens the one that has the inode if it is among FILE.1, FILE-20260101 ...; *ret_fd -1: none is. Whatever else fails
+ * is an error: without having looked, what stands there would be written again. */
+static int resume_open_moved(const struct resume *s, DIR *d, const char *base, struct stat *st, int *ret_fd)
 {
-        const char *slash = strrchr(s->path, '/'), *base = slash ? slash + 1 : s->path;
-        struct sw_buf dir = SW_BUF_NULL;
-        struct dirent *entry;
         size_t n = strlen(base);
-        int fd = -1;
+        struct dirent *entry;
+
+        *ret_fd = -1;
+        while ((errno = 0, entry = readdir(d)) != NULL) {
+                if (strncmp(entry->d_name, base, n) != 0 || !entry->d_name[n])
+                        continue;
+                if (fstatat(dirfd(d), entry->d_name, st, AT_SYMLINK_NOFOLLOW) != 0) {
+                        if (errno == ENOENT) /* gone meanwhile */
+                                continue;
+                        return -SW_ERR_IO;
+                }
+                if (!S_ISREG(st->st_mode) || st->st_ino != s->inode)
+                        continue;
+                *ret_fd = openat(dirfd(d), entry->d_name, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+                return *ret_fd < 0 ? -SW_ERR_IO : 0;
+        }
+        return errno ? -SW_ERR_IO : 0;
+}
+
+static int resume_find_moved(const struct resume *s, struct stat *st, int *ret_fd)
+{
+        const char *slash = strrchr(s->path, '/');
+        struct sw_buf dir = SW_BUF_NULL;
         DIR *d;
+        int r;
 
         if (slash)
                 sw_buf_put(&dir, s->path, (size_t)(slash - s->path) + 1);
         else
                 sw_buf_puts(&dir, ".");
         sw_buf_putc(&dir, '\0');
-        d = dir.failed ? NULL : opendir(dir.p);
-        while (d && fd < 0 && (entry = readdir(d)) != NULL) {
-                if (strncmp(entry->d_name, base, n) != 0 || !entry->d_name[n])
-                        continue;
-                if (fstatat(dirfd(d), entry->d_name, st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st->st_mode) &&
-                        st->st_ino == s->inode)
-                        fd = openat(dirfd(d), entry->d_name, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+        if (dir.failed) {
+                sw_buf_deinit(&dir);
+                return -SW_ERR_NOMEM;
         }
+        d = opendir(dir.p);
+        r = d ? resume_open_moved(s, d, slash ? slash + 1 : s->path, st, ret_fd) : -SW_ERR_IO;
+        if (r < 0)
+                sw_log(s->log, SW_LOG_ERROR, "file_open", s->path,
+                        "cannot look for the file that was moved from there: %s", strerror(errno));
         if (d)
                 closedir(d);
         sw_buf_deinit(&dir);
-        return fd;
+        return r;
 }
 
 static int resume_files(struct resume *s)
@@ -235,8 +257,9 @@ static int resume_files(struct resume *s)
         } else if (st.st_ino == s->inode) {
                 r = resume_marked_file(s, current, &st);
         } else {
-                moved = resume_find_moved(s, &st);
-                r = moved >= 0 ? resume_marked_file(s, moved, &st) : 0;
+                r = resume_find_moved(s, &st, &moved);
+                if (r == 0 && moved >= 0)
+                        r = resume_marked_file(s, moved, &st);
                 if (r == 0) /* whoever made it new may have copied what was there */
                         r = resume_walk(s, current, 0);
         }

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every call that touches a file may fail: the alert file is written, completed after a crash, found again after it was
+ * moved, and snapshots are written, each with its first call failing, then with its second, and so on. */
+#include "../lib/fail.h"
+#include "sink/alert_export.h"
+#include "state/snapshots.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int __real_open64(const char *path, int flags, ...);
+int __real_openat64(int fd, const char *path, int flags, ...);
+int __real_close(int fd);
+ssize_t __real_read(int fd, void *p, size_t n);
+ssize_t __real_write(int fd, const void *p, size_t n);
+ssize_t __real_pread64(int fd, void *p, size_t n, off_t at);
+int __real_fsync(int fd);
+int __real_fdatasync(int fd);
+int __real_fstat64(int fd, struct stat *st);
+int __real_fstatat64(int fd, const char *path, struct stat *st, int flags);
+int __real_renameat(int from, const char *a, int to, const char *b);
+DIR *__real_opendir(const char *path);
+DIR *__real_fdopendir(int fd);
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg);
+int __wrap_open64(const char *path, int flags, ...);
+int __wrap_openat64(int fd, const char *path, int flags, ...);
+int __wrap_close(int fd);
+ssize_t __wrap_read(int fd, void *p, size_t n);
+ssize_t __wrap_write(int fd, const void *p, size_t n);
+ssize_t __wrap_pread64(int fd, void *p, size_t n, off_t at);
+int __wrap_fsync(int fd);
+int __wrap_fdatasync(int fd);
+int __wrap_fstat64(int fd, struct stat *st);
+int __wrap_fstatat64(int fd, const char *path, struct stat *st, int flags);
+int __wrap_renameat(int from, const char *a, int to, const char *b);
+DIR *__wrap_opendir(const char *path);
+DIR *__wrap_fdopendir(int fd);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg);
+
+static int fail_errno; /* 0: read and write do half of it, everything else EIO */
+
+static bool refused(void)
+{
+        if (!fail_now())
+                return false;
+        errno = fail_errno ? fail_errno : EIO;
+        return true;
+}
+
+int __wrap_open64(const char *path, int flags, ...)
+{
+        va_list ap;
+        mode_t mode;
+
+        va_start(ap, flags);
+        mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+        va_end(ap);
+        return refused() ? -1 : __real_open64(path, flags, mode);
+}
+
+int __wrap_openat64(int fd, const char *path, int flags, ...)
+{
+        va_list ap;
+        mode_t mode;
+
+        va_start(ap, flags);
+        mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+        va_end(ap);
+        return refused() ? -1 : __real_openat64(fd, path, flags, mode);
+}
+
+int __wrap_close(int fd)
+{
+        int r = __real_close(fd);
+
+        return refused() ? -1 : r;
+}
+
+ssize_t __wrap_read(int fd, void *p, size_t n)
+{
+        if (!refused())
+                return __real_read(fd, p, n);
+        return fail_errno ? -1 : __real_read(fd, p, (n + 1) / 2);
+}
+
+ssize_t __wrap_write(int fd, const void *p, size_t n)
+{
+        if (!refused())
+                return __real_write(fd, p, n);
+        return fail_errno ? -1 : __real_write(fd, p, (n + 1) / 2);
+}
+
+ssize_t __wrap_pread64(int fd, void *p, size_t n, off_t at)
+{
+        if (!refused())
+                return __real_pread64(fd, p, n, at);
+        return fail_errno ? -1 : __real_pread64(fd, p, (n + 1) / 2, at);
+}
+
+int __wrap_fsync(int fd)
+{
+        return refused() ? -1 : __real_fsync(fd);
+}
+
+int __wrap_fdatasync(int fd)
+{
+        return refused() ? -1 : __real_fdatasync(fd);
+}
+
+int __wrap_fstat64(int fd, struct stat *st)
+{
+        return refused() ? -1 : __real_fstat64(fd, st);
+}
+
+int __wrap_fstatat64(int fd, const char *path, struct stat *st, int flags)
+{
+        return refused() ? -1 : __real_fstatat64(fd, path, st, flags);
+}
+
+int __wrap_renameat(int from, const char *a, int to, const char *b)
+{
+        return refused() ? -1 : __real_renameat(from, a, to, b);
+}
+
+DIR *__wrap_opendir(const char *path)
+{
+        return refused() ? NULL : __real_opendir(path);
+}
+
+DIR *__wrap_fdopendir(int fd)
+{
+        return refused() ? NULL : __real_fdopendir(fd);
+}
+
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg)
+{
+        return refused() ? EAGAIN : __real_pthread_create(t, a, f, arg);
+}
+
+static void remove_folder(const char *dir)
+{
+        char command[128];
+
+        snprintf(command, sizeof(command), "rm -rf %s", dir);
+        cr_assert_eq(system(command), 0);
+}
+
+/* ---- the alert file ---- */
+
+struct fixture {
+        char dir[64], path[96], moved[104];
+        struct sw_log *log;
+        struct sw_outbox *o;
+        struct sw_alert_export *e;
+        atomic_bool stop;
+        atomic_int failure;
+        unsigned n_lines;
+        char buf[4096];
+};
+
+static void note_failure(void *ctx, int r)
+{
+        struct fixture *x = ctx;
+
+        atomic_store(&x->failure, r);
+}
+
+static int try_export(struct fixture *x)
+{
+        struct sw_alert_export_conf conf = {
+                .outbox = x->o, .path = x->path, .keep = 3, .stop = &x->stop, .on_fail = note_failure, .ctx = x
+        };
+
+        return sw_alert_export_new(&conf, x->log, &x->e, NULL);
+}
+
+static void commit(struct fixture *x, unsigned n)
+{
+        struct sw_line line = { .severity = 3 };
+        char text[32], uid[33];
+
+        while (n--) {
+                snprintf(text, sizeof(text), "{%u}", ++x->n_lines);
+                snprintf(uid, sizeof(uid), "%032u", x->n_lines);
+                memcpy(line.uid, uid, sizeof(uid));
+                line.n = strlen(text);
+                cr_assert_eq(sw_outbox_add(x->o, &line, text), SW_OUTBOX_OK);
+        }
+}
+
+static void run_export(struct fixture *x)
+{
+        cr_assert_eq(try_export(x), 0);
+        sw_alert_export_drain(x->e);
+        x->e = sw_alert_export_free(x->e);
+}
+
+static void write_to(const char *path, const char *text)
+{
+        FILE *f = fopen(path, "a");
+
+        cr_assert_not_null(f);
+        cr_assert_geq(fputs(text, f), 0);
+        cr_assert_eq(fclose(f), 0);
+}
+
+/* Lines 1 and 2 are marked; 3 stands in the file and 4 half of it, unmarked; 5 waits. moved: the file is FILE.1 now. */
+static void start_crashed(struct fixture *x, bool moved)
+{
+        struct sw_outbox_conf conf = { .dir = x->dir, .stop = &x->stop };
+
+        *x = (struct fixture){ .dir = "/tmp/segwatch-faults-XXXXXX" };
+        cr_assert_not_null(mkdtemp(x->dir));
+        snprintf(x->path, sizeof(x->path), "%s/alerts.jsonl", x->dir);
+        snprintf(x->moved, sizeof(x->moved), "%s.1", x->path);
+        cr_assert_eq(sw_log_new(open("/dev/null", O_WRONLY), SW_LOG_DEBUG, SW_LOG_LOGFMT, &x->log), 0);
+        cr_assert_eq(sw_outbox_open(&conf, x->log, &x->o, NULL), 0);
+        cr_assert_eq(sw_outbox_sink(x->o, SW_ALERT_SINK, 0), 0);
+        commit(x, 2);
+        run_export(x);
+        commit(x, 3);
+        write_to(x->path, "{3}\n{4");
+        if (moved)
+                cr_assert_eq(rename(x->path, x->moved), 0);
+}
+
+static void end_export(struct fixture *x)
+{
+        x->o = sw_outbox_close(x->o);
+        x->log = sw_log_free(x->log);
+        remove_folder(x->dir);
+}
+
+static const char *content_of(struct fixture *x)
+{
+        size_t n = 0;
+        FILE *f;
+
+        f = fopen(x->moved, "r");
+        if (f) {
+                n = fread(x->buf, 1, sizeof(x->buf) - 1, f);
+                fclose(f);
+        }
+        f = fopen(x->path, "r");
+        if (f) {
+                n += fread(x->buf + n, 1, sizeof(x->buf) - 1 - n, f);
+                fclose(f);
+        }
+        x->buf[n] = '\0';
+        return x->buf;
+}
+
+/* Whatever fails, what the next start finds is completed: each line once and in order. Returns how many ways ended the
+ * exporter or kept it from starting. */
+static unsigned walk_export(bool moved, int error, bool stop)
+{
+        static struct fixture x;
+        unsigned n_failed = 0;
+        unsigned long at;
+        bool hit = true;
+        int r;
+
+        for (at = 1; hit; at++) {
+                start_crashed(&x, moved);
+                atomic_store(&x.stop, stop);
+                fail_errno = error;
+                fail_arm(at, false);
+                r = try_export(&x);
+                if (r == 0) {
+                        sw_alert_export_drain(x.e);
+                        x.e = sw_alert_export_free(x.e);
+                } else {
+                        cr_assert(r == -SW_ERR_IO || r == -SW_ERR_NOMEM, "call %lu: %d", at, r);
+                }
+                hit = fail_disarm();
+                cr_assert(atomic_load(&x.failure) == 0 || atomic_load(&x.failure) == -SW_ERR_IO, "call %lu: %d", at,
+                        atomic_load(&x.failure));
+                cr_assert(hit || (r == 0 && atomic_load(&x.failure) == 0), "without a fault: %d %d", r,
+                        atomic_load(&x.failure));
+                n_failed += r != 0 || atomic_load(&x.failure) != 0;
+                atomic_store(&x.stop, false);
+                run_export(&x);
+                cr_assert_str_eq(content_of(&x), "{1}\n{2}\n{3}\n{4}\n{5}\n", "call %lu, errno %d", at, error);
+                end_export(&x);
+        }
+        cr_assert_gt(at, 10);
+        return n_failed;
+}
+
+Test(file_faults, an_alert_file_that_fails_is_completed_at_the_next_start, .timeout = 120)
+{
+        cr_assert_gt(walk_export(false, EIO, true), 4);
+}
+
+Test(file_faults, a_moved_alert_file_that_fails_is_completed_at_the_next_start, .timeout = 120)
+{
+        cr_assert_gt(walk_export(true, EIO, true), 4);
+}
+
+Test(file_faults, an_alert_file_without_room_is_completed, .timeout = 120)
+{
+        walk_export(false, ENOSPC, false);
+        walk_export(false, EDQUOT, true);
+        walk_export(true, EFBIG, true);
+}
+
+Test(file_faults, interrupted_and_short_calls_leave_the_alert_file_whole, .timeout = 120)
+{
+        walk_export(false, EINTR, true);
+        walk_export(true, EINTR, true);
+        walk_export(false, 0, true);
+        walk_export(true, 0, true);
+}
+
+/* ---- snapshots ---- */
+
+struct folder {
+        char dir[64];
+        struct sw_snapshots *s;
+        uint64_t left;
+};
+
+static int give(void *ctx, void *buf, size_t n, size_t *ret_n)
+{
+        struct folder *f = ctx;
+
+        *ret_n = n < f->left ? n : (size_t)f->left;
+        memset(buf, 'x', *ret_n);
+        f->left -= *ret_n;
+        return 0;
+}
+
+#define SNAPSHOT_BYTES 600000
+
+static int op_open(struct folder *f)
+{
+        f->s = sw_snapshots_close(f->s);
+        return sw_snapshots_open(f->dir, &f->s, NULL);
+}
+
+static int op_write(struct folder *f)
+{
+        f->left = SNAPSHOT_BYTES;
+        return sw_snapshots_write(f->s, 7, give, f, NULL, NULL);
+}
+
+/* Publishing renames: the next try has something to rename. */
+static int op_publish(struct folder *f)
+{
+        uint64_t oldest;
+
+        return sw_snapshots_publish(f->s, 7, &oldest, NULL);
+}
+
+static int op_read(struct folder *f)
+{
+        static char buf[SNAPSHOT_BYTES + 10];
+        size_t n = 0;
+        int fd, r = sw_snapshots_read(f->s, 7, &fd, NULL);
+
+        if (r != 0)
+                return r;
+        r = sw_snapshots_pull(&fd, buf, sizeof(buf), &n);
+        (void)__real_close(fd);
+        cr_assert(r != 0 || (n == SNAPSHOT_BYTES && buf[0] == 'x' && buf[n - 1] == 'x'));
+        return r;
+}
+
+static bool there(const struct folder *f, const char *name)
+{
+        char path[128];
+
+        snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+        return access(path, F_OK) == 0;
+}
+
+/* How many places made it fail; what it left then. */
+static unsigned walk_folder(struct folder *f, int (*op)(struct folder *f), int error, int expected)
+{
+        unsigned n_failed = 0;
+        unsigned long at;
+        int r;
+
+        for (at = 1;; at++) {
+                if (op == op_publish && !there(f, "snapshot.7.tmp"))
+                        cr_assert_eq(op_write(f), SW_SNAPSHOTS_OK);
+                fail_errno = error;
+                fail_arm(at, false);
+                r = op(f);
+                if (!fail_disarm())
+                        break;
+                cr_assert(r == 0 || r == expected, "call %lu: %d", at, r);
+                n_failed += r != 0;
+                cr_assert(r == 0 || !there(f, "snapshot.7.tmp"), "what failed leaves nothing half");
+        }
+        cr_assert_eq(r, 0);
+        return n_failed;
+}
+
+Test(file_faults, a_snapshot_that_could_not_be_written_leaves_nothing, .timeout = 60)
+{
+        static const struct {
+                int error, expected;
+                bool harmless;
+        } t[] = { { EIO, -SW_ERR_IO, false }, { ENOSPC, SW_SNAPSHOTS_FULL, false },
+                { EDQUOT, SW_SNAPSHOTS_FULL, false }, { EFBIG, SW_SNAPSHOTS_FULL, false }, { EINTR, -SW_ERR_IO, true },
+                { 0, -SW_ERR_IO, true } };
+        size_t i;
+
+        for (i = 0; i < sizeof(t) / sizeof(*t); i++) {
+                struct folder f = { .dir = "/tmp/segwatch-faults-XXXXXX" };
+                unsigned n;
+
+                cr_assert_not_null(mkdtemp(f.dir));
+                n = walk_folder(&f, op_open, t[i].error, -SW_ERR_IO);
+                cr_assert_geq(n, 3, "the folder, its list: %u", n);
+                n = walk_folder(&f, op_write, t[i].error, t[i].expected);
+                /* open, three chunks, sync, close; those that are only interrupted or cut go on */
+                cr_assert_eq(n, t[i].harmless ? 3 : 6, "errno %d: %u", t[i].error, n);
+                n = walk_folder(&f, op_publish, t[i].error, -SW_ERR_IO);
+                cr_assert_eq(n, 2, "the name, the folder: %u", n);
+                n = walk_folder(&f, op_read, t[i].error, -SW_ERR_IO);
+                cr_assert_geq(n, 1);
+                sw_snapshots_close(f.s);
+                remove_folder(f.dir);
+        }
+}
