@@ -35,8 +35,8 @@ struct sw_alert_export {
         pthread_mutex_t lock; /* of all below */
         pthread_cond_t wake, rest;
         bool woken, reopen, closing, resting, ended;
-        struct timespec leave_at; /* monotonic; once closing */
-        atomic_bool waits;        /* for room, before the first line */
+        int64_t leave_at_ms; /* monotonic; once closing */
+        atomic_bool waits;   /* for room, before the first line */
         atomic_uint_fast64_t n_lines;
         /* the thread's */
         struct sw_buf text;
@@ -108,13 +108,17 @@ static int export_batch(struct sw_alert_export *e, bool *ret_any)
 
 /* ---- thread ---- */
 
-static bool export_is_late(const struct sw_alert_export *e)
+static int64_t export_now_ms(void)
 {
         struct timespec now;
 
         (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return now.tv_sec > e->leave_at.tv_sec ||
-               (now.tv_sec == e->leave_at.tv_sec && now.tv_nsec >= e->leave_at.tv_nsec);
+        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool export_is_late(const struct sw_alert_export *e)
+{
+        return export_now_ms() >= e->leave_at_ms;
 }
 
 /* Waits until there may be something to do. False: it is time to go. idle: there was nothing just now. */
@@ -277,8 +281,7 @@ struct sw_alert_export *sw_alert_export_free(struct sw_alert_export *e)
                 return NULL;
         if (e->runs) {
                 pthread_mutex_lock(&e->lock);
-                (void)clock_gettime(CLOCK_MONOTONIC, &e->leave_at);
-                e->leave_at.tv_sec += EXPORT_LEAVE_S;
+                e->leave_at_ms = export_now_ms() + EXPORT_LEAVE_S * 1000;
                 e->closing = e->woken = true;
                 pthread_cond_signal(&e->wake);
                 pthread_mutex_unlock(&e->lock);

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "sink/alert_export.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -121,11 +122,10 @@ static int resume_complete(struct resume *s, int fd, size_t have)
 /* One line of the file; the last may lack its newline. Lines of others are passed over. */
 static int resume_line(struct resume *s, int fd, struct sw_str line, bool whole)
 {
-        if (line.n == 0 || line.n > s->row.n || memcmp(line.p, s->row.p, line.n) != 0)
+        if (line.n > s->row.n || memcmp(line.p, s->row.p, line.n) != 0)
                 return 0;
-        if (whole)
-                return line.n == s->row.n ? resume_matched(s) : 0;
-        return resume_complete(s, fd, line.n);
+        assert(!whole || line.n == s->row.n); /* a row has no newline but the last */
+        return whole ? resume_matched(s) : resume_complete(s, fd, line.n);
 }
 
 static int resume_walk_buffer(struct resume *s, int fd, struct sw_buf *b, bool at_end)

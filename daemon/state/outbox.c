@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "state/outbox_int.h"
 
+#include <assert.h>
 #include <string.h>
 
 static void outbox_bind_text(sqlite3_stmt *s, int at, const char *z)
@@ -99,11 +100,11 @@ static int outbox_put_finding(struct sw_outbox *o, const struct sw_line *line, c
 
 static int outbox_place(struct sw_outbox *o, const struct sw_outbox_offset *f, int64_t *ret)
 {
-        enum outbox_sql both[] = { OUTBOX_GET_PLACE, OUTBOX_PUT_PLACE, OUTBOX_GET_PLACE };
+        static const enum outbox_sql both[] = { OUTBOX_GET_PLACE, OUTBOX_PUT_PLACE };
         unsigned i;
         int r;
 
-        for (i = 0; i < 3; i++) {
+        for (i = 0; i < 2; i++) {
                 sqlite3_stmt *s = sw__outbox_sql(o, both[i], &r);
 
                 if (!s)
@@ -120,7 +121,8 @@ static int outbox_place(struct sw_outbox *o, const struct sw_outbox_offset *f, i
                 if (r != 0)
                         return r;
         }
-        return -SW_ERR_INTERNAL;
+        *ret = sqlite3_last_insert_rowid(o->db);
+        return 0;
 }
 
 static int outbox_put_release(struct sw_outbox *o, const struct sw_outbox_release *r, int64_t first)
@@ -237,8 +239,8 @@ int sw_outbox_last(struct sw_outbox *o, struct sw_outbox_release *ret)
 
         sw__outbox_lock(o);
         s = sw__outbox_sql(o, OUTBOX_LAST_RELEASE, &r);
-        if (s)
-                r = sw__outbox_step(o, s);
+        assert(s); /* prepared when it was opened */
+        r = sw__outbox_step(o, s);
         if (r == OUTBOX_ROW) {
                 r = outbox_get_release(s, ret);
                 (void)sqlite3_reset(s);

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "state/outbox_int.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -96,11 +97,13 @@ static int outbox_errno(struct sw_outbox *o, int rc)
         sqlite3_file *file = NULL;
         int error = 0;
 
-        if ((rc & 0xff) == SQLITE_IOERR &&
-                sqlite3_file_control(o->db, "main",
-                        o->checkpoint ? SQLITE_FCNTL_FILE_POINTER : SQLITE_FCNTL_JOURNAL_POINTER, &file) == SQLITE_OK &&
-                file->pMethods)
-                (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
+        if ((rc & 0xff) == SQLITE_IOERR) {
+                (void)sqlite3_file_control(
+                        o->db, "main", o->checkpoint ? SQLITE_FCNTL_FILE_POINTER : SQLITE_FCNTL_JOURNAL_POINTER, &file);
+                assert(file);
+                if (file->pMethods) /* it is open */
+                        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
+        }
         return error ? error : sqlite3_system_errno(o->db);
 }
 

@@ -26,7 +26,7 @@
         X(LAST_RELEASE, "SELECT number, watermark, wall, cold, conf FROM release ORDER BY number DESC LIMIT 1")        \
         X(NEXT_RELEASE, "SELECT number, watermark, wall, cold, conf, first_finding, last_finding FROM release"         \
                         " WHERE number > ?1 ORDER BY number LIMIT 1")                                                  \
-        X(PUT_PLACE, "INSERT OR IGNORE INTO place(source, topic, partition) VALUES(?1, ?2, ?3)")                       \
+        X(PUT_PLACE, "INSERT INTO place(source, topic, partition) VALUES(?1, ?2, ?3)")                                 \
         X(GET_PLACE, "SELECT id FROM place WHERE source = ?1 AND topic = ?2 AND partition = ?3")                       \
         X(PUT_CONSUMED,                                                                                                \
                 "INSERT INTO consumed(release, place, inode, next, stamp, hash) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")       \

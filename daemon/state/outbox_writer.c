@@ -48,8 +48,6 @@ struct sw_outbox_writer {
 
 static struct writer_item *writer_free_item(struct writer_item *it)
 {
-        if (!it)
-                return NULL;
         sw_lines_deinit(&it->findings);
         sw_arena_deinit(&it->texts);
         sw_free(it->offsets);
@@ -96,13 +94,14 @@ static int writer_copy_lines(struct writer_item *it, const struct sw_lines *l)
 static struct writer_item *writer_make_item(const struct sw_outbox_release *r, const struct sw_lines *findings)
 {
         struct writer_item *it = sw_calloc(1, sizeof(*it));
-        int e = it ? 0 : -SW_ERR_NOMEM;
 
-        if (e == 0 && r)
-                e = writer_copy_release(it, r);
-        if (e == 0 && findings && findings->n)
-                e = writer_copy_lines(it, findings);
-        return e == 0 ? it : writer_free_item(it);
+        if (!it)
+                return NULL; /* no memory */
+        if (r && writer_copy_release(it, r) < 0)
+                return writer_free_item(it);
+        if (findings && findings->n && writer_copy_lines(it, findings) < 0)
+                return writer_free_item(it);
+        return it;
 }
 
 /* ---- thread ---- */
@@ -121,17 +120,12 @@ static struct writer_item *writer_take(struct sw_outbox_writer *w, uint32_t *ret
 {
         struct writer_item *all = w->first, *it = all;
 
-        *ret_n = 0;
-        *ret_bytes = 0;
-        while (it) {
-                ++*ret_n;
-                *ret_bytes += it->findings.text.n;
-                if (*ret_n == WRITER_GROUP || !it->next)
-                        break;
+        *ret_n = 1;
+        *ret_bytes = it->findings.text.n;
+        for (; it->next && *ret_n < WRITER_GROUP; ++*ret_n) {
                 it = it->next;
+                *ret_bytes += it->findings.text.n;
         }
-        if (!it)
-                return NULL;
         w->first = it->next;
         if (!w->first)
                 w->last = &w->first;

@@ -168,10 +168,12 @@ static int snapshots_copy(int fd, sw_snapshots_source source, void *ctx, const a
 {
         char *buf = sw_alloc(SNAPSHOTS_CHUNK);
         size_t n = 0;
-        int r = buf ? 0 : -SW_ERR_NOMEM;
+        int r;
 
         *ret_errno = 0;
-        while (r == 0) {
+        if (!buf)
+                return -SW_ERR_NOMEM;
+        for (;;) {
                 if (stop && atomic_load(stop))
                         r = SW_SNAPSHOTS_STOPPED;
                 else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state/outbox.h"
+#include "state/outbox_writer.h"
 
 #include "base/alloc.h"
 
@@ -937,5 +938,326 @@ Test(outbox, is_not_written_again_after_a_failed_write, .timeout = 30)
         cr_assert_eq(sw_outbox_last(x.o, &last), 0);
         cr_assert_eq(last.number, 1);
         commit(&x, "3");
+        end(&x);
+}
+
+struct unlock {
+        sqlite3 *db;
+        const struct sw_outbox *o;
+        unsigned ms;
+};
+
+static void *unlock_later(void *arg)
+{
+        struct unlock *u = arg;
+
+        while (!sw_outbox_is_blocked(u->o))
+                usleep(1000);
+        usleep(u->ms * 1000);
+        sqlite3_close(u->db);
+        return NULL;
+}
+
+static struct unlock lock_outbox(struct fixture *x)
+{
+        struct unlock u = { .o = x->o };
+
+        cr_assert_eq(sqlite3_open(x->path, &u.db), SQLITE_OK);
+        cr_assert_eq(sqlite3_exec(u.db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+        return u;
+}
+
+Test(outbox, waits_as_often_as_it_takes_if_nobody_can_stop_it, .timeout = 30)
+{
+        struct fixture x = { 0 };
+        struct sw_outbox_release last;
+        struct unlock u;
+        pthread_t thread;
+
+        start(&x);
+        x.o = sw_outbox_close(x.o);
+        x.conf.stop = NULL;
+        cr_assert_eq(sw_outbox_open(&x.conf, x.log, &x.o, NULL), 0);
+        u = lock_outbox(&x);
+        u.ms = 1200;
+        cr_assert_eq(pthread_create(&thread, NULL, unlock_later, &u), 0);
+        commit(&x, "3");
+        pthread_join(thread, NULL);
+        cr_assert_eq(sw_outbox_last(x.o, &last), 0);
+        cr_assert_eq(last.number, 1);
+        end(&x);
+}
+
+/* ---- what is seldom ---- */
+
+Test(outbox, says_that_a_sink_is_not_there)
+{
+        struct sw_outbox_sink_stats stats;
+        struct sw_buf b = SW_BUF_NULL;
+        struct fixture x = { 0 };
+        char long_name[200];
+        int64_t marked;
+
+        start(&x);
+        commit(&x, "3");
+        cr_assert_eq(sw_outbox_read(x.o, "no", 0, 9, note_line, &x), -SW_ERR_NOENT);
+        cr_assert_eq(sw_outbox_mark(x.o, "no", 1), -SW_ERR_NOENT);
+        cr_assert_eq(sw_outbox_mark_note(x.o, "no", 1, SW_STR("x"), true), -SW_ERR_NOENT);
+        cr_assert_eq(sw_outbox_note(x.o, "no", &b), -SW_ERR_NOENT);
+        cr_assert_eq(sw_outbox_marked(x.o, "no", &marked), -SW_ERR_NOENT);
+        cr_assert_eq(sw_outbox_sink_stats(x.o, "no", &stats), -SW_ERR_NOENT);
+        cr_assert_eq(sw_outbox_sink_severity(x.o, "no", 3), -SW_ERR_NOENT);
+        cr_assert_eq(sw_outbox_resend(x.o, "no", SW_ETIME_NONE, NULL), -SW_ERR_NOENT);
+        cr_assert_eq(sw_outbox_drop_sink(x.o, "no"), -SW_ERR_NOENT);
+        cr_assert_eq(sw_outbox_sink(x.o, "", 0), -SW_ERR_INVAL);
+        memset(long_name, 'n', sizeof(long_name) - 1);
+        long_name[sizeof(long_name) - 1] = '\0';
+        cr_assert_eq(sw_outbox_sink(x.o, long_name, 0), -SW_ERR_INVAL);
+        cr_assert_eq(sw_outbox_sink(x.o, "s", 0), 0);
+        cr_assert_eq(sw_outbox_mark(x.o, "s", 2), -SW_ERR_INVAL, "there is no such row");
+        cr_assert_eq(sw_outbox_mark_note(x.o, "s", 1, SW_STR(""), false), 0);
+        cr_assert_eq(sw_outbox_note(x.o, "s", &b), 0);
+        cr_assert_eq(b.n, 0);
+        sw_buf_deinit(&b);
+        end(&x);
+}
+
+Test(outbox, takes_what_is_empty)
+{
+        const char *hash = "ffffffffffffffffffffffffffffffff";
+        struct sw_buf b = SW_BUF_NULL;
+        struct fixture x = { 0 };
+
+        start(&x);
+        cr_assert_eq(sw_outbox_commit_all(x.o, NULL, 0), SW_OUTBOX_OK);
+        cr_assert_eq(sw_outbox_put_conf(x.o, hash, SW_STR("")), 0);
+        cr_assert_eq(sw_outbox_get_conf(x.o, hash, &b), 0);
+        cr_assert_eq(b.n, 0);
+        cr_assert_eq(commit_at(&x, "3", INT64_MIN), SW_OUTBOX_OK, "a release without a wall time has the clock's");
+        cr_assert_null(sw_outbox_close(NULL));
+        sw_buf_deinit(&b);
+        end(&x);
+}
+
+Test(outbox, of_several_releases_none_is_taken_if_one_is_wrong)
+{
+        struct sw_outbox_release wrong = { .number = 9 }, right = { .number = 2 }, last;
+        const struct sw_outbox_entry entries[] = { { &right, NULL }, { &wrong, NULL }, { &right, NULL } };
+        struct fixture x = { 0 };
+
+        start(&x);
+        commit(&x, "3");
+        cr_assert_eq(sw_outbox_commit_all(x.o, entries, 3), -SW_ERR_INVAL);
+        cr_assert_eq(sw_outbox_last(x.o, &last), 0);
+        cr_assert_eq(last.number, 1);
+        end(&x);
+}
+
+static int end_with_7(void *ctx, const struct sw_outbox_release *r, const struct sw_line *findings, uint32_t n)
+{
+        unsigned *seen = ctx;
+
+        cr_assert_eq(r->n_offsets, 150);
+        cr_assert_eq(r->offsets[149].partition, 149);
+        cr_assert_eq(n, 150);
+        cr_assert_eq(atoi(findings[149].uid), 150);
+        ++*seen;
+        return 7;
+}
+
+Test(outbox, a_release_may_have_many_places_and_findings)
+{
+        struct sw_outbox_offset places[150];
+        struct sw_outbox_release r = { .number = 1, .wall = { 1700000000000 }, .offsets = places, .n_offsets = 150 };
+        struct fixture x = { 0 };
+        struct sw_lines l = { 0 };
+        unsigned seen = 0;
+        int32_t i;
+
+        start(&x);
+        for (i = 0; i < 150; i++) {
+                places[i] = (struct sw_outbox_offset){ .source = "s", .topic = "t", .partition = i, .next = i };
+                add_line(&x, &l, 3);
+        }
+        cr_assert_eq(sw_outbox_commit(x.o, &r, &l), SW_OUTBOX_OK);
+        r.number = 2;
+        sw_lines_deinit(&l);
+        cr_assert_eq(sw_outbox_commit(x.o, &r, NULL), SW_OUTBOX_OK);
+        cr_assert_eq(sw_outbox_releases(x.o, 0, end_with_7, &seen), 7, "it ends when told to");
+        cr_assert_eq(seen, 1);
+        end(&x);
+}
+
+Test(outbox, passes_over_what_somebody_else_wrote_into_it)
+{
+        struct sw_outbox_sink_stats stats;
+        struct fixture x = { 0 };
+        char text[256];
+        int i;
+
+        start(&x);
+        cr_assert_eq(sw_outbox_sink(x.o, "s", 0), 0);
+        commit(&x, "33");
+        x.o = sw_outbox_close(x.o);
+        run_sql(&x, "INSERT INTO floor SELECT id, 99, 5 FROM sink; INSERT INTO floor SELECT id, -1, 5 FROM sink");
+        for (i = 0; i < 20; i++) {
+                snprintf(text, sizeof(text), "INSERT INTO sink(name, marked, given_up) VALUES('x%d', 0, 0)", i);
+                run_sql(&x, text);
+        }
+        cr_assert_eq(sw_outbox_open(&x.conf, x.log, &x.o, NULL), 0);
+        cr_assert_eq(sw_outbox_sink_stats(x.o, "s", &stats), 0);
+        cr_assert_eq(stats.rows, 2);
+        cr_assert_eq(sw_outbox_sink_stats(x.o, "x14", &stats), 0);
+        cr_assert_eq(sw_outbox_sink_stats(x.o, "x15", &stats), -SW_ERR_NOENT, "beyond sixteen");
+        end(&x);
+}
+
+Test(outbox, a_numbered_file_without_tables_is_not_ours)
+{
+        struct fixture x = { 0 };
+
+        start(&x);
+        x.o = sw_outbox_close(x.o);
+        cr_assert_eq(unlink(x.path), 0);
+        run_sql(&x, "PRAGMA user_version=5");
+        refuses(&x, "another program");
+        end(&x);
+}
+
+Test(outbox, a_large_file_is_not_read_through_at_the_start)
+{
+        struct sw_outbox_release last;
+        struct fixture x = { 0 };
+
+        start(&x);
+        commit(&x, "3");
+        x.o = sw_outbox_close(x.o);
+        cr_assert_eq(truncate(x.path, 65 << 20), 0); /* what follows the last page is not looked at */
+        cr_assert_eq(sw_outbox_open(&x.conf, x.log, &x.o, NULL), 0);
+        cr_assert_eq(sw_outbox_last(x.o, &last), 0);
+        cr_assert_eq(last.number, 1);
+        end(&x);
+}
+
+/* ---- the writer before it ---- */
+
+static int put_one(struct fixture *x, struct sw_outbox_writer *w, uint64_t number, uint64_t *ret_ticket)
+{
+        struct sw_outbox_release r = { .number = number };
+        struct sw_lines l = { 0 };
+        int e;
+
+        add_line(x, &l, 3);
+        e = sw_outbox_writer_put(w, number ? &r : NULL, &l, ret_ticket);
+        sw_lines_deinit(&l);
+        return e;
+}
+
+/* What queues up while the file is locked is more than one transaction takes. */
+Test(outbox, a_writer_commits_a_long_queue_in_parts, .timeout = 30)
+{
+        struct sw_outbox_writer_conf conf = { 0 };
+        struct sw_outbox_writer *w = NULL;
+        struct fixture x = { 0 };
+        struct sw_outbox_stats k;
+        struct unlock u;
+        uint64_t i, ticket = 0;
+
+        start(&x);
+        conf.outbox = x.o;
+        u = lock_outbox(&x);
+        cr_assert_eq(sw_outbox_writer_new(&conf, &w), 0);
+        cr_assert_eq(put_one(&x, w, 1, &ticket), 0);
+        unlock_later(&u); /* once it is blocked */
+        cr_assert_eq(sw_outbox_writer_wait(w, 1), 0);
+        u = lock_outbox(&x);
+        cr_assert_eq(put_one(&x, w, 2, &ticket), 0);
+        while (!sw_outbox_is_blocked(x.o))
+                usleep(1000);
+        for (i = 0; i < 600; i++)
+                cr_assert_eq(put_one(&x, w, i % 2 ? 3 + i / 2 : 0, &ticket), 0);
+        unlock_later(&u);
+        cr_assert_eq(ticket, 602);
+        cr_assert_eq(sw_outbox_writer_wait(w, ticket), 0);
+        cr_assert_eq(sw_outbox_writer_release(w), 302);
+        cr_assert_null(sw_outbox_writer_free(w));
+        cr_assert_null(sw_outbox_writer_free(NULL));
+        sw_outbox_stats(x.o, &k);
+        cr_assert_eq(k.rows, 602);
+        end(&x);
+}
+
+struct last_put {
+        struct fixture *x;
+        struct sw_outbox_writer *w;
+        int r;
+};
+
+static void *put_last(void *arg)
+{
+        struct last_put *p = arg;
+
+        p->r = put_one(p->x, p->w, 3, NULL);
+        return NULL;
+}
+
+Test(outbox, a_writer_that_is_stopped_while_there_is_no_room_lets_go, .timeout = 30)
+{
+        struct sw_outbox_writer_conf conf = { .max_entries = 2 };
+        struct fixture x = { 0 };
+        struct last_put p = { .x = &x };
+        struct sw_outbox_release last;
+        struct unlock u;
+        pthread_t thread;
+
+        start(&x);
+        conf.outbox = x.o;
+        conf.stop = &x.stop;
+        u = lock_outbox(&x);
+        cr_assert_eq(sw_outbox_writer_new(&conf, &p.w), 0);
+        cr_assert_eq(put_one(&x, p.w, 1, NULL), 0);
+        cr_assert_eq(put_one(&x, p.w, 2, NULL), 0);
+        cr_assert_eq(pthread_create(&thread, NULL, put_last, &p), 0);
+        while (!sw_outbox_is_blocked(x.o))
+                usleep(1000);
+        usleep(100000);
+        atomic_store(&x.stop, true);
+        pthread_join(thread, NULL);
+        cr_assert_eq(p.r, -SW_ERR_UNAVAIL);
+        cr_assert_eq(sw_outbox_writer_wait(p.w, 2), -SW_ERR_UNAVAIL);
+        cr_assert_eq(sw_outbox_writer_wait_release(p.w, 1), -SW_ERR_UNAVAIL);
+        sw_outbox_writer_free(p.w);
+        sqlite3_close(u.db);
+        atomic_store(&x.stop, false);
+        cr_assert_eq(sw_outbox_last(x.o, &last), 0);
+        cr_assert_eq(last.number, 0);
+        end(&x);
+}
+
+/* What is queued behind a failure is not committed, and nobody need be told. */
+Test(outbox, a_writer_leaves_what_stands_behind_a_failure, .timeout = 30)
+{
+        struct sw_outbox_writer_conf conf = { 0 };
+        struct sw_outbox_writer *w = NULL;
+        struct sw_outbox_release last;
+        struct fixture x = { 0 };
+        struct unlock u;
+        uint64_t i;
+
+        start(&x);
+        conf.outbox = x.o;
+        u = lock_outbox(&x);
+        cr_assert_eq(sw_outbox_writer_new(&conf, &w), 0);
+        cr_assert_eq(put_one(&x, w, 1, NULL), 0);
+        while (!sw_outbox_is_blocked(x.o))
+                usleep(1000);
+        cr_assert_eq(put_one(&x, w, 9, NULL), 0);
+        for (i = 0; i < 300; i++)
+                cr_assert_eq(put_one(&x, w, 0, NULL), 0);
+        unlock_later(&u);
+        cr_assert_eq(sw_outbox_writer_wait(w, 2), -SW_ERR_INVAL);
+        sw_outbox_writer_free(w);
+        cr_assert_eq(sw_outbox_last(x.o, &last), 0);
+        cr_assert_eq(last.number, 1);
         end(&x);
 }
