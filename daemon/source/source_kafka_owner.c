@@ -141,7 +141,8 @@ void sw__kafka_owner_tick(struct sw_source_kafka *s)
         rd_kafka_topic_partition_list_t *l;
         int32_t i;
 
-        if (!s->owner.instance || s->owner.term == 0 || now < s->owner.next_claim_ms || s->n_partitions == 0)
+        if (!s->owner.instance || s->owner.term == 0 || now < s->owner.next_claim_ms || s->n_partitions == 0 ||
+                s->failing)
                 return;
         s->owner.next_claim_ms = now + OWNER_CLAIM_MS;
         l = rd_kafka_topic_partition_list_new(s->n_partitions);
@@ -175,10 +176,12 @@ void sw_source_kafka_commit(
 
         if (s->owner.instance && s->owner.term == 0)
                 return; /* it may be somebody else's */
+        if (s->failing)
+                return; /* librdkafka would keep it for 45 s, and destroying its client would wait that long */
         l = owner_list(s, ids, next, n);
         owner_sign(s, l, leaving);
         s->owner.next_claim_ms = sw_clock_mono().ms + OWNER_CLAIM_MS;
-        if (l->cnt > 0 && leaving && !s->failing)
+        if (l->cnt > 0 && leaving)
                 owner_wait(s, l);
         else if (l->cnt > 0)
                 (void)rd_kafka_commit(s->rk, l, 1);
