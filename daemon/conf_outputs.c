@@ -227,8 +227,8 @@ bool sw_conf_host_port(const char *address, char host[256], char port[8])
         if (address[0] == '[' && address[n - 1] == ']' && n > 2) {
                 address++;
                 n -= 2;
-        } else if (memchr(address, ':', n)) {
-                return false; /* IPv6 without brackets */
+        } else if (memchr(address, ':', n) || memchr(address, '[', n)) {
+                return false; /* IPv6 without brackets, or brackets around nothing */
         }
         memcpy(host, address, n);
         host[n] = '\0';

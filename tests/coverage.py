@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Coverage of lines and branches by the unit, diff and end-to-end tests: ./dev coverage [--quick] [--files] [--missing FILE]
+"""Coverage of lines and branches by the unit, diff, end-to-end and fault tests: ./dev coverage [--quick] [--files] [--missing FILE]
 
 Left out, by what is written there and nothing else:
   - branches of assert(): they are our own bugs;
   - branches for lack of memory: the condition, or the statement right after it, says SW_ERR_NOMEM, `failed`, no_memory,
     "out of memory" or calls an allocation itself. tests/faults/test_alloc.py walks those.
 The build has one copy of what is always inlined otherwise (lib/base/inline.h), so that a branch is counted once.
---quick: unit and diff tests only. --files: a row per file. --missing FILE: its lines with branches never taken."""
+What is killed counts nothing: daemons that a test leaves behind are let end by themselves (SEGWATCH_COUNT), and _exit counts
+(tests/tools/count_exit.c).
+--quick: unit tests only. --files: a row per file. --missing FILE: its lines with branches never taken."""
 import argparse
 import json
 import os
@@ -20,6 +22,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build-cov"
 MEMORY = re.compile(r"SW_ERR_NOMEM|\bfailed\b|no_memory|out of memory|\bsw_(alloc|calloc|realloc_array|strdup|arena_\w+)\(")
 ASSERT = re.compile(r"^\s*(assert|SW_DEBUG_ASSERT)\(")
+# of tests/faults: what is over in a minute or so; the others do the same things for longer
+FAULTS = ["test_alloc.Alloc.test_replay", "test_alloc.Alloc.test_replay_with_every_output_and_the_reference_decoder",
+          "test_alloc.Alloc.test_gzip", "test_alloc.Alloc.test_configuration", "test_brokers", "test_reload"]
 CONDITION = re.compile(r"\b(if|while|for|switch)\b|\?|&&|\|\|")
 
 # name, what belongs to it
@@ -51,11 +56,13 @@ def run_tests(quick):
     failed = p.returncode
     if quick:
         return failed
-    env = dict(os.environ, SEGWATCH=str(BUILD / "daemon/segwatch"), SEGWATCH_BUILD=str(BUILD))
-    p = call(["/usr/bin/python3", "-m", "unittest", "discover", "-v", "-s", "tests/e2e", "-p", "test_*.py"], env=env)
-    # not a reason to stop: a daemon in its sandbox cannot write what it counted, and a slow build misses some deadlines
-    bad = re.findall(r"^(?:FAIL|ERROR): (.*)$", p.stdout, re.M)
-    print("e2e:", p.stdout.strip().splitlines()[-1], *(f"\n  {b}" for b in bad), flush=True)
+    env = dict(os.environ, SEGWATCH=str(BUILD / "daemon/segwatch"), SEGWATCH_BUILD=str(BUILD), SEGWATCH_BUILD_ASAN=str(BUILD),
+               SEGWATCH_COUNT="1", PYTHONPATH=f"{ROOT}/tests/e2e:{ROOT}/tests/faults")
+    for name, what in (("e2e", ["discover", "-v", "-s", "tests/e2e", "-p", "test_*.py"]), ("faults", ["-v", *FAULTS])):
+        p = call(["/usr/bin/python3", "-m", "unittest", *what], env=env)
+        # not a reason to stop: a daemon in its sandbox cannot write what it counted, and a slow build misses some deadlines
+        bad = re.findall(r"^(?:FAIL|ERROR): (.*)$", p.stdout, re.M)
+        print(f"{name}:", p.stdout.strip().splitlines()[-1], *(f"\n  {b}" for b in bad), flush=True)
     return failed
 
 

@@ -34,7 +34,17 @@ class Daemon:
             self.process = subprocess.Popen(
                 [SEGWATCH, "run", "-c", str(config), "--stats-ms", "100", "--checkpoint-ms", "100", *options], stderr=log,
                 env=dict(os.environ, **(env or {})))
-        test.addCleanup(self.kill)
+        test.addCleanup(self.end)
+
+    def end(self):
+        """At the end of a test. Coverage wants to know what it did: it is let end by itself (tests/coverage.py)."""
+        if os.environ.get("SEGWATCH_COUNT") and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                pass
+        self.kill()
 
     def kill(self):
         if self.process.poll() is None:

@@ -15,6 +15,7 @@
 #include "main.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -43,14 +44,14 @@ struct shared {
         atomic_bool failed;
 };
 static struct shared *shared;
-static unsigned long fail_at; /* from 1; 0 = never */
+static unsigned long fail_at; /* from 1; 0 = never, ULONG_MAX = not even counted */
 static bool fail_on;          /* all that follow fail too */
 
 static bool fails(void)
 {
         unsigned long n;
 
-        if (!shared)
+        if (!shared || fail_at == ULONG_MAX)
                 return false;
         n = atomic_fetch_add(&shared->n_asked, 1) + 1;
         if (fail_at == 0 || n < fail_at || (n > fail_at && !fail_on))
@@ -199,7 +200,9 @@ static void run_child(const struct plan *plan, unsigned long at, bool on, char *
                 plan_now = plan;
                 if (plan->term_ms && (pthread_create(&thread, NULL, term_later, NULL) || pthread_detach(thread)))
                         die("thread");
-                exit(plan->kind ? control(plan->kind) : sw_main(argc, argv));
+                argc = plan->kind ? control(plan->kind) : sw_main(argc, argv);
+                fail_at = ULONG_MAX; /* what counts coverage writes it at the exit, with memory of its own */
+                exit(argc);
         }
         while (waitpid(pid, &ret->status, 0) < 0)
                 if (errno != EINTR)
