@@ -54,7 +54,9 @@ int sw_conns_new(struct sw_view *view, const struct sw_conns_conf *conf, const s
                 return -SW_ERR_NOMEM;
         c->view = view;
         c->conf = *conf;
-        c->wanted[0] = c->wanted[1] = c->closed[0] = c->closed[1] = UINT_MAX;
+        memset(c->wanted, 0xff, sizeof(c->wanted));
+        memset(c->closed, 0xff, sizeof(c->closed));
+        memset(c->some, 0xff, sizeof(c->some));
         r = sw_table_init(&c->table, &spec, limits->table, key, c);
         if (r == 0)
                 r = sw__conns_more_init(c, limits->more, key);
@@ -123,25 +125,30 @@ static int conns_emit(struct sw_conns *c, const struct sw_conn *x, enum sw_conn_
         struct sw_conn_event *ev = &c->event;
         const struct sw_world *s = c->view->world;
         struct sw_payload payload;
-        bool admin = sw_service_is_admin((enum sw_service)x->service);
+        unsigned kind;
 
-        if (!(c->wanted[admin] >> type & 1) || (type == SW_CONN_CLOSED && !(c->closed[admin] >> x->outcome & 1)))
+        if (!(c->some[sw_service_is_admin((enum sw_service)x->service)] >> type & 1))
+                return 0;
+        ev->src_host = sw_hosts_peek(&s->hosts, x->src);
+        if (!ev->src_host)
+                return -SW_ERR_INTERNAL;
+        ev->service = (enum sw_service)x->service;
+        ev->src_segment = ev->src_host->segment;
+        ev->late = c->late;
+        ev->learning = sw_segs_learning(&s->segs, ev->src_segment, c->view->now, NULL);
+        kind = sw_conn_kind(ev);
+        if (!(c->wanted[kind] >> type & 1) || (type == SW_CONN_CLOSED && !(c->closed[kind] >> x->outcome & 1)))
                 return 0;
         ev->type = type;
         ev->time = c->at;
         ev->conn = x->id;
         ev->src = x->src;
         ev->dst = x->dst;
-        ev->src_host = sw_hosts_peek(&s->hosts, x->src);
         ev->dst_host = sw_hosts_peek(&s->hosts, x->dst);
-        if (!ev->src_host || !ev->dst_host)
+        if (!ev->dst_host)
                 return -SW_ERR_INTERNAL;
-        ev->src_segment = ev->src_host->segment;
         ev->dst_segment = ev->dst_host->segment;
-        ev->service = (enum sw_service)x->service;
         ev->outcome = (enum sw_outcome)x->outcome;
-        ev->late = c->late;
-        ev->learning = sw_segs_learning(&s->segs, ev->src_segment, c->view->now, NULL);
         ev->tainted = ev->src_host->n_taints > 0;
         ev->rarity = x->rarity;
         ev->opened = x->opened;

@@ -80,8 +80,9 @@ struct sw_conns {
         struct sw_conns_conf conf;
         sw_conn_sink sink;
         void *ctx;
-        unsigned wanted[2]; /* bit per event type, of other and of administrative services: the rest is not told */
-        unsigned closed[2]; /* the same, of CLOSED: bit per outcome */
+        unsigned wanted[SW_CONN_KINDS]; /* bit per event type: the rest is not told */
+        unsigned some[2];               /* those of other and of administrative services together */
+        unsigned closed[SW_CONN_KINDS]; /* the same, of CLOSED: bit per outcome */
         struct sw_etime at; /* of the event being folded: view->now, or the tuple's own time when it is late */
         bool late;
         struct sw_conn_event event; /* scratch */

@@ -85,6 +85,23 @@ struct sw_conn_event {
         struct sw_evidence first;          /* the tuple that opened it, with rule and sensor of the deciding side */
 };
 
+#define SW_CONN_EVENT_TYPES (SW_CONN_CLOSED + 1)
+
+/* What of an event, besides its type, decides whether anybody wants it; a bit each. */
+enum {
+        SW_CONN_IS_ADMIN = 1 << 0,    /* of an administrative service */
+        SW_CONN_IS_INTERNET = 1 << 1, /* its source is on the Internet */
+        SW_CONN_IS_LEARNING = 1 << 2, /* its source's segment still learns */
+        SW_CONN_IS_LATE = 1 << 3,
+        SW_CONN_KINDS = 1 << 4,
+};
+static inline unsigned sw_conn_kind(const struct sw_conn_event *ev)
+{
+        return (sw_service_is_admin(ev->service) ? SW_CONN_IS_ADMIN : 0) |
+               (ev->src_segment == SW_SEGMENT_INTERNET ? SW_CONN_IS_INTERNET : 0) |
+               (ev->learning ? SW_CONN_IS_LEARNING : 0) | (ev->late ? SW_CONN_IS_LATE : 0);
+}
+
 struct sw_view; /* of the engine */
 
 struct sw_etime sw_view_now(const struct sw_view *v);

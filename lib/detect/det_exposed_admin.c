@@ -140,7 +140,7 @@ static int exposed_admin_on_event(struct sw_tables *own, const void *conf, const
         uint32_t variant;
         bool created;
 
-        if (!sw_raise_is_internet(ev->src_segment) || !sw_raise_is_internal(ev->dst_segment, ev->dst_host))
+        if (!sw_raise_is_internal(ev->dst_segment, ev->dst_host))
                 return 0;
         if (!exposed_admin_variant(c, ev, &variant) || exposed_admin_is_allowed(c, &ev->src_host->addr))
                 return 0;
@@ -203,6 +203,7 @@ const struct sw_detector sw_det_exposed_admin = {
         },
         .handles_late = true,
         .admin_only = true,
+        .internet_only = true,
         .events = SW_ON(SUCCEEDED) | SW_ON(FAILED) | SW_ON(PROGRESSED) | SW_ON(CLOSED),
         .check = exposed_admin_check,
         .on_event = exposed_admin_on_event,

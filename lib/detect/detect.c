@@ -40,6 +40,30 @@ static int detect_init_one(struct sw_detect *d, unsigned i, uint64_t memory_limi
         return 0;
 }
 
+bool sw_detector_is_asked(const struct sw_detector *det, unsigned kind)
+{
+        return (!det->admin_only || kind & SW_CONN_IS_ADMIN) && (!det->internet_only || kind & SW_CONN_IS_INTERNET) &&
+               (!det->needs_baseline || !(kind & SW_CONN_IS_LEARNING)) &&
+               (det->handles_late || !(kind & SW_CONN_IS_LATE));
+}
+
+/* Most events concern few detectors: who is asked is known beforehand. */
+static void detect_ask(struct sw_detect *d)
+{
+        unsigned type, kind, i;
+
+        for (type = 0; type < SW_CONN_EVENT_TYPES; type++)
+                for (kind = 0; kind < SW_CONN_KINDS; kind++) {
+                        uint8_t *asked = d->asked[type][kind];
+
+                        for (i = 0; i < SW_N_DETECTORS; i++)
+                                if (sw_detectors[i]->events >> type & 1 && d->conf[i].mode != SW_MODE_OFF &&
+                                        sw_detector_is_asked(sw_detectors[i], kind))
+                                        *asked++ = (uint8_t)i;
+                        *asked = SW_N_DETECTORS;
+                }
+}
+
 int sw_detect_init(struct sw_detect *d, const struct sw_detector_conf *conf, uint64_t memory_limit_bytes,
         const struct sw_hash_key *key, struct sw_err *reterr)
 {
@@ -54,6 +78,7 @@ int sw_detect_init(struct sw_detect *d, const struct sw_detector_conf *conf, uin
                         return r;
                 }
         }
+        detect_ask(d);
         return 0;
 }
 
@@ -76,6 +101,7 @@ void sw_detect_deinit(struct sw_detect *d)
 void sw_detect_set_conf(struct sw_detect *d, const struct sw_detector_conf *conf)
 {
         d->conf = conf;
+        detect_ask(d);
 }
 
 static const void *detect_conf(const struct sw_detect *d, unsigned i)
@@ -86,22 +112,16 @@ static const void *detect_conf(const struct sw_detect *d, unsigned i)
 int sw_detect_event(
         struct sw_detect *d, const struct sw_view *v, const struct sw_conn_event *ev, struct sw_signals *out)
 {
-        bool admin = sw_service_is_admin(ev->service);
-        unsigned i, bit = 1u << ev->type;
+        unsigned kind = sw_conn_kind(ev);
+        const uint8_t *i;
 
-        for (i = 0; i < SW_N_DETECTORS; i++) {
-                const struct sw_detector *det = sw_detectors[i];
+        for (i = d->asked[ev->type][kind]; *i != SW_N_DETECTORS; i++) {
                 uint32_t before = out->n;
-                int r;
+                int r = sw_detectors[*i]->on_event(&d->tables[*i], detect_conf(d, *i), v, ev, out);
 
-                if (!(det->events & bit) || (det->admin_only && !admin) || d->conf[i].mode == SW_MODE_OFF)
-                        continue;
-                if ((ev->late && !det->handles_late) || (ev->learning && det->needs_baseline))
-                        continue;
-                r = det->on_event(&d->tables[i], detect_conf(d, i), v, ev, out);
                 if (r < 0)
                         return r;
-                d->n_signals[i] += out->n - before;
+                d->n_signals[*i] += out->n - before;
         }
         return 0;
 }

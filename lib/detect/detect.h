@@ -14,6 +14,8 @@ struct sw_detect {
         struct sw_tables tables[SW_N_DETECTORS];
         void *defaults[SW_N_DETECTORS]; /* filled from the option tables where conf is NULL */
         uint64_t n_signals[SW_N_DETECTORS];
+        /* Who is asked, by type and kind: detectors in their order, ended by SW_N_DETECTORS. */
+        uint8_t asked[SW_CONN_EVENT_TYPES][SW_CONN_KINDS][SW_N_DETECTORS + 1];
 };
 
 /* Takes the tables' limits as permille of memory_limit_bytes. */
@@ -29,6 +31,8 @@ int sw_detect_event(
 int sw_detect_minute(struct sw_detect *d, const struct sw_view *v, struct sw_etime now, struct sw_signals *out);
 uint64_t sw_detect_evicted(const struct sw_detect *d);
 uint64_t sw_detect_bytes(const struct sw_detect *d);
+/* Whether a detector that runs is asked about events of that kind (sw_conn_kind) at all. */
+bool sw_detector_is_asked(const struct sw_detector *det, unsigned kind);
 /* Fills a detector's conf struct with the defaults of its option table. */
 int sw_detector_conf_default(const struct sw_detector *det, void *conf);
 

@@ -41,7 +41,7 @@ enum {
 
 #define SW_ON(type) (1u << SW_CONN_##type)
 
-#define SW_DETECTOR_TABLES 3
+#define SW_DETECTOR_TABLES 6
 
 struct sw_table_decl {
         struct sw_table_spec spec; /* ends the list with spec.name == NULL */
@@ -69,6 +69,7 @@ struct sw_detector {
         bool needs_baseline; /* named in "learning until": silent while the source's segment learns */
         bool handles_late;   /* does not depend on order: late events are given to it as well */
         bool admin_only;     /* wants events of administrative services only */
+        bool internet_only;  /* wants events of sources on the Internet only */
         unsigned events;     /* SW_ON(type) bits it wants; others never reach on_event */
         unsigned outcomes;   /* of CLOSED: bit per enum sw_outcome without which it has no use for it; 0 = wants all */
         int (*check)(const void *conf, struct sw_err *reterr); /* rules across options; may be NULL */

@@ -15,22 +15,24 @@ _Static_assert(AHEAD_SLOT < AHEAD_RING && (AHEAD_RING & (AHEAD_RING - 1)) == 0, 
 
 void sw__engine_want(struct sw_engine *e)
 {
-        unsigned i, admin;
+        unsigned i, kind;
 
-        for (admin = 0; admin < 2; admin++) {
+        e->conns->some[0] = e->conns->some[1] = 0;
+        for (kind = 0; kind < SW_CONN_KINDS; kind++) {
                 unsigned wanted = 0, closed = 0;
 
                 for (i = 0; i < SW_N_DETECTORS; i++) {
                         const struct sw_detector *det = sw_detectors[i];
 
-                        if (e->conf.detectors[i].mode == SW_MODE_OFF || (det->admin_only && !admin))
+                        if (e->conf.detectors[i].mode == SW_MODE_OFF || !sw_detector_is_asked(det, kind))
                                 continue;
                         wanted |= det->events;
                         if (det->events & SW_ON(CLOSED))
                                 closed |= det->outcomes ? det->outcomes : ~0u;
                 }
-                e->conns->wanted[admin] = e->tap.on_event ? ~0u : wanted;
-                e->conns->closed[admin] = e->tap.on_event ? ~0u : closed;
+                e->conns->wanted[kind] = e->tap.on_event ? ~0u : wanted;
+                e->conns->closed[kind] = e->tap.on_event ? ~0u : closed;
+                e->conns->some[(kind & SW_CONN_IS_ADMIN) != 0] |= e->conns->wanted[kind];
         }
 }
 

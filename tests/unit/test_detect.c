@@ -64,6 +64,7 @@ Test(detect, switches_a_detector_off_and_changes_thresholds_between_events)
         cr_assert_eq(fake_see(&r, SW_CONN_FAILED, 3, "10.1.0.4", "10.2.0.3", 445), 1);
         cr_assert_eq(r.detect.n_signals[SW_DETECTOR_HORIZONTAL_SCAN], 1);
         conf[SW_DETECTOR_HORIZONTAL_SCAN].mode = SW_MODE_OFF;
+        sw_detect_set_conf(&r.detect, conf);
         for (i = 4; i < 30; i++)
                 cr_assert_eq(fake_see(&r, SW_CONN_FAILED, i, "10.1.0.4", fake_addr("10.2.0.", i), 445), 0);
 }
