@@ -122,6 +122,8 @@ uint64_t sw_table_hash(const struct sw_table *t, const void *key)
 {
         /* A constant length unrolls to half the instructions: the sizes of the busiest tables. */
         switch (t->spec.key_size) {
+        case 4:
+                return sw_keyhash(&t->key, key, 4);
         case 8:
                 return sw_keyhash(&t->key, key, 8);
         case 9:
@@ -204,6 +206,13 @@ static bool same_key(const struct sw_table *t, const void *entry, const void *ke
         }
         if (n == 0)
                 return true;
+        if (t->spec.key_size == 4) {
+                uint32_t p, q;
+
+                memcpy(&p, a, 4);
+                memcpy(&q, b, 4);
+                return p == q;
+        }
         if (t->spec.key_size < 8)
                 return memcmp(a, b, n) == 0;
         /* The last word, which begins inside the one before. */
@@ -527,6 +536,30 @@ void *sw_table_at(const struct sw_table *t, uint32_t id)
 const void *sw_table_peek(const struct sw_table *t, uint32_t id)
 {
         return id < t->n_high && *meta_ptr(t, id) & META_USED ? entry_ptr(t, id) : NULL;
+}
+
+void *sw_table_use(struct sw_table *t, uint32_t id)
+{
+        unsigned char *m;
+
+        if (id >= t->n_high || !(*meta_ptr(t, id) & META_USED))
+                return NULL;
+        table_touch(t, id);
+        m = meta_ptr(t, id);
+        if (!(*m & META_RECENT))
+                *m |= META_RECENT;
+        return entry_ptr(t, id);
+}
+
+void sw_table_sweep(struct sw_table *t, uint32_t n, bool (*over)(void *ctx, const void *entry), void *ctx)
+{
+        for (; n > 0 && t->n_high > 0; n--) {
+                uint32_t id = t->hand;
+
+                t->hand = t->hand + 1 < t->n_high ? t->hand + 1 : 0;
+                if ((*meta_ptr(t, id) & (META_USED | META_PINNED)) == META_USED && over(ctx, entry_ptr(t, id)))
+                        sw_table_remove_id(t, id);
+        }
 }
 
 void sw_table_pin(struct sw_table *t, uint32_t id, bool pinned)

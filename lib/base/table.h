@@ -80,6 +80,8 @@ uint32_t sw_table_id(const struct sw_table *t, const void *entry);
 void *sw_table_at(const struct sw_table *t, uint32_t id); /* NULL if free or out of range */
 /* The same, only to look at it: while a snapshot is read, what is not changed need not be copied. */
 const void *sw_table_peek(const struct sw_table *t, uint32_t id);
+/* The same as a hit would be: marked as used for the clock. */
+void *sw_table_use(struct sw_table *t, uint32_t id);
 void *sw_table_insert_id(struct sw_table *t, const void *key, bool *ret_created, uint32_t *ret_id);
 void *sw_table_find_id(struct sw_table *t, const void *key, uint32_t *ret_id);
 /* The same with a hash that is known already. */
@@ -89,6 +91,10 @@ void *sw_table_find_id_hashed(struct sw_table *t, const void *key, uint64_t hash
 void sw_table_remove_id(struct sw_table *t, uint32_t id);
 void sw_table_remove_id_hashed(struct sw_table *t, uint32_t id, uint64_t hash);
 void sw_table_pin(struct sw_table *t, uint32_t id, bool pinned); /* pinned entries are never evicted */
+
+/* Looks at the next n places of the clock and removes what `over` says is of no use any more: no loss, not counted.
+ * A few at each insertion keep a table of short-lived entries small. `over` may not touch the table. */
+void sw_table_sweep(struct sw_table *t, uint32_t n, bool (*over)(void *ctx, const void *entry), void *ctx);
 
 /* Walks live entries in id order: `for (id = 0; (e = sw_table_next(t, &id)); id++)`. */
 void *sw_table_next(const struct sw_table *t, uint32_t *inout_id);

@@ -228,3 +228,58 @@ Test(table, keys_aimed_at_one_secret_are_spread_by_another)
         sw_table_deinit(&aimed);
         sw_table_deinit(&safe);
 }
+
+static bool is_odd(void *ctx, const void *entry)
+{
+        (*(unsigned *)ctx)++;
+        return ((const struct entry *)entry)->key & 1;
+}
+
+Test(table, sweeping_removes_a_few_at_a_time_and_spares_pinned_ones)
+{
+        struct sw_table t = make(1 << 20);
+        unsigned looked = 0;
+        uint32_t id;
+        uint64_t k;
+        bool created;
+
+        sw_table_sweep(&t, 10, is_odd, &looked);
+        cr_assert_eq(looked, 0, "an empty table");
+        for (k = 0; k < 100; k++)
+                (void)sw_table_insert(&t, &k, &created);
+        k = 7;
+        cr_assert(sw_table_find_id(&t, &k, &id));
+        sw_table_pin(&t, id, true);
+        sw_table_sweep(&t, 10, is_odd, &looked);
+        cr_assert_eq(looked, 9);
+        cr_assert_eq(t.n_used, 96);
+        sw_table_sweep(&t, 95, is_odd, &looked);
+        cr_assert_eq(t.n_used, 51);
+        cr_assert_eq(t.n_evicted, 0, "that is no loss");
+        for (k = 0; k < 100; k++)
+                cr_assert_eq(sw_table_find(&t, &k) != NULL, k % 2 == 0 || k == 7);
+        sw_table_deinit(&t);
+}
+
+Test(table, what_is_used_by_its_id_is_spared_like_what_is_found)
+{
+        struct sw_table t = make(4096);
+        uint32_t id, n;
+        uint64_t k;
+        bool created;
+
+        cr_assert_null(sw_table_use(&t, 0), "an empty table");
+        for (k = 0; !t.n_evicted; k++)
+                (void)sw_table_insert(&t, &k, &created);
+        n = t.n_high; /* all lost their mark when a victim was looked for */
+        for (id = 0; id < n; id += 2)
+                if (sw_table_peek(&t, id))
+                        cr_assert_not_null(sw_table_use(&t, id));
+        cr_assert_null(sw_table_use(&t, n));
+        cr_assert_null(sw_table_use(&t, SW_TABLE_NO_ID));
+        for (id = 0, k = 1000; id < n / 4; id++, k++)
+                (void)sw_table_insert(&t, &k, &created);
+        for (id = 0; id < n; id += 2)
+                cr_assert_lt(((const struct entry *)sw_table_peek(&t, id))->key, 1000, "%u", id);
+        sw_table_deinit(&t);
+}
