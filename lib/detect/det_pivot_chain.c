@@ -12,9 +12,16 @@ struct pivot_chain_conf {
         uint64_t score_pct, alone_score_pct, alone_hops;
 };
 
+#define SHORT 6 /* points; few connections last longer */
 struct pivot_flow {
         uint32_t conn, pad;
         int64_t opened_ms;
+        uint32_t n, more; /* more: id + 1 of its struct pivot_long, 0 = none; then n is not used */
+        struct sw_series_point points[SHORT];
+};
+
+struct pivot_long {
+        uint32_t conn, pad;
         struct sw_series series;
 };
 
@@ -23,7 +30,7 @@ struct pivot_told {
         int64_t raised_ms;
 };
 
-enum { TABLE_HOSTS, TABLE_FLOWS, TABLE_TOLD };
+enum { TABLE_HOSTS, TABLE_MORE, TABLE_FLOWS, TABLE_LONG, TABLE_TOLD };
 enum { VARIANT_CHAIN, VARIANT_JUMP = SW_PIVOT_CHAIN_JUMP, VARIANT_RELAY };
 
 #define OPT(name, low, high, text, help)                                                                               \
@@ -78,22 +85,67 @@ static bool pivot_is_jump(const struct sw_view *v, uint32_t segment, const struc
                role == SW_SEGMENT_ROLE_JUMPBOX;
 }
 
-static struct sw_series *pivot_series(struct sw_tables *own, uint32_t conn, int64_t opened_ms, bool create)
+static void pivot_on_evict(void *ctx, void *entry)
 {
-        struct {
-                uint32_t conn, pad;
-        } key = { conn, 0 };
+        const struct pivot_flow *f = entry;
+        struct sw_table *t = &((struct sw_tables *)ctx)->t[TABLE_LONG];
+        const struct pivot_long *more = f->more ? sw_table_peek(t, f->more - 1) : NULL;
+
+        if (more && more->conn == f->conn)
+                sw_table_remove_id(t, f->more - 1);
+}
+
+/* Where the flow's points are. */
+static struct sw_series_ref pivot_points(struct sw_tables *own, struct pivot_flow *f)
+{
+        struct pivot_long *more = f->more ? sw_table_use(&own->t[TABLE_LONG], f->more - 1) : NULL;
+
+        if (more && more->conn == f->conn && more->series.n <= SW_SERIES_LENGTH)
+                return sw_series_ref(&more->series);
+        if (f->more || f->n > SHORT) /* it was lost */
+                f->more = f->n = 0;
+        return (struct sw_series_ref){ f->points, &f->n, SHORT };
+}
+
+static bool pivot_series(struct sw_tables *own, uint32_t conn, struct sw_series_ref *ret)
+{
+        const uint32_t key[2] = { conn, 0 };
+        struct pivot_flow *f = sw_table_find(&own->t[TABLE_FLOWS], key);
+
+        if (f)
+                *ret = pivot_points(own, f);
+        return f != NULL;
+}
+
+/* False: no room. */
+static bool pivot_series_add(struct sw_tables *own, const struct sw_conn_event *ev, struct sw_series_ref *ret)
+{
+        const uint32_t key[2] = { ev->conn, 0 };
         struct pivot_flow *f;
+        struct pivot_long *more;
+        uint32_t id;
         bool created;
 
-        f = create ? sw_table_insert(&own->t[TABLE_FLOWS], &key, &created) : sw_table_find(&own->t[TABLE_FLOWS], &key);
+        f = sw_table_insert(&own->t[TABLE_FLOWS], key, &created);
         if (!f)
-                return NULL;
-        if (create && f->opened_ms != opened_ms) {
-                f->opened_ms = opened_ms; /* the id was used by an older connection */
-                memset(&f->series, 0, sizeof(f->series));
+                return false;
+        if (f->opened_ms != ev->opened.ms) { /* new, or its id was used by an older connection */
+                pivot_on_evict(own, f);
+                f->opened_ms = ev->opened.ms;
+                f->more = f->n = 0;
         }
-        return &f->series;
+        *ret = pivot_points(own, f);
+        if (!f->more && sw_series_is_full(ret, ev->time)) {
+                more = sw_table_insert_id(&own->t[TABLE_LONG], key, &created, &id);
+                if (more) {
+                        more->series.n = f->n;
+                        memcpy(more->series.points, f->points, sizeof(f->points));
+                        f->more = id + 1;
+                        *ret = sw_series_ref(&more->series);
+                }
+        }
+        sw_series_add(*ret, ev->time, ev->delta[SW_BYTES_FWD], ev->delta[SW_BYTES_REV]);
+        return true;
 }
 
 struct pivot_verdict {
@@ -117,7 +169,7 @@ static bool pivot_better(const struct sw_view *v, const struct pivot_verdict *a,
 static bool pivot_judge(struct sw_tables *own, const struct sw_view *v, const struct sw_conn_event *ev,
         const struct sw_inbound *in, struct pivot_verdict *ret)
 {
-        const struct sw_series *a, *b;
+        struct sw_series_ref a, b;
         struct sw_inbound_path path = { .hosts = { ev->dst, ev->src, in->src }, .hops = { NULL, in, NULL }, .n = 3 };
         bool is_new = pivot_is_new(ev);
 
@@ -126,9 +178,9 @@ static bool pivot_judge(struct sw_tables *own, const struct sw_view *v, const st
         if (!in->is_open && ev->opened.ms > in->last_ms + SW_INBOUND_AFTER_MS)
                 return false;
         *ret = (struct pivot_verdict){ .score = 30 };
-        a = in->is_open ? pivot_series(own, in->conn, 0, false) : NULL; /* its id may be another's by now */
-        b = pivot_series(own, ev->conn, 0, false);
-        ret->relay = a && b && sw_series_in_step(a, b, 4, 80);
+        /* A closed one's id may be another's by now. */
+        ret->relay = in->is_open && pivot_series(own, in->conn, &a) && pivot_series(own, ev->conn, &b) &&
+                     sw_series_in_step(&a, &b, 4, 80);
         ret->jump = pivot_is_jump(v, ev->src_segment, ev->src_host);
         ret->score += is_new ? 20 : 0;
         ret->score += in->new_ms ? 20 : 0;
@@ -222,13 +274,15 @@ static int pivot_look_back(struct sw_tables *own, const struct pivot_chain_conf 
 {
         struct sw_inbound_host *h = sw_inbound_host(&own->t[TABLE_HOSTS], ev->src);
         struct pivot_verdict best = { .score = 0 }, one;
+        const struct sw_inbound *ring;
         uint32_t i, n_at_jump = 0;
         bool alone;
 
         if (!h || pivot_is_relayer(v, ev->src_segment, ev->src_host))
                 return 0;
+        ring = sw_inbound_ring(&own->t[TABLE_HOSTS], h);
         for (i = 0; i < h->n; i++) {
-                if (!pivot_judge(own, v, ev, &h->ring[i], &one))
+                if (!pivot_judge(own, v, ev, &ring[i], &one))
                         continue;
                 n_at_jump += one.jump;
                 if (pivot_better(v, &one, &best))
@@ -244,17 +298,17 @@ static int pivot_look_back(struct sw_tables *own, const struct pivot_chain_conf 
 
 static void pivot_ended(struct sw_tables *own, const struct sw_conn_event *ev)
 {
-        struct {
-                uint32_t conn, pad;
-        } key = { ev->conn, 0 };
+        const uint32_t key[2] = { ev->conn, 0 };
         struct pivot_flow *f;
 
         sw_inbound_end(&own->t[TABLE_HOSTS], ev);
         if (ev->type != SW_CONN_CLOSED)
                 return;
         f = sw_table_find(&own->t[TABLE_FLOWS], &key);
-        if (f)
-                sw_table_remove(&own->t[TABLE_FLOWS], f);
+        if (!f)
+                return;
+        pivot_on_evict(own, f);
+        sw_table_remove_id(&own->t[TABLE_FLOWS], sw_table_id(&own->t[TABLE_FLOWS], f));
 }
 
 static int pivot_on_event(struct sw_tables *own, const void *conf, const struct sw_view *v,
@@ -262,7 +316,7 @@ static int pivot_on_event(struct sw_tables *own, const void *conf, const struct 
 {
         struct sw_table *hosts = &own->t[TABLE_HOSTS];
         bool internet = sw_raise_is_internet(ev->src_segment);
-        struct sw_series *s;
+        struct sw_series_ref s;
 
         if (!sw_raise_is_internal(ev->dst_segment, ev->dst_host) || ev->src_segment == SW_SEGMENT_PLATFORM ||
                 ev->service == SW_SERVICE_KRB || ev->service == SW_SERVICE_LDAP)
@@ -275,12 +329,10 @@ static int pivot_on_event(struct sw_tables *own, const void *conf, const struct 
                 sw_inbound_add(hosts, ev);
                 return internet ? 0 : pivot_look_back(own, conf, v, ev, out);
         case SW_CONN_PROGRESSED:
-                s = pivot_series(own, ev->conn, ev->opened.ms, true);
-                if (s)
-                        sw_series_add(s, ev->time, ev->delta[SW_BYTES_FWD], ev->delta[SW_BYTES_REV]);
                 sw_inbound_progress(hosts, ev);
                 /* A rhythm shows after a while: look again at every fourth minute. */
-                if (internet || !s || s->n < 4 || s->n % 4 != 0 || ev->outcome != SW_OUTCOME_OK)
+                if (!pivot_series_add(own, ev, &s) || internet || *s.n < 4 || *s.n % 4 != 0 ||
+                        ev->outcome != SW_OUTCOME_OK)
                         return 0;
                 return pivot_look_back(own, conf, v, ev, out);
         default:
@@ -320,9 +372,10 @@ const struct sw_detector sw_det_pivot_chain = {
         .conf_size = sizeof(struct pivot_chain_conf),
         .techniques = techniques,
         .tables = {
-                { { "pivot_hosts", 1, sizeof(struct sw_inbound_host), 4, NULL }, 20 },
-                { { "pivot_flows", 1, sizeof(struct pivot_flow), 8, NULL }, 10 },
-                { { "pivot_told", 1, sizeof(struct pivot_told), 12, NULL }, 3 },
+                SW_INBOUND_DECLARE(8, 5),
+                { { "pivot_flows", 2, sizeof(struct pivot_flow), 8, pivot_on_evict, NULL }, 16 },
+                { { "pivot_long", 1, sizeof(struct pivot_long), 8, NULL, NULL }, 2 },
+                { { "pivot_told", 1, sizeof(struct pivot_told), 12, NULL, NULL }, 1 },
         },
         .needs_baseline = true,
         .admin_only = true,

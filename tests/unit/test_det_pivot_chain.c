@@ -314,3 +314,58 @@ Test(det_pivot_chain, does_not_walk_in_circles)
         cr_assert_eq(n, 1);
         cr_assert_eq(fake_last(&r)->n_chain, 3); /* B, A, C and not A, B, A, C */
 }
+
+static uint32_t entries(unsigned table)
+{
+        return r.detect.tables[SW_DETECTOR_PIVOT_CHAIN].t[table].n_used;
+}
+
+Test(det_pivot_chain, remembers_sixteen_who_are_in_and_takes_more_room_at_the_third)
+{
+        uint32_t n, chains = 0;
+        unsigned i;
+
+        for (i = 0; i < 17; i++) {
+                hop(i * 1000, fake_addr("10.1.0.", i + 1), B, 22, true, &n);
+                cr_assert_eq(entries(0), 1);
+                cr_assert_eq(entries(1), i >= 2, "%u", i);
+        }
+        /* The first one gave way; any of the others may have gone on. */
+        hop(60000, B, C, 22, true, &n);
+        cr_assert_eq(n, 1);
+        cr_assert_eq(fake_last(&r)->chain[0], fake_host(r.v, "10.1.0.2"), "the smallest address that is left");
+        for (i = 0; i < 4; i++) {
+                hop(70000 + i * 1000, C, fake_addr("10.2.1.", i + 1), 445, true, &n);
+                chains += n;
+        }
+        cr_assert_gt(chains, 0);
+        cr_assert_eq(fake_last(&r)->n_chain, 4);
+}
+
+Test(det_pivot_chain, keeps_a_rhythm_of_many_minutes_and_drops_it_with_its_connection)
+{
+        struct sw_conn_event a, b;
+        uint32_t n;
+        unsigned i;
+
+        a = hop(0, A, B, 3389, true, &n);
+        b = hop(2000, B, C, 5985, false, &n);
+        for (i = 1; i <= 12; i++) {
+                a.type = b.type = SW_CONN_PROGRESSED;
+                a.time.ms = a.last.ms = FAKE_START + i * SW_MINUTE;
+                b.time.ms = b.last.ms = a.time.ms + 10;
+                a.delta[SW_BYTES_FWD] = 1000 * (i * 7 % 5) + 100;
+                a.delta[SW_BYTES_REV] = 500 * (i * 3 % 7);
+                b.delta[SW_BYTES_FWD] = a.delta[SW_BYTES_FWD] + i;
+                b.delta[SW_BYTES_REV] = a.delta[SW_BYTES_REV] + 2 * i;
+                fake_give(&r, &a);
+                fake_give(&r, &b);
+                cr_assert_eq(entries(2), 2);
+                cr_assert_eq(entries(3), i > 6 ? 2 : 0, "%u", i);
+        }
+        cr_assert_gt(r.out.n, 0);
+        cr_assert_eq(fake_last(&r)->actor, fake_host(r.v, A));
+        close_at(a, 13 * SW_MINUTE);
+        close_at(b, 13 * SW_MINUTE);
+        cr_assert_eq(entries(2) + entries(3), 0);
+}
