@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* D06: one source administers many hosts of one kind within minutes: more than twice what it ever did, or three
  * that it never touched before within half an hour. */
-#include "detect/raise.h"
+#include "detect/track.h"
 
 #define FANOUT_MS (10 * SW_MINUTE)
 #define NEW_MS (30 * SW_MINUTE)
@@ -12,17 +12,6 @@
 
 struct admin_fanout_conf {
         uint64_t targets_10m, new_targets_30m;
-};
-
-struct admin_fanout_key {
-        uint32_t src, service;
-};
-
-struct admin_fanout_entry {
-        struct admin_fanout_key key;
-        struct sw_window reached;
-        struct sw_raise_evidence evidence;
-        struct sw_raise_ladder ladder;
 };
 
 enum { FLAG_NEW = 1 };
@@ -59,63 +48,46 @@ struct admin_fanout_hit {
         uint32_t variant;
 };
 
-static bool admin_fanout_judge(const struct admin_fanout_conf *c, const struct admin_fanout_entry *e,
-        const struct sw_view *v, const struct sw_conn_event *ev, struct admin_fanout_hit *ret)
+static bool admin_fanout_judge(const struct admin_fanout_conf *c, const struct sw_track_ref *e, const struct sw_view *v,
+        const struct sw_conn_event *ev, struct admin_fanout_hit *ret)
 {
-        uint64_t most = sw_view_fanout_max(v, ev->src, ev->service), many = 2 * most + 1, n;
+        uint64_t most, many, n;
 
-        n = sw_window_count(&e->reached, ev->time, NEW_MS, FLAG_NEW, FLAG_NEW);
+        if (e->n < c->new_targets_30m && e->n < c->targets_10m)
+                return false;
+        most = sw_view_fanout_max(v, ev->src, ev->service);
+        many = 2 * most + 1;
+        n = sw_track_count(e, ev->time, NEW_MS, FLAG_NEW, FLAG_NEW);
         if (n >= c->new_targets_30m && !sw_view_is_admin_source(v, ev->src, ev->service)) {
                 *ret = (struct admin_fanout_hit){ n, c->new_targets_30m, most, NEW_MS, VARIANT_NEW };
                 return true;
         }
         if (many < c->targets_10m)
                 many = c->targets_10m;
-        n = sw_window_value(&e->reached, ev->time, FANOUT_MS);
+        n = sw_track_value(e, ev->time, FANOUT_MS);
         *ret = (struct admin_fanout_hit){ n, many, most, FANOUT_MS, VARIANT_MANY };
         return n >= many;
-}
-
-/* The entry of the key; NULL while only one destination was reached. */
-static struct admin_fanout_entry *admin_fanout_entry_of(struct sw_tables *own, const struct admin_fanout_key *key,
-        const struct sw_view *v, const struct sw_conn_event *ev, const struct sw_window_item *item)
-{
-        const uint32_t words[4] = { key->src, key->service, 0, 0 };
-        struct admin_fanout_entry *e = sw_table_find(&own->t[0], key);
-        struct sw_raise_first first;
-        const struct sw_host *h;
-        bool created;
-
-        if (e)
-                return e;
-        if (!sw_raise_second(&own->t[1], words, ev, item, KEEP_MS, &first))
-                return NULL;
-        e = sw_table_insert(&own->t[0], key, &created);
-        h = sw_view_host(v, first.item.key);
-        if (e && h)
-                sw_raise_move(&first, &h->addr, &e->reached, &e->evidence, KEEP_MS);
-        return e;
 }
 
 static int admin_fanout_on_event(struct sw_tables *own, const void *conf, const struct sw_view *v,
         const struct sw_conn_event *ev, struct sw_signals *out)
 {
-        struct admin_fanout_key key = { ev->src, (uint32_t)ev->service };
-        struct sw_window_item item = { .key = ev->dst, .flags = ev->rarity & SW_RARE_NEW_EDGE ? FLAG_NEW : 0 };
-        struct admin_fanout_entry *e;
+        struct sw_track_what what = { .key = { ev->src, (uint32_t)ev->service, 0, 0 },
+                .item = { .key = ev->dst, .flags = ev->rarity & SW_RARE_NEW_EDGE ? FLAG_NEW : 0 },
+                .keep_ms = KEEP_MS,
+                .first_ms = KEEP_MS };
+        struct sw_track_large *e;
+        struct sw_track_ref r;
         struct admin_fanout_hit hit;
         enum sw_raise_step step;
         struct sw_signal *s;
 
         if (!admin_fanout_concerns(v, ev))
                 return 0;
-        e = admin_fanout_entry_of(own, &key, v, ev, &item);
-        if (!e)
+        if (!sw_track_add(own->t, &what, v, ev, &r) || !admin_fanout_judge(conf, &r, v, ev, &hit) ||
+                !sw_track_grow_large(own->t, v, &r))
                 return 0;
-        (void)sw_window_add(&e->reached, ev->time, item, sw_window_hash(&ev->dst_host->addr, 0), KEEP_MS);
-        sw_raise_keep(&e->evidence, ev);
-        if (!admin_fanout_judge(conf, e, v, ev, &hit))
-                return 0;
+        e = r.large;
         step = sw_raise_due(&e->ladder, ev->time, hit.value, SW_HOUR, ev->dst_segment);
         if (step == SW_RAISE_NOT)
                 return 0;
@@ -125,12 +97,12 @@ static int admin_fanout_on_event(struct sw_tables *own, const void *conf, const 
         s->value = hit.value;
         s->threshold = hit.threshold;
         s->normal = hit.normal;
-        s->window_ms = sw_window_span(&e->reached, ev->time, hit.window_ms);
+        s->window_ms = sw_window_span(&e->window, ev->time, hit.window_ms);
         s->variant = hit.variant;
         s->weight_pct = 65;
         s->confidence_pct = sw_raise_confidence(v, ev, hit.value, hit.threshold);
         s->techniques = sw_raise_admin_technique(ev->service);
-        sw_raise_add_targets(s, v, &e->reached, hit.window_ms, hit.variant == VARIANT_NEW ? FLAG_NEW : 0);
+        sw_raise_add_targets(s, v, &e->window, hit.window_ms, hit.variant == VARIANT_NEW ? FLAG_NEW : 0);
         if (hit.value > s->n_targets_total)
                 s->n_targets_total = (uint32_t)hit.value;
         sw_raise_add_evidence(s, &e->evidence, hit.window_ms);
@@ -166,8 +138,7 @@ const struct sw_detector sw_det_admin_fanout = {
         .conf_size = sizeof(struct admin_fanout_conf),
         .techniques = sw_raise_admin_techniques,
         .tables = {
-                { { "admin_fanout", 1, sizeof(struct admin_fanout_entry), sizeof(struct admin_fanout_key), NULL }, 11 },
-                { { "admin_fanout_first", 1, sizeof(struct sw_raise_first), 16, NULL }, 8 },
+                SW_TRACK_DECLARE("admin_fanout", "admin_fanout_mid", "admin_fanout_large", 6, 3, 4),
         },
         .needs_baseline = true,
         .admin_only = true,

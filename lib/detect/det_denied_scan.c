@@ -189,7 +189,7 @@ const struct sw_detector sw_det_denied_scan = {
         .conf_size = sizeof(struct denied_scan_conf),
         .techniques = techniques,
         .tables = {
-                { { "denied_scan", 1, sizeof(struct denied_scan_entry), 8, NULL }, 15 },
+                { { "denied_scan", 1, sizeof(struct denied_scan_entry), 8, NULL }, 5 },
         },
         .handles_late = true,
         .events = SW_ON(DENIED),

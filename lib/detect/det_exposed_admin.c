@@ -196,10 +196,10 @@ const struct sw_detector sw_det_exposed_admin = {
         .conf_size = sizeof(struct exposed_admin_conf),
         .techniques = techniques,
         .tables = {
-                { { "exposed_admin", 1, sizeof(struct exposed_admin_entry), sizeof(struct exposed_admin_key), NULL }, 4 },
+                { { "exposed_admin", 1, sizeof(struct exposed_admin_entry), sizeof(struct exposed_admin_key), NULL }, 2 },
                 { { "exposed_admin_sessions", 1, sizeof(struct exposed_admin_entry), sizeof(struct exposed_admin_key),
                           NULL },
-                        4 },
+                        2 },
         },
         .handles_late = true,
         .admin_only = true,

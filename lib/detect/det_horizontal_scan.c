@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* D01: one source fails to reach many destinations on one port. A single set of destinations per (source, port)
  * answers all three windows. Failing to reach a host that the source is known to use is an outage, not a scan. */
-#include "detect/raise.h"
+#include "detect/track.h"
 
 #define KEEP_MS (25 * SW_HOUR)
 #define INTERNET_FIRST_MS (10 * SW_MINUTE) /* the Internet knocks once here and there all day */
@@ -13,22 +13,8 @@ struct horizontal_scan_conf {
         uint64_t failure_ratio_pct;
 };
 
-struct horizontal_scan_key {
-        uint32_t src;
-        uint32_t segment; /* of the target, for Internet sources only; else 0 */
-        uint16_t dport, proto;
-        uint32_t pad;
-};
-
-struct horizontal_scan_entry {
-        struct horizontal_scan_key key;
-        struct sw_window failed, answered;
-        struct sw_raise_evidence evidence;
-        struct sw_raise_ladder ladder;
-};
-
 enum { VARIANT_SERVICE, VARIANT_CONTROL, VARIANT_INTERNET };
-enum { TABLE_INTERNAL, TABLE_INTERNET, TABLE_FIRST };
+enum { TABLES_INTERNAL, TABLES_INTERNET = SW_TRACK_TABLES };
 
 #define OPT(name, low, high, text, help)                                                                               \
         {                                                                                                              \
@@ -66,10 +52,43 @@ struct horizontal_scan_hit {
         int64_t window_ms;
 };
 
-/* The shortest window whose threshold is reached. */
-static bool horizontal_scan_judge(const struct horizontal_scan_conf *c, const struct horizontal_scan_entry *e,
-        struct sw_etime now, bool internet, struct horizontal_scan_hit *ret)
+/* A track per source and port; of sources on the Internet also per segment of the target. */
+static struct sw_track_what horizontal_scan_what(const struct sw_conn_event *ev)
 {
+        bool internet = sw_raise_is_internet(ev->src_segment);
+
+        return (struct sw_track_what){
+                .key = { ev->src, internet ? ev->dst_segment : 0, ev->first.dport | (uint32_t)ev->first.proto << 16,
+                        0 },
+                .item = { .key = ev->dst },
+                .keep_ms = KEEP_MS,
+                .first_ms = internet ? INTERNET_FIRST_MS : KEEP_MS,
+        };
+}
+
+/* Beside it another one of those that answered, where there are any. */
+static struct sw_track_what horizontal_scan_answers(const struct sw_conn_event *ev)
+{
+        struct sw_track_what what = horizontal_scan_what(ev);
+
+        what.key[3] = 1;
+        what.first_ms = 0;
+        what.bare = true;
+        return what;
+}
+
+static bool horizontal_scan_cannot(const struct horizontal_scan_conf *c, uint32_t n, bool internet)
+{
+        return n < SW_WINDOW_CAP && n < (internet ? c->internet_targets_5m : c->targets_5m) &&
+               n < (internet ? c->internet_targets_60m : c->targets_60m) &&
+               n < (internet ? c->internet_targets_24h : c->targets_24h);
+}
+
+/* The shortest window whose threshold is reached. */
+static bool horizontal_scan_judge(const struct horizontal_scan_conf *c, struct sw_table *t, const struct sw_view *v,
+        const struct sw_conn_event *ev, struct sw_track_ref *failed, struct horizontal_scan_hit *ret)
+{
+        bool internet = sw_raise_is_internet(ev->src_segment);
         const struct {
                 int64_t ms;
                 uint64_t threshold;
@@ -78,24 +97,27 @@ static bool horizontal_scan_judge(const struct horizontal_scan_conf *c, const st
                 { SW_HOUR, internet ? c->internet_targets_60m : c->targets_60m },
                 { SW_DAY, internet ? c->internet_targets_24h : c->targets_24h },
         };
+        struct sw_track_what what = horizontal_scan_answers(ev);
+        struct sw_track_ref answers;
         unsigned i;
 
         for (i = 0; i < sizeof(windows) / sizeof(*windows); i++) {
-                uint64_t failed = sw_window_value(&e->failed, now, windows[i].ms), answered;
+                uint64_t n = sw_track_value(failed, ev->time, windows[i].ms), answered = 0;
 
-                if (failed < windows[i].threshold)
+                if (n < windows[i].threshold)
                         continue;
-                answered = sw_window_value(&e->answered, now, windows[i].ms);
-                if (failed * 100 < c->failure_ratio_pct * (failed + answered))
+                if (sw_track_find(t, &what, v, &answers))
+                        answered = sw_track_value(&answers, ev->time, windows[i].ms);
+                if (n * 100 < c->failure_ratio_pct * (n + answered))
                         continue;
-                *ret = (struct horizontal_scan_hit){ failed, windows[i].threshold, windows[i].ms };
+                *ret = (struct horizontal_scan_hit){ n, windows[i].threshold, windows[i].ms };
                 return true;
         }
         return false;
 }
 
-static int horizontal_scan_raise(struct horizontal_scan_entry *e, const struct sw_view *v,
-        const struct sw_conn_event *ev, const struct horizontal_scan_hit *hit, struct sw_signals *out)
+static int horizontal_scan_raise(struct sw_track_large *e, const struct sw_view *v, const struct sw_conn_event *ev,
+        const struct horizontal_scan_hit *hit, struct sw_signals *out)
 {
         bool internet = sw_raise_is_internet(ev->src_segment);
         bool control = !internet && sw_raise_controls(ev->service);
@@ -106,104 +128,74 @@ static int horizontal_scan_raise(struct horizontal_scan_entry *e, const struct s
         if (step == SW_RAISE_NOT || (internet && step == SW_RAISE_MORE))
                 return 0;
         if (step == SW_RAISE_AGAIN &&
-                sw_window_count(&e->failed, ev->time, hit->window_ms, SW_WINDOW_RAISED, 0) < NEW_FOR_REPEAT)
+                sw_window_count(&e->window, ev->time, hit->window_ms, SW_WINDOW_RAISED, 0) < NEW_FOR_REPEAT)
                 return 0;
         s = sw_raise(out, SW_DETECTOR_HORIZONTAL_SCAN, ev);
         if (!s)
                 return -SW_ERR_NOMEM;
         s->value = hit->value;
         s->threshold = hit->threshold;
-        s->window_ms = sw_window_span(&e->failed, ev->time, hit->window_ms);
+        s->window_ms = sw_window_span(&e->window, ev->time, hit->window_ms);
         /* Nobody needs ten hosts by SMB, SSH or RDP that he never reached before and that are not there: that alone is
          * an incident. A port of an application has more innocent reasons. */
         s->confidence_pct = sw_raise_confidence(v, ev, control ? 2 * hit->value : hit->value, hit->threshold);
         s->weight_pct = internet ? 20 : control ? 70 : 50;
         s->variant = internet ? VARIANT_INTERNET : control ? VARIANT_CONTROL : VARIANT_SERVICE;
         s->techniques = 1 | 2;
-        sw_raise_add_targets(s, v, &e->failed, hit->window_ms, 0);
+        sw_raise_add_targets(s, v, &e->window, hit->window_ms, 0);
         if (hit->value > s->n_targets_total)
                 s->n_targets_total = (uint32_t)hit->value;
         sw_raise_add_evidence(s, &e->evidence, hit->window_ms);
         sw_raise_done(&e->ladder, ev->time, hit->value, ev->dst_segment, step == SW_RAISE_AGAIN);
-        sw_window_mark(&e->failed, ev->time, hit->window_ms);
+        sw_window_mark(&e->window, ev->time, hit->window_ms);
         return 0;
 }
 
-/* The entry of the key; NULL while only one destination was seen. */
-static struct horizontal_scan_entry *horizontal_scan_entry_of(struct sw_tables *own, struct sw_table *t,
-        const struct horizontal_scan_key *key, const struct sw_view *v, const struct sw_conn_event *ev)
-{
-        const struct sw_window_item item = { .key = ev->dst };
-        struct horizontal_scan_entry *e = sw_table_find(t, key);
-        struct sw_raise_first first;
-        const struct sw_host *h;
-        uint32_t words[4];
-        bool created;
-
-        if (e)
-                return e;
-        memcpy(words, key, sizeof(words));
-        if (!sw_raise_second(
-                    &own->t[TABLE_FIRST], words, ev, &item, key->segment ? INTERNET_FIRST_MS : KEEP_MS, &first))
-                return NULL;
-        e = sw_table_insert(t, key, &created);
-        h = sw_view_host(v, first.item.key);
-        if (e && h)
-                sw_raise_move(&first, &h->addr, &e->failed, &e->evidence, KEEP_MS);
-        return e;
-}
-
 /* An answer, or the news that a failure was none. */
-static void horizontal_scan_answered(struct sw_tables *own, struct sw_table *t, const struct horizontal_scan_key *key,
-        const struct sw_view *v, const struct sw_conn_event *ev)
+static void horizontal_scan_answered(struct sw_table *t, const struct sw_view *v, const struct sw_conn_event *ev)
 {
-        struct horizontal_scan_entry *e;
+        struct sw_track_what what = horizontal_scan_what(ev), answers = horizontal_scan_answers(ev);
+        struct sw_track_ref r;
 
         /* Nothing is kept of a port on which nothing failed: most answers end here. */
         if (!sw_host_failed_port(ev->src_host, ev->first.dport, ev->first.proto))
                 return;
-        e = sw_table_find(t, key);
         if (ev->type == SW_CONN_WITHDRAWN) {
-                if (e)
-                        (void)sw_window_remove(&e->failed, ev->dst, 0);
+                sw_track_forget(t, &what, v);
                 return;
         }
+        if (!sw_track_find(t, &what, v, &r))
+                return;
         /* Where one host failed already, answers count from now on; not for the crowd of the Internet. */
-        if (!e && !key->segment && sw_table_find(&own->t[TABLE_FIRST], key))
-                e = horizontal_scan_entry_of(own, t, key, v, ev);
-        if (e)
-                (void)sw_window_add(&e->answered, ev->time, (struct sw_window_item){ .key = ev->dst },
-                        sw_window_hash(&ev->dst_host->addr, 0), KEEP_MS);
+        if (r.head->stage == SW_TRACK_FIRST &&
+                (sw_raise_is_internet(ev->src_segment) || !sw_track_second(t, &what, v, ev, &r)))
+                return;
+        (void)sw_track_add(t, &answers, v, ev, &r);
 }
 
 static int horizontal_scan_on_event(struct sw_tables *own, const void *conf, const struct sw_view *v,
         const struct sw_conn_event *ev, struct sw_signals *out)
 {
         bool internet = sw_raise_is_internet(ev->src_segment);
-        struct sw_table *t = &own->t[internet ? TABLE_INTERNET : TABLE_INTERNAL];
-        struct horizontal_scan_key key = { ev->src, internet ? ev->dst_segment : 0, ev->first.dport, ev->first.proto,
-                0 };
-        struct horizontal_scan_entry *e;
+        struct sw_table *t = &own->t[internet ? TABLES_INTERNET : TABLES_INTERNAL];
         struct horizontal_scan_hit hit;
+        struct sw_track_what what;
         struct sw_edge_info edge;
+        struct sw_track_ref r;
 
         if (!horizontal_scan_concerns(ev))
                 return 0;
         if (ev->type == SW_CONN_WITHDRAWN || ev->type == SW_CONN_SUCCEEDED) {
-                horizontal_scan_answered(own, t, &key, v, ev);
+                horizontal_scan_answered(t, v, ev);
                 return 0;
         }
         if (sw_view_edge(v, ev->src, ev->dst, ev->service, &edge) && !edge.tainted)
                 return 0;
-        e = horizontal_scan_entry_of(own, t, &key, v, ev);
-        if (!e)
+        what = horizontal_scan_what(ev);
+        if (!sw_track_add(t, &what, v, ev, &r) || horizontal_scan_cannot(conf, r.n, internet) ||
+                !horizontal_scan_judge(conf, t, v, ev, &r, &hit) || !sw_track_grow_large(t, v, &r))
                 return 0;
-        (void)sw_window_add(&e->failed, ev->time, (struct sw_window_item){ .key = ev->dst },
-                sw_window_hash(&ev->dst_host->addr, 0), KEEP_MS);
-        sw_raise_keep(&e->evidence, ev);
-        if (e->failed.n < 3 || !horizontal_scan_judge(conf, e, ev->time, internet, &hit))
-                return 0;
-        return horizontal_scan_raise(e, v, ev, &hit, out);
+        return horizontal_scan_raise(r.large, v, ev, &hit, out);
 }
 
 static void horizontal_scan_tell(struct sw_buf *out, const struct sw_view *v, const struct sw_signal *s)
@@ -233,12 +225,9 @@ const struct sw_detector sw_det_horizontal_scan = {
         .conf_size = sizeof(struct horizontal_scan_conf),
         .techniques = techniques,
         .tables = {
-                { { "horizontal_scan", 1, sizeof(struct horizontal_scan_entry), sizeof(struct horizontal_scan_key), NULL },
-                        24 },
-                { { "horizontal_scan_internet", 1, sizeof(struct horizontal_scan_entry),
-                          sizeof(struct horizontal_scan_key), NULL },
-                        8 },
-                { { "horizontal_scan_first", 1, sizeof(struct sw_raise_first), 16, NULL }, 12 },
+                SW_TRACK_DECLARE("horizontal_scan", "horizontal_scan_mid", "horizontal_scan_large", 4, 3, 4),
+                SW_TRACK_DECLARE("horizontal_scan_internet", "horizontal_internet_mid", "horizontal_internet_large", 14, 3,
+                        17),
         },
         .handles_late = true,
         .events = SW_ON(FAILED) | SW_ON(DENIED) | SW_ON(SUCCEEDED) | SW_ON(WITHDRAWN),

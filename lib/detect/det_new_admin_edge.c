@@ -133,7 +133,7 @@ const struct sw_detector sw_det_new_admin_edge = {
         .conf_size = sizeof(struct new_admin_edge_conf),
         .techniques = sw_raise_admin_techniques,
         .tables = {
-                { { "new_admin_edge", 1, sizeof(struct new_admin_edge_entry), sizeof(struct new_admin_edge_key), NULL }, 5 },
+                { { "new_admin_edge", 1, sizeof(struct new_admin_edge_entry), sizeof(struct new_admin_edge_key), NULL }, 3 },
         },
         .needs_baseline = true,
         .admin_only = true,

@@ -179,10 +179,10 @@ const struct sw_detector sw_det_segment_policy = {
         .conf_size = sizeof(struct segment_policy_conf),
         .techniques = techniques,
         .tables = {
-                { { "segment_policy", 1, sizeof(struct segment_policy_entry), sizeof(struct segment_policy_key), NULL }, 4 },
+                { { "segment_policy", 1, sizeof(struct segment_policy_entry), sizeof(struct segment_policy_key), NULL }, 2 },
                 { { "segment_policy_sources", 1, sizeof(struct segment_policy_entry), sizeof(struct segment_policy_key),
                           NULL },
-                        4 },
+                        2 },
         },
         .handles_late = true,
         .events = SW_ON(SUCCEEDED) | SW_ON(FAILED) | SW_ON(CLOSED),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* D02: one source tries many ports of one host. Besides the number of failed ports, a handful of administrative
  * ports tried on one host is enough when some of them fail: nobody needs SSH, RDP, SMB, WinRM and SQL at once. */
-#include "detect/raise.h"
+#include "detect/track.h"
 
 #define KEEP_MS (25 * SW_HOUR)
 #define INTERNET_FIRST_MS (10 * SW_MINUTE) /* the Internet knocks once here and there all day */
@@ -13,20 +13,9 @@ struct vertical_scan_conf {
         uint64_t ports_5m, ports_24h, sensitive_ports_5m, sensitive_failures_5m;
 };
 
-struct vertical_scan_key {
-        uint32_t src, dst;
-};
-
-struct vertical_scan_entry {
-        struct vertical_scan_key key;
-        struct sw_window ports; /* key 0, port; failed ones and answered sensitive ones */
-        struct sw_raise_evidence evidence;
-        struct sw_raise_ladder ladder;
-};
-
 enum { FLAG_FAILED = 1, FLAG_SENSITIVE = 2 };
 enum { VARIANT_PORTS, VARIANT_SENSITIVE, VARIANT_INTERNET };
-enum { TABLE_INTERNAL, TABLE_INTERNET, TABLE_FIRST };
+enum { TABLES_INTERNAL, TABLES_INTERNET = SW_TRACK_TABLES };
 
 #define OPT(name, low, high, text, help)                                                                               \
         {                                                                                                              \
@@ -54,35 +43,39 @@ struct vertical_scan_hit {
         uint32_t variant;
 };
 
-static bool vertical_scan_judge(const struct vertical_scan_conf *c, const struct vertical_scan_entry *e,
+/* Tried ports: failed ones, and sensitive ones that answered. */
+static bool vertical_scan_judge(const struct vertical_scan_conf *c, const struct sw_track_ref *w,
         const struct sw_conn_event *ev, struct vertical_scan_hit *ret)
 {
-        const struct sw_window *w = &e->ports;
         struct sw_etime now = ev->time;
-        uint64_t failed = sw_window_count(w, now, 5 * SW_MINUTE, FLAG_FAILED, FLAG_FAILED), day, sensitive;
+        uint64_t failed, day, sensitive;
+
+        if (w->n < c->ports_5m && w->n < c->ports_24h && w->n < c->sensitive_ports_5m && w->n < SW_WINDOW_CAP)
+                return false;
+        failed = sw_track_count(w, now, 5 * SW_MINUTE, FLAG_FAILED, FLAG_FAILED);
 
         if (failed >= c->ports_5m) {
                 if (failed == SW_WINDOW_CAP)
-                        failed = sw_window_value(w, now, 5 * SW_MINUTE);
+                        failed = sw_track_value(w, now, 5 * SW_MINUTE);
                 *ret = (struct vertical_scan_hit){ failed, c->ports_5m, 5 * SW_MINUTE, VARIANT_PORTS };
                 return true;
         }
         /* A client of a domain controller uses six administrative ports of it every morning. */
-        sensitive = sw_window_count(w, now, 5 * SW_MINUTE, FLAG_SENSITIVE, FLAG_SENSITIVE);
+        sensitive = sw_track_count(w, now, 5 * SW_MINUTE, FLAG_SENSITIVE, FLAG_SENSITIVE);
         if (sensitive >= c->sensitive_ports_5m && !sw_raise_has_role(ev->dst_host, SW_HOST_ROLE(DC)) &&
-                sw_window_count(w, now, 5 * SW_MINUTE, FLAG_SENSITIVE | FLAG_FAILED, FLAG_SENSITIVE | FLAG_FAILED) >=
+                sw_track_count(w, now, 5 * SW_MINUTE, FLAG_SENSITIVE | FLAG_FAILED, FLAG_SENSITIVE | FLAG_FAILED) >=
                         c->sensitive_failures_5m) {
                 *ret = (struct vertical_scan_hit){ sensitive, c->sensitive_ports_5m, 5 * SW_MINUTE, VARIANT_SENSITIVE };
                 return true;
         }
-        day = sw_window_count(w, now, SW_DAY, FLAG_FAILED, FLAG_FAILED);
+        day = sw_track_count(w, now, SW_DAY, FLAG_FAILED, FLAG_FAILED);
         if (day == SW_WINDOW_CAP)
-                day = sw_window_value(w, now, SW_DAY);
+                day = sw_track_value(w, now, SW_DAY);
         *ret = (struct vertical_scan_hit){ day, c->ports_24h, SW_DAY, VARIANT_PORTS };
         return day >= c->ports_24h;
 }
 
-static int vertical_scan_raise(struct vertical_scan_entry *e, const struct sw_view *v, const struct sw_conn_event *ev,
+static int vertical_scan_raise(struct sw_track_large *e, const struct sw_view *v, const struct sw_conn_event *ev,
         const struct vertical_scan_hit *hit, struct sw_signals *out)
 {
         bool internet = sw_raise_is_internet(ev->src_segment);
@@ -93,14 +86,14 @@ static int vertical_scan_raise(struct vertical_scan_entry *e, const struct sw_vi
         if (step == SW_RAISE_NOT || (internet && step == SW_RAISE_MORE))
                 return 0;
         if (step == SW_RAISE_AGAIN &&
-                sw_window_count(&e->ports, ev->time, hit->window_ms, SW_WINDOW_RAISED, 0) < NEW_FOR_REPEAT)
+                sw_window_count(&e->window, ev->time, hit->window_ms, SW_WINDOW_RAISED, 0) < NEW_FOR_REPEAT)
                 return 0;
         s = sw_raise(out, SW_DETECTOR_VERTICAL_SCAN, ev);
         if (!s)
                 return -SW_ERR_NOMEM;
         s->value = hit->value;
         s->threshold = hit->threshold;
-        s->window_ms = sw_window_span(&e->ports, ev->time, hit->window_ms);
+        s->window_ms = sw_window_span(&e->window, ev->time, hit->window_ms);
         s->confidence_pct = sw_raise_confidence(v, ev, hit->value, hit->threshold);
         s->weight_pct = internet ? 20 : 55;
         s->variant = internet ? VARIANT_INTERNET : hit->variant;
@@ -108,7 +101,7 @@ static int vertical_scan_raise(struct vertical_scan_entry *e, const struct sw_vi
         s->service = SW_SERVICE_OTHER;
         sw_raise_add_evidence(s, &e->evidence, hit->window_ms);
         sw_raise_done(&e->ladder, ev->time, hit->value, ev->dst_segment, step == SW_RAISE_AGAIN);
-        sw_window_mark(&e->ports, ev->time, hit->window_ms);
+        sw_window_mark(&e->window, ev->time, hit->window_ms);
         return 0;
 }
 
@@ -138,60 +131,40 @@ static bool vertical_scan_is_dynamic(const struct sw_view *v, const struct sw_co
                sw_view_edge(v, ev->src, ev->dst, SW_SERVICE_OTHER, &edge);
 }
 
-/* The entry of the pair; NULL while only one port failed. */
-static struct vertical_scan_entry *vertical_scan_entry_of(struct sw_tables *own, struct sw_table *t,
-        const struct vertical_scan_key *key, const struct sw_conn_event *ev, const struct sw_window_item *item)
-{
-        const uint32_t words[4] = { key->src, key->dst, 0, 0 };
-        struct vertical_scan_entry *e = sw_table_find(t, key);
-        struct sw_raise_first first;
-        bool created;
-
-        if (e || (ev->type == SW_CONN_SUCCEEDED && !sw_table_find(&own->t[TABLE_FIRST], words)))
-                return e;
-        if (!sw_raise_second(&own->t[TABLE_FIRST], words, ev, item,
-                    sw_raise_is_internet(ev->src_segment) ? INTERNET_FIRST_MS : KEEP_MS, &first))
-                return NULL;
-        e = sw_table_insert(t, key, &created);
-        if (e)
-                sw_raise_move(&first, &ev->dst_host->addr, &e->ports, &e->evidence, KEEP_MS);
-        return e;
-}
-
 static int vertical_scan_on_event(struct sw_tables *own, const void *conf, const struct sw_view *v,
         const struct sw_conn_event *ev, struct sw_signals *out)
 {
-        struct sw_table *t = &own->t[sw_raise_is_internet(ev->src_segment) ? TABLE_INTERNET : TABLE_INTERNAL];
-        struct vertical_scan_key key = { ev->src, ev->dst };
-        struct sw_window_item item = { .port = ev->first.dport };
-        struct vertical_scan_entry *e;
+        bool internet = sw_raise_is_internet(ev->src_segment);
+        struct sw_table *t = &own->t[internet ? TABLES_INTERNET : TABLES_INTERNAL];
+        struct sw_track_what what = { .key = { ev->src, ev->dst, 0, 0 },
+                .item = { .key = ev->dst, .port = ev->first.dport },
+                .keep_ms = KEEP_MS,
+                .first_ms = internet ? INTERNET_FIRST_MS : KEEP_MS };
         struct vertical_scan_hit hit;
+        struct sw_track_ref r;
 
-        if (sw_service_is_admin(sw_service_of(ev->first.proto, ev->first.dport)))
-                item.flags = FLAG_SENSITIVE;
-        if (ev->type == SW_CONN_SUCCEEDED && (!item.flags || !sw_host_failed_host(ev->src_host, ev->dst)))
+        /* Most answers end here. */
+        if (ev->type == SW_CONN_SUCCEEDED && !sw_host_failed_host(ev->src_host, ev->dst))
                 return 0;
-        if (!vertical_scan_concerns(ev))
+        if (sw_service_is_admin(sw_service_of(ev->first.proto, ev->first.dport)))
+                what.item.flags = FLAG_SENSITIVE;
+        if ((ev->type == SW_CONN_SUCCEEDED && !what.item.flags) || !vertical_scan_concerns(ev))
                 return 0;
         if (ev->type == SW_CONN_WITHDRAWN) {
-                e = sw_table_find(t, &key);
-                if (e)
-                        (void)sw_window_remove(&e->ports, 0, ev->first.dport);
+                sw_track_forget(t, &what, v);
                 return 0;
         }
         if (ev->type != SW_CONN_SUCCEEDED) {
                 if (vertical_scan_is_dynamic(v, ev))
                         return 0;
-                item.flags |= FLAG_FAILED;
+                what.item.flags |= FLAG_FAILED;
+        } else if (!sw_track_find(t, &what, v, &r)) {
+                return 0;
         }
-        e = vertical_scan_entry_of(own, t, &key, ev, &item);
-        if (!e)
+        if (!sw_track_add(t, &what, v, ev, &r) || !vertical_scan_judge(conf, &r, ev, &hit) ||
+                !sw_track_grow_large(t, v, &r))
                 return 0;
-        (void)sw_window_add(&e->ports, ev->time, item, sw_window_hash(&ev->dst_host->addr, ev->first.dport), KEEP_MS);
-        sw_raise_keep(&e->evidence, ev);
-        if (!vertical_scan_judge(conf, e, ev, &hit))
-                return 0;
-        return vertical_scan_raise(e, v, ev, &hit, out);
+        return vertical_scan_raise(r.large, v, ev, &hit, out);
 }
 
 static void vertical_scan_tell(struct sw_buf *out, const struct sw_view *v, const struct sw_signal *s)
@@ -219,11 +192,8 @@ const struct sw_detector sw_det_vertical_scan = {
         .conf_size = sizeof(struct vertical_scan_conf),
         .techniques = techniques,
         .tables = {
-                { { "vertical_scan", 1, sizeof(struct vertical_scan_entry), sizeof(struct vertical_scan_key), NULL }, 15 },
-                { { "vertical_scan_internet", 1, sizeof(struct vertical_scan_entry), sizeof(struct vertical_scan_key),
-                          NULL },
-                        6 },
-                { { "vertical_scan_first", 1, sizeof(struct sw_raise_first), 16, NULL }, 12 },
+                SW_TRACK_DECLARE("vertical_scan", "vertical_scan_mid", "vertical_scan_large", 4, 2, 4),
+                SW_TRACK_DECLARE("vertical_scan_internet", "vertical_internet_mid", "vertical_internet_large", 30, 20, 4),
         },
         .handles_late = true,
         .events = SW_ON(FAILED) | SW_ON(DENIED) | SW_ON(SUCCEEDED) | SW_ON(WITHDRAWN),

@@ -32,7 +32,7 @@ static int detect_init_one(struct sw_detect *d, unsigned i, uint64_t memory_limi
                 return sw_err_set(reterr, r, "out of memory");
         for (t = det->tables; t->spec.name; t++) {
                 r = sw_table_init(&d->tables[i].t[d->tables[i].n], &t->spec,
-                        (size_t)(memory_limit_bytes / 1000 * t->permille), key, NULL);
+                        (size_t)(memory_limit_bytes / 1000 * t->permille), key, &d->tables[i]);
                 if (r < 0)
                         return sw_err_set(reterr, r, "memory.limit is too small for table %s", t->spec.name);
                 d->tables[i].n++;

@@ -44,7 +44,7 @@ enum {
 #define SW_DETECTOR_TABLES 6
 
 struct sw_table_decl {
-        struct sw_table_spec spec; /* ends the list with spec.name == NULL */
+        struct sw_table_spec spec; /* ends the list with spec.name == NULL; on_evict gets the struct sw_tables */
         unsigned permille;         /* of memory.limit */
 };
 

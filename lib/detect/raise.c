@@ -4,8 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define FRESH_MS (5 * SW_MINUTE)
-
 bool sw_raise_is_internal(uint32_t segment, const struct sw_host *h)
 {
         if (segment == SW_SEGMENT_INTERNET || segment == SW_SEGMENT_PLATFORM)
@@ -36,43 +34,11 @@ void sw_raise_keep(struct sw_raise_evidence *k, const struct sw_conn_event *ev)
                 for (i = 1; i < k->n; i++)
                         if (sw_evidence_cmp(&k->e[i], place) < 0)
                                 place = &k->e[i];
-                if (ev->first.time.ms - place->time.ms < FRESH_MS)
+                if (ev->first.time.ms - place->time.ms < SW_RAISE_FRESH_MS)
                         return;
         }
         *place = ev->first;
         place->outcome = (uint8_t)ev->outcome;
-}
-
-bool sw_raise_second(struct sw_table *t, const uint32_t key[4], const struct sw_conn_event *ev,
-        const struct sw_window_item *item, int64_t keep_ms, struct sw_raise_first *ret)
-{
-        struct sw_raise_first *f;
-        bool created, same;
-
-        f = sw_table_insert(t, key, &created);
-        if (!f)
-                return false;
-        same = f->item.key == item->key && f->item.port == item->port;
-        if (!created && !same && ev->time.ms - f->ms < keep_ms) {
-                *ret = *f;
-                sw_table_remove(t, f);
-                return true;
-        }
-        if (created || !same || ev->time.ms > f->ms) {
-                f->item = *item;
-                f->ms = ev->time.ms;
-                f->evidence = ev->first;
-                f->evidence.outcome = (uint8_t)ev->outcome;
-        }
-        return false;
-}
-
-void sw_raise_move(const struct sw_raise_first *first, const struct sw_addr *addr, struct sw_window *w,
-        struct sw_raise_evidence *evidence, int64_t keep_ms)
-{
-        (void)sw_window_add(
-                w, (struct sw_etime){ first->ms }, first->item, sw_window_hash(addr, first->item.port), keep_ms);
-        evidence->e[evidence->n++] = first->evidence;
 }
 
 enum sw_raise_step sw_raise_due(

@@ -28,23 +28,8 @@ struct sw_raise_evidence {
         uint32_t n, pad;
         struct sw_evidence e[SW_SIGNAL_EVIDENCE];
 };
+#define SW_RAISE_FRESH_MS (5 * SW_MINUTE)
 void sw_raise_keep(struct sw_raise_evidence *k, const struct sw_conn_event *ev);
-
-/* Most sources do a thing once: these wait in a small table until a second, different one comes, and only then get a
- * window. The table's key is 16 bytes. */
-struct sw_raise_first {
-        uint32_t key[4];
-        struct sw_window_item item; /* .key, .port, .flags of the first one */
-        int64_t ms;
-        struct sw_evidence evidence;
-};
-/* False: ev is the first (or the same again), and was noted. True: it is a second one; *ret is the first, which was
- * taken out. keep_ms: how long the first one counts. */
-bool sw_raise_second(struct sw_table *t, const uint32_t key[4], const struct sw_conn_event *ev,
-        const struct sw_window_item *item, int64_t keep_ms, struct sw_raise_first *ret);
-/* Puts the first one into its new window and evidence. */
-void sw_raise_move(const struct sw_raise_first *first, const struct sw_addr *addr, struct sw_window *w,
-        struct sw_raise_evidence *evidence, int64_t keep_ms);
 
 /* When one ongoing thing is told again: when it doubled, reached a new segment, or after a quiet time. */
 #define SW_RAISE_SEGMENTS 8

@@ -30,17 +30,24 @@ static uint32_t window_age(const struct sw_window_item *i, struct sw_etime now)
         return age > UINT32_MAX / 2 ? 0 : age;
 }
 
-static void window_purge(struct sw_window *w, struct sw_etime now, int64_t keep_ms)
+uint32_t sw_window_keep_items(struct sw_window_item *items, uint32_t n, struct sw_etime now, int64_t keep_ms)
 {
         uint32_t i, kept = 0;
 
+        for (i = 0; i < n && window_age(&items[i], now) < keep_ms; i++)
+                kept++;
+        for (; i < n; i++)
+                if (window_age(&items[i], now) < keep_ms)
+                        items[kept++] = items[i];
+        return kept;
+}
+
+static void window_purge(struct sw_window *w, struct sw_etime now, int64_t keep_ms)
+{
         /* The 32-bit stamps of a window that slept longer than any window are meaningless. */
         if (w->last_ms && now.ms - w->last_ms >= KEEP_MAX_MS)
                 w->n = 0;
-        for (i = 0; i < w->n; i++)
-                if (window_age(&w->items[i], now) < keep_ms)
-                        w->items[kept++] = w->items[i];
-        w->n = kept;
+        w->n = sw_window_keep_items(w->items, w->n, now, keep_ms);
 }
 
 static void window_register(struct sw_window *w, uint64_t hash)
@@ -52,12 +59,53 @@ static void window_register(struct sw_window *w, uint64_t hash)
                 *r = rank;
 }
 
+struct sw_window_item *sw_window_find_item(struct sw_window_item *items, uint32_t n, const struct sw_window_item *what)
+{
+        uint32_t i;
+
+        for (i = 0; i < n; i++)
+                if (items[i].key == what->key && items[i].port == what->port)
+                        return &items[i];
+        return NULL;
+}
+
+struct sw_window_item *sw_window_put_item(
+        struct sw_window_item *items, uint32_t *inout_n, uint32_t cap, struct sw_etime now, struct sw_window_item what)
+{
+        struct sw_window_item *oldest = sw_window_find_item(items, *inout_n, &what);
+        uint32_t i;
+
+        if (oldest) {
+                if (window_age(oldest, now) > 0)
+                        oldest->last_ms = window_low(now);
+                oldest->flags |= what.flags;
+                return oldest;
+        }
+        what.first_ms = what.last_ms = window_low(now);
+        if (*inout_n < cap) {
+                items[*inout_n] = what;
+                return &items[(*inout_n)++];
+        }
+        oldest = &items[0];
+        for (i = 1; i < *inout_n; i++)
+                if (window_age(&items[i], now) > window_age(oldest, now))
+                        oldest = &items[i];
+        *oldest = what;
+        return oldest;
+}
+
+void sw_window_note(struct sw_window *w, const struct sw_window_item *item, uint64_t hash)
+{
+        struct sw_etime last = { w->last_ms };
+
+        if (window_age(item, last) <= w->last_ms - w->burst_ms)
+                window_register(w, hash);
+}
+
 struct sw_window_item *sw_window_add(
         struct sw_window *w, struct sw_etime now, struct sw_window_item what, uint64_t hash, int64_t keep_ms)
 {
-        struct sw_window_item *oldest;
         struct sw_etime at = now;
-        uint32_t i;
 
         assert(keep_ms > 0 && keep_ms <= KEEP_MAX_MS);
         if (w->last_ms > at.ms)
@@ -69,37 +117,25 @@ struct sw_window_item *sw_window_add(
         }
         w->last_ms = at.ms;
         window_register(w, hash);
-        for (i = 0; i < w->n; i++)
-                if (w->items[i].key == what.key && w->items[i].port == what.port) {
-                        if (window_age(&w->items[i], now) > 0)
-                                w->items[i].last_ms = window_low(now);
-                        w->items[i].flags |= what.flags;
-                        return &w->items[i];
-                }
-        what.first_ms = what.last_ms = window_low(now);
-        if (w->n < SW_WINDOW_CAP) {
-                w->items[w->n] = what;
-                return &w->items[w->n++];
-        }
-        oldest = &w->items[0];
-        for (i = 1; i < w->n; i++)
-                if (window_age(&w->items[i], at) > window_age(oldest, at))
-                        oldest = &w->items[i];
-        *oldest = what;
-        return oldest;
+        return sw_window_put_item(w->items, &w->n, SW_WINDOW_CAP, now, what);
 }
 
 bool sw_window_remove(struct sw_window *w, uint32_t key, uint16_t port)
 {
-        uint32_t i;
+        const struct sw_window_item what = { .key = key, .port = port };
 
-        for (i = 0; i < w->n; i++)
-                if (w->items[i].key == key && w->items[i].port == port) {
-                        w->n--;
-                        memmove(&w->items[i], &w->items[i + 1], (w->n - i) * sizeof(w->items[0]));
-                        return true;
-                }
-        return false;
+        return sw_window_remove_item(w->items, &w->n, &what);
+}
+
+bool sw_window_remove_item(struct sw_window_item *items, uint32_t *inout_n, const struct sw_window_item *what)
+{
+        struct sw_window_item *i = sw_window_find_item(items, *inout_n, what);
+
+        if (!i)
+                return false;
+        (*inout_n)--;
+        memmove(i, i + 1, (size_t)(items + *inout_n - i) * sizeof(*i));
+        return true;
 }
 
 bool sw_window_in(const struct sw_window_item *i, struct sw_etime now, int64_t span_ms)
@@ -107,15 +143,21 @@ bool sw_window_in(const struct sw_window_item *i, struct sw_etime now, int64_t s
         return window_age(i, now) < span_ms;
 }
 
+uint32_t sw_window_count_items(const struct sw_window_item *items, uint32_t n, struct sw_etime now, int64_t span_ms,
+        uint16_t mask, uint16_t want)
+{
+        uint32_t i, found = 0;
+
+        for (i = 0; i < n; i++)
+                found += (items[i].flags & mask) == want && sw_window_in(&items[i], now, span_ms);
+        return found;
+}
+
 uint32_t sw_window_count(const struct sw_window *w, struct sw_etime now, int64_t span_ms, uint16_t mask, uint16_t want)
 {
-        uint32_t i, n = 0;
-
         if (w->last_ms == 0 || now.ms - w->last_ms >= span_ms)
                 return 0;
-        for (i = 0; i < w->n; i++)
-                n += (w->items[i].flags & mask) == want && sw_window_in(&w->items[i], now, span_ms);
-        return n;
+        return sw_window_count_items(w->items, w->n, now, span_ms, mask, want);
 }
 
 uint64_t sw_window_value(const struct sw_window *w, struct sw_etime now, int64_t span_ms)

@@ -46,5 +46,18 @@ uint64_t sw_window_value(const struct sw_window *w, struct sw_etime now, int64_t
 /* How long the counted time is: the span, or since the burst began when the estimate spoke (whole minutes). */
 int64_t sw_window_span(const struct sw_window *w, struct sw_etime now, int64_t span_ms);
 uint64_t sw_window_estimate(const struct sw_window *w);
+/* ---- the same with plain items ---- */
+uint32_t sw_window_count_items(const struct sw_window_item *items, uint32_t n, struct sw_etime now, int64_t span_ms,
+        uint16_t mask, uint16_t want);
+/* Moves the items that were refreshed within keep_ms to the front; how many are left. */
+uint32_t sw_window_keep_items(struct sw_window_item *items, uint32_t n, struct sw_etime now, int64_t keep_ms);
+/* Refreshes (key, port); else puts it behind the n, or, where n is cap, in place of the least recent. */
+struct sw_window_item *sw_window_put_item(
+        struct sw_window_item *items, uint32_t *inout_n, uint32_t cap, struct sw_etime now, struct sw_window_item what);
+bool sw_window_remove_item(struct sw_window_item *items, uint32_t *inout_n, const struct sw_window_item *what);
+struct sw_window_item *sw_window_find_item(
+        struct sw_window_item *items, uint32_t n, const struct sw_window_item *what); /* NULL: none */
+/* A window whose items were put there by hand: its estimate counts one of them, unless it is older than the burst. */
+void sw_window_note(struct sw_window *w, const struct sw_window_item *item, uint64_t hash);
 /* Marks all items of the span as raised. */
 void sw_window_mark(struct sw_window *w, struct sw_etime now, int64_t span_ms);

@@ -23,7 +23,7 @@
         X(EDGES, 70)                                                                                                   \
         X(CLASSES, 20)                                                                                                 \
         X(ROLES, 15)                                                                                                   \
-        X(FANOUT, 12)                                                                                                  \
+        X(FANOUT, 16)                                                                                                  \
         X(PAIRS, 25)                                                                                                   \
         X(SKETCHES, 8)                                                                                                 \
         X(CORRELATE, 30)                                                                                               \

@@ -181,10 +181,10 @@ Test(snapshot, what_is_read_slowly_is_what_was_there_at_begin)
 
         play_init(&p, 8, 6);
         p.odd = true;
-        cr_assert(play_slow(&p, p.n / 3, 20000, true, &waits));
+        cr_assert(play_slow(&p, p.n / 3, 10000, true, &waits));
         cr_assert(play_slow(&p, p.n / 2, 700, true, &waits));
         cr_assert_gt(waits, 0, "the copy buffers were full");
-        cr_assert(play_slow(&p, p.n * 3 / 4, 100000, true, NULL));
+        cr_assert(play_slow(&p, p.n * 3 / 4, 40000, true, NULL));
         play_deinit(&p);
 }
 

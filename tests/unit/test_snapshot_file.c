@@ -367,10 +367,14 @@ Test(snapshot_file, what_this_version_does_not_know_is_left_out)
 
 Test(snapshot_file, less_memory_is_refused_with_a_word)
 {
-        struct play_bytes b = saved_at(network.n * 3 / 4);
         struct sw_engine *e;
+        struct play_bytes b;
         struct sw_err err;
 
+        play_deinit(&network);
+        play_init(&network, 4, 6); /* more than fits 8 MiB */
+        network.conf.memory_limit_bytes = 12 << 20;
+        b = saved_at(network.n * 3 / 4);
         network.conf.memory_limit_bytes = 64 << 20;
         cr_assert_eq(try_load(b, NULL, &e, &err), 0, "%s", err.msg);
         go_on(e);
