@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Reading small JSON documents into a tree (cJSON behind it). For what the program itself wrote: alert lines, state
- * files. Every accessor takes NULL and answers NULL or false, so that a chain needs one check at its end. */
+/* Reading small JSON documents into a tree. For what the program itself wrote: alert lines, state
+ * files; and servers' answers. Strict (RFC 8259), but for control characters within texts, which are taken as they are,
+ * and for lists deeper than 1000. A text or key ends at its first NUL. Every accessor takes NULL and answers NULL or
+ * false, so that a chain needs one check at its end. */
 #include "base/str.h"
 
 struct sw_json;
@@ -10,7 +12,8 @@ struct sw_json;
 struct sw_json *sw_json_parse(struct sw_str text);
 struct sw_json *sw_json_free(struct sw_json *j); /* of the root only; NULL-safe, returns NULL */
 
-const struct sw_json *sw_json_get(const struct sw_json *j, const char *key); /* member of an object, exact key */
+/* First member of an object with exactly this key. */
+const struct sw_json *sw_json_get(const struct sw_json *j, const char *key);
 const struct sw_json *sw_json_first(const struct sw_json *j);                /* of an object or array; NULL: empty */
 const struct sw_json *sw_json_next(const struct sw_json *j);                 /* sibling */
 bool sw_json_is_object(const struct sw_json *j);

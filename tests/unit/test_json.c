@@ -2,6 +2,7 @@
 #include "base/json.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 Test(json, walks_objects_and_arrays)
@@ -65,4 +66,106 @@ Test(json, paths_kinds_and_numbers_larger_than_a_double)
         cr_assert_eq(sw_json_kind(sw_json_get(j, "a")), SW_JSON_OBJECT);
         cr_assert_eq(sw_json_kind(NULL), SW_JSON_NONE);
         sw_json_free(j);
+}
+
+static bool reads(const char *text)
+{
+        struct sw_json *j = sw_json_parse(sw_str_of(text));
+        bool is = j != NULL;
+
+        sw_json_free(j);
+        return is;
+}
+
+Test(json, escapes_are_what_they_stand_for)
+{
+        struct sw_json *j = sw_json_parse(
+                SW_STR("[\"\\\"\\\\\\/\\b\\f\\n\\r\\t|\\u00e4\\u20AC\\ud83d\\ude00\", \"a\\u0000b\", \"\"]"));
+        const struct sw_json *item = sw_json_first(j);
+
+        cr_assert(sw_str_eq(sw_json_str(item), SW_STR("\"\\/\b\f\n\r\t|\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80")));
+        item = sw_json_next(item);
+        cr_assert(sw_str_eq(sw_json_str(item), SW_STR("a")), "a text ends at its first NUL");
+        item = sw_json_next(item);
+        cr_assert_not_null(sw_json_str(item).p, "an empty text is a text");
+        cr_assert_eq(sw_json_str(item).n, 0);
+        cr_assert_null(sw_json_next(item));
+        sw_json_free(j);
+        cr_assert_not(reads("\"\\ud83d\""), "half a pair");
+        cr_assert_not(reads("\"\\ude00\""));
+        cr_assert_not(reads("\"\\ud83d\\u0041\""));
+        cr_assert_not(reads("\"\\u12\""));
+        cr_assert_not(reads("\"\\x41\""));
+        cr_assert_not(reads("\"\\"));
+        cr_assert_not(reads("\"\\u"));
+}
+
+Test(json, numbers_are_those_of_the_grammar)
+{
+        static const char *const wrong[] = { "01", "-", "+1", ".5", "1.", "1e", "1e+", "0x10", "NaN", "-01", "1 2" };
+        static const struct {
+                const char *text;
+                double v;
+        } right[] = { { "0", 0 }, { "-7", -7 }, { "123456789012345", 123456789012345 },
+                { "9007199254740993", 9007199254740992 }, { "0.1", 0.1 }, { "-2.5E3", -2500 }, { "1e-2", 0.01 },
+                { "18446744073709551615", 18446744073709551616.0 } };
+        struct sw_json *j;
+        size_t i;
+        double v;
+
+        for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+                cr_assert_not(reads(wrong[i]), "%s", wrong[i]);
+        for (i = 0; i < sizeof(right) / sizeof(*right); i++) {
+                j = sw_json_parse(sw_str_of(right[i].text));
+                cr_assert(sw_json_double(j, &v), "%s", right[i].text);
+                cr_assert_eq(v, right[i].v, "%s", right[i].text);
+                sw_json_free(j);
+        }
+}
+
+Test(json, lists_end_where_they_should)
+{
+        static const char *const wrong[] = { "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}",
+                "[1}", "{\"a\":1]", "[", "{", "[1", "{\"a\"", "{\"a\":", "tru", "nul", "[true", "]", "\"a",
+                "{\"a\":1 \"b\":2}" };
+        struct sw_json *j = sw_json_parse(SW_STR("\t[ ] "));
+        size_t i;
+
+        cr_assert_null(sw_json_first(j));
+        cr_assert_eq(sw_json_kind(j), SW_JSON_ARRAY);
+        sw_json_free(j);
+        for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+                cr_assert_not(reads(wrong[i]), "%s", wrong[i]);
+        j = sw_json_parse(SW_STR("{\"k\":1,\"k\":2}"));
+        cr_assert_eq(sw_json_kind(sw_json_next(sw_json_next(sw_json_first(j)))), SW_JSON_NONE);
+        sw_json_free(j);
+}
+
+Test(json, depth_has_an_end)
+{
+        char text[2002];
+
+        memset(text, '[', 1000);
+        memset(text + 1000, ']', 1000);
+        text[2000] = '\0';
+        cr_assert(reads(text));
+        memset(text, '[', 1001);
+        memset(text + 1001, ']', 1000);
+        cr_assert_null(sw_json_parse((struct sw_str){ text, 2001 }));
+}
+
+Test(json, what_lies_behind_the_text_is_not_read)
+{
+        /* sanitizers look */
+        char *text = malloc(6);
+
+        memcpy(text, "12345\"", 6);
+        for (size_t n = 1; n <= 5; n++) {
+                struct sw_json *j = sw_json_parse((struct sw_str){ text, n });
+                int64_t v;
+
+                cr_assert(sw_json_i64(j, &v));
+                sw_json_free(j);
+        }
+        free(text);
 }
