@@ -4,10 +4,10 @@
 #include "encode/enc_row.h"
 #include "sink/sink.h"
 
+#include <libdeflate.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <zlib.h>
 
 #define SENTINEL_API "2023-01-01"
 #define SENTINEL_BODY_MAX 1000000 /* the limit is 1 MiB, of the body before and after compression */
@@ -26,6 +26,11 @@ struct sentinel {
         uint64_t generation;   /* of the token it goes with */
         char identity[64];     /* client id it is for, as far as known */
         struct sw_httpc_call *call;
+        /* packing, one batch at a time */
+        struct libdeflate_compressor *gzip;
+        struct sw_buf plain;
+        char *room;
+        size_t room_n;
         /* a question of its own */
         void (*probe_done)(void *ctx, bool ok, const char *message);
         void *probe_ctx;
@@ -43,51 +48,42 @@ static int sentinel_encode(
         return sw_enc_row(out, finding, line, max[squeeze]) == SW_ROW_OK ? SW_COURIER_OK : SW_COURIER_NOT_A_ROW;
 }
 
-static int sentinel_gzip(struct sw_buf *out, struct sw_str plain)
+/* Level 1: findings shrink to a tenth anyway. */
+static int sentinel_gzip(struct sentinel *s, struct sw_buf *out, struct sw_str plain)
 {
-        z_stream z = { 0 };
-        size_t room;
-        char *p;
-        int r;
+        size_t n;
 
-        /* level 1: findings shrink to a tenth anyway */
-        if (deflateInit2(&z, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        if (!s->gzip)
+                s->gzip = libdeflate_alloc_compressor(1);
+        if (!s->gzip)
                 return -SW_ERR_NOMEM;
-        room = deflateBound(&z, plain.n);
-        p = sw_alloc(room);
-        if (!p) {
-                (void)deflateEnd(&z);
-                return -SW_ERR_NOMEM;
+        n = libdeflate_gzip_compress_bound(s->gzip, plain.n);
+        if (n > s->room_n) {
+                sw_free(s->room);
+                s->room = sw_alloc(n);
+                s->room_n = s->room ? n : 0;
         }
-        z.next_in = (void *)(uintptr_t)plain.p;
-        z.avail_in = (unsigned)plain.n;
-        z.next_out = (void *)p;
-        z.avail_out = (unsigned)room;
-        r = deflate(&z, Z_FINISH);
-        if (r == Z_STREAM_END)
-                sw_buf_put(out, p, room - z.avail_out);
-        (void)deflateEnd(&z);
-        sw_free(p);
-        return r == Z_STREAM_END && !out->failed ? 0 : -SW_ERR_NOMEM;
+        if (!s->room)
+                return -SW_ERR_NOMEM;
+        n = libdeflate_gzip_compress(s->gzip, plain.p, plain.n, s->room, s->room_n);
+        sw_buf_put(out, s->room, n);
+        return n > 0 && !out->failed ? 0 : -SW_ERR_NOMEM;
 }
 
 static int sentinel_pack(void *sink, const struct sw_courier_batch *b, struct sw_buf *out)
 {
-        struct sw_buf plain = SW_BUF_NULL;
+        struct sentinel *s = sink;
         uint32_t i;
-        int r;
 
-        (void)sink;
-        sw_buf_putc(&plain, '[');
+        sw_buf_reset(&s->plain);
+        sw_buf_putc(&s->plain, '[');
         for (i = 0; i < b->n; i++) {
                 if (i)
-                        sw_buf_putc(&plain, ',');
-                sw_buf_put(&plain, b->text + b->items[i].at, b->items[i].n);
+                        sw_buf_putc(&s->plain, ',');
+                sw_buf_put(&s->plain, b->text + b->items[i].at, b->items[i].n);
         }
-        sw_buf_putc(&plain, ']');
-        r = plain.failed ? -SW_ERR_NOMEM : sentinel_gzip(out, (struct sw_str){ plain.p, plain.n });
-        sw_buf_deinit(&plain);
-        return r;
+        sw_buf_putc(&s->plain, ']');
+        return s->plain.failed ? -SW_ERR_NOMEM : sentinel_gzip(s, out, (struct sw_str){ s->plain.p, s->plain.n });
 }
 
 /* ---- answers ---- */
@@ -297,7 +293,7 @@ static void sentinel_probe(struct sw_sink *sink, void (*done)(void *ctx, bool ok
         s->probe_done = done;
         s->probe_ctx = ctx;
         sw_buf_reset(&s->probe_body);
-        if (sentinel_gzip(&s->probe_body, SW_STR("[]")) < 0) {
+        if (sentinel_gzip(s, &s->probe_body, SW_STR("[]")) < 0) {
                 sentinel_no_request(s, sw_error_text(-SW_ERR_NOMEM));
                 return;
         }
@@ -326,6 +322,10 @@ static struct sw_sink *sentinel_free(struct sw_sink *sink)
         sw_free(s->ca_file);
         sw_free(s->proxy);
         sw_buf_deinit(&s->probe_body);
+        sw_buf_deinit(&s->plain);
+        sw_free(s->room);
+        if (s->gzip)
+                libdeflate_free_compressor(s->gzip);
         sw_free(s);
         return NULL;
 }
