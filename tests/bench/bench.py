@@ -8,6 +8,10 @@
 2. The Kafka path against the slower of what it is made of: the same bytes by `replay -j 1`, and a bare librdkafka
    consumer that throws them away. The broker (librdkafka's mock cluster) is a process of its own on the same cores.
 3. The engine while a snapshot of 1 GiB is taken of it, against itself without.
+4. The Kafka path while 2,000 findings a second go into the outbox, to the alert file and to a Sentinel output, against
+   the Kafka path alone; and whether everything was sent a minute later. The service is bench_drain, an HTTPS server in C
+   that hands out tokens and discards what it gets (the strict one of the tests is Python and would keep a core busy).
+   Broker, service, consumer and output share the machine's cores.
 
 A machine's speed drifts; ratios within a round do not, so the median of the rounds' ratios is what counts.
 BUILD is a release build with tests; `./dev bench` makes it. Corpora are kept in build-bench/. Exit 0, with --gate 1 when
@@ -24,6 +28,10 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/e2e"))
+import fake_azure  # noqa: E402
+
+OUTBOX_ROWS = 2000  # a second
 CACHE = ROOT / "build-bench"
 MIB = 1 << 20
 RESIDENT_LIMIT = 576 * MIB
@@ -222,13 +230,89 @@ def measure_snapshot(table, build, memory_mib, rounds):
     path.unlink()
 
 
+def findings(build):
+    """Path of lines of real size: those of a replayed attack that open a finding (updates come once in 15 minutes)."""
+    lines = CACHE / "findings.jsonl"
+    program = build / "daemon/segwatch"
+    if not lines.exists() or lines.stat().st_mtime < program.stat().st_mtime:
+        with tempfile.TemporaryDirectory() as d:
+            subprocess.run([build / "tests/gen_scenario", "--seed", "3", "--hours", "6", "--hosts", "80", "--load", "30",
+                            "--attack", "full", "--out", d], check=True, stderr=subprocess.DEVNULL)
+            out = subprocess.run([program, "replay", "-q", "-c", f"{d}/config.yaml", f"{d}/messages.ndjson"], check=True,
+                                 stdout=subprocess.PIPE).stdout
+        opened = [l for l in out.splitlines(True) if json.loads(l)["activity_name"] == "Create"]
+        if not opened:
+            raise SystemExit("bench: the scenario has no findings")
+        lines.write_bytes(b"".join(opened))
+    return lines
+
+
+def outbox_config(config, folder, port):
+    """The corpus' configuration with a Sentinel output that goes to bench_drain."""
+    secret = folder / "secret"
+    secret.write_text("s")
+    secret.chmod(0o600)
+    output = {"name": "sentinel", "kind": "sentinel", "endpoint": f"https://localhost:{port}", "ca_file": str(folder / "ca.pem"),
+              "dcr": "dcr-0123456789abcdef0123456789abcdef",
+              "auth": {"tenant": "11111111-1111-1111-1111-111111111111", "client_id": "22222222-2222-2222-2222-222222222222",
+                       "client_secret": {"file": str(secret)}, "authority": f"https://localhost:{port}"}}
+    path = folder / "config.yaml"
+    path.write_text(config.read_text() + f"outputs: {json.dumps([output])}\n")
+    return path
+
+
+def measure_outbox(table, build, mib, rounds, seconds):
+    """What findings cost the consumer."""
+    part, config = corpus(build, mib, KAFKA_CORPUS, "kafka")
+    lines = findings(build)
+    partitions = str(-(-part.stat().st_size // int(KAFKA_PER_PARTITION * MIB)))
+    broker = subprocess.Popen([build / "tests/bench/bench_kafka", "broker", part, partitions], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory(dir=CACHE) as tmp:
+        folder = fake_azure.make_certificates(pathlib.Path(tmp))
+        drain = subprocess.Popen([build / "tests/bench/bench_drain", folder / "server.pem"], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE)
+        try:
+            address, n = broker.stdout.readline().decode().split()[:2]
+            port = int(drain.stdout.readline())
+            (folder / "state").mkdir()
+            _, _, most, out = timed([build / "tests/bench/bench_outbox", outbox_config(config, folder, port), address, n, lines,
+                                     folder / "state", seconds, rounds, OUTBOX_ROWS], None, subprocess.PIPE)
+        finally:
+            for p in broker, drain:
+                p.stdin.close()
+                p.wait()
+    rows = [line.split() for line in out.decode().splitlines()]
+    turns = [(kind, *map(int, rest)) for kind, *rest in rows if kind in ("with", "without")]
+    put, at_once, later, until, delivered, alerts = (int(v) for v in rows[-1][1:])
+    if delivered != put or alerts != put:
+        say(f"{put} findings put, {delivered} delivered, {alerts} in the alert file")
+    speed, by_cpu, rates = [], [], []
+    for i in range(0, len(turns), 2):
+        a, b = sorted(turns[i:i + 2])  # with, without
+        rates.append(b[1] / b[2] * 1e3)
+        speed.append(a[1] / a[2] / rates[-1] * 1e3)
+        by_cpu.append((a[3] - b[3] * a[1] / b[1]) / (OUTBOX_ROWS * a[2] / 1e9) / 1e3)
+        say(f"round {i // 2 + 1}: {rates[-1]:.0f} MB/s alone on {b[3] / b[2]:.2f} cores, beside findings {speed[-1]:.3f} of that "
+            f"on {a[3] / a[2]:.2f} cores")
+    table.ratio(f"consumer beside {OUTBOX_ROWS} findings a second / alone", speed, 0.95)
+    table.limit("  findings unsent a minute later", max(later, put - delivered), 0)
+    table.limit("  lines missing in the alert file", put - alerts, 0)
+    table.note("  findings unsent when no more were put", [at_once], "")
+    table.note("  until the last was sent", [until / 1e9], " s")
+    table.note("  CPU of one finding (outbox, alert file, Sentinel)", by_cpu, " us")
+    table.note("  consumer alone", rates, " MB/s")
+    table.note("  bytes of a finding", [lines.stat().st_size / lines.read_bytes().count(b"\n")], "")
+
+
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("build", type=pathlib.Path)
     args.add_argument("--quick", action="store_true", help="64 MiB instead of 1 GiB, 3 rounds")
     args.add_argument("--rounds", type=int)
     args.add_argument("--gate", action="store_true", help="exit 1 when a target is missed")
-    args.add_argument("--only", choices=["job", "kafka", "snapshot"])
+    args.add_argument("--only", choices=["job", "kafka", "snapshot", "outbox"])
+    args.add_argument("--seconds", type=int, help="length of a turn of the outbox (default 60, --quick 10)")
     o = args.parse_args()
     CACHE.mkdir(exist_ok=True)
     mib = 64 if o.quick else 1024
@@ -242,6 +326,8 @@ def main():
         measure_kafka(table, o.build, min(mib, 192), rounds)
     if o.only in (None, "snapshot"):
         measure_snapshot(table, o.build, 1400 if o.quick else SNAPSHOT_MEMORY, 3 if o.quick else 5)
+    if o.only in (None, "outbox"):
+        measure_outbox(table, o.build, min(mib, 192), o.rounds or 3, o.seconds or (10 if o.quick else 60))
     print(f"\n{notes}; {rounds} interleaved rounds; medians of round-wise ratios.\nThe Kafka broker shares the cores with "
           "the consumer.\n")
     table.show()
