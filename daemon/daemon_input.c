@@ -213,6 +213,15 @@ static void input_on_asked(void *ctx, uint32_t id)
         s->daemon->parts[id]->end = s->asked_front;
 }
 
+static bool input_on_last(void *ctx, uint32_t id, struct sw_source_place *ret)
+{
+        struct sw__daemon_source *s = ctx;
+        const struct sw_consumed c = sw_pipeline_consumed(s->daemon->pipeline, id);
+
+        *ret = (struct sw_source_place){ .next = c.next, .stamp = c.stamp, .hash = c.hash };
+        return c.next > 0 && c.hash != 0;
+}
+
 static void input_on_gap(void *ctx, uint32_t id, int64_t from, int64_t to)
 {
         struct sw__daemon_source *s = ctx;
@@ -534,6 +543,7 @@ static int input_open_kafka(struct sw__daemon_source *s, struct sw_err *reterr)
                 .librdkafka = &c->librdkafka };
         const struct sw_source_hooks hooks = { .ctx = s,
                 .on_partition = input_on_partition,
+                .on_last = input_on_last,
                 .on_start = input_on_start,
                 .on_message = input_on_message,
                 .on_at_end = input_on_at_end,

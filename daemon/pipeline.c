@@ -340,6 +340,16 @@ int64_t sw_pipeline_resume_offset(struct sw_pipeline *p, uint32_t partition)
         return offset;
 }
 
+struct sw_consumed sw_pipeline_consumed(struct sw_pipeline *p, uint32_t partition)
+{
+        struct sw_consumed c;
+
+        pthread_mutex_lock(&p->lock);
+        c = p->partitions[partition].consumed;
+        pthread_mutex_unlock(&p->lock);
+        return c;
+}
+
 void sw_pipeline_progress(struct sw_pipeline *p, struct sw_pipeline_progress *ret)
 {
         pthread_mutex_lock(&p->lock);

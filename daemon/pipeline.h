@@ -128,6 +128,9 @@ int sw_pipeline_finish(struct sw_pipeline *p, bool final, struct sw_err *reterr)
  * -1 = nothing taken yet. */
 int64_t sw_pipeline_resume_offset(struct sw_pipeline *p, uint32_t partition);
 
+/* Where the newest item of a partition that was folded leaves off. */
+struct sw_consumed sw_pipeline_consumed(struct sw_pipeline *p, uint32_t partition);
+
 struct sw_pipeline_progress {
         struct sw_engine_stats engine;     /* as of the last release or item */
         struct sw_etime watermark, newest; /* newest over all partitions */

@@ -32,6 +32,9 @@ struct sw_source_hooks {
         /* Kafka only. *ret_id: the caller's number of it; *ret: where to go on. 0 | negative: leave it. */
         int (*on_partition)(
                 void *ctx, const char *topic, int32_t partition, uint32_t *ret_id, struct sw_source_place *ret);
+        /* Kafka only: the newest message of the partition that was wholly taken, to know the topic again. False: none.
+         * May be NULL. */
+        bool (*on_last)(void *ctx, uint32_t id, struct sw_source_place *ret);
         /* Reading starts here (again): after the lowest offset and the caller's wish were compared. Of `at` only next
          * and inode count. has_more: it is not at its end, so something will come. */
         void (*on_start)(void *ctx, uint32_t id, const struct sw_source_place *at, bool has_more);

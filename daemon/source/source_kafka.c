@@ -51,7 +51,7 @@ static bool kafka_question(struct sw_source_kafka *s, int64_t now)
         s->ask.list = rd_kafka_topic_partition_list_new(8);
         s->ask.first_new = kafka_first_unknown(s);
         for (i = 0; i < s->ask.first_new; i++)
-                if (s->partitions[i].reset_wanted || (check && s->partitions[i].started))
+                if (s->partitions[i].reset_wanted || s->partitions[i].suspect || (check && s->partitions[i].started))
                         rd_kafka_topic_partition_list_add(s->ask.list, s->topic, i);
         if (discover) {
                 s->ask.metadata = true;
@@ -85,6 +85,15 @@ static void kafka_unconfirmed(struct sw_source_kafka *s)
                         sw__kafka_set_at_end(s, &s->partitions[i], false);
 }
 
+/* The topic was not there: what is there later may be another one. */
+static void kafka_suspect(struct sw_source_kafka *s)
+{
+        int32_t i;
+
+        for (i = 0; i < s->n_partitions; i++)
+                s->partitions[i].suspect = s->partitions[i].known;
+}
+
 static void kafka_answer(void *ctx)
 {
         struct sw_source_kafka *s =
@@ -99,6 +108,9 @@ static void kafka_answer(void *ctx)
         if (s->ask.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
                 sw__kafka_error(s, s->ask.err, rd_kafka_err2str(s->ask.err));
                 kafka_unconfirmed(s);
+                if (s->ask.err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                        s->ask.err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+                        kafka_suspect(s);
                 s->retry_ms = s->retry_ms
                                       ? (2 * s->retry_ms < KAFKA_RETRY_MAX_MS ? 2 * s->retry_ms : KAFKA_RETRY_MAX_MS)
                                       : KAFKA_RETRY_MIN_MS;
@@ -174,6 +186,7 @@ static bool kafka_deliver(struct sw_source_kafka *s, rd_kafka_message_t *m)
         }
         s->messages++;
         s->bytes += n;
+        p->n_since += n;
         sw__kafka_works(s);
         return true;
 }
@@ -196,6 +209,11 @@ static void kafka_condition(struct sw_source_kafka *s, rd_kafka_message_t *m)
                 if (p)
                         p->reset_wanted = true;
                 break;
+        case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+        case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+        case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+                kafka_suspect(s);
+                /* fall through */
         default:
                 sw__kafka_error(s, m->err, rd_kafka_message_errstr(m));
         }
@@ -304,7 +322,7 @@ static int kafka_serve(struct sw_source_kafka *s, struct sw__kafka_partition *p)
         size_t bytes = 0, size;
         int n = 0;
 
-        while (p->first && n < KAFKA_SHARE_MESSAGES && bytes < KAFKA_SHARE_BYTES && !s->stopped &&
+        while (p->first && n < KAFKA_SHARE_MESSAGES && bytes < KAFKA_SHARE_BYTES && !s->stopped && !p->suspect &&
                 !kafka_is_ahead(s, p) && !kafka_is_parked(p)) {
                 size = p->first->m->len + sizeof(*p->first);
                 if (!kafka_take(s, p->first->m))
@@ -367,6 +385,7 @@ static void kafka_tick(void *ctx)
         kafka_drain(s);
         sw__kafka_try_new_secret(s);
         sw__kafka_owner_tick(s);
+        sw__kafka_same_tick(s);
         kafka_ask(s);
 }
 
@@ -545,10 +564,7 @@ void sw_source_kafka_stop(struct sw_source_kafka *s)
 
 static void kafka_close_partition(struct sw__kafka_partition *p)
 {
-        while (p->first) {
-                rd_kafka_message_destroy(p->first->m);
-                kafka_drop_first(p, 0);
-        }
+        sw__kafka_flush(p);
         if (!p->queue)
                 return;
         rd_kafka_queue_io_event_enable(p->queue, -1, NULL, 0);

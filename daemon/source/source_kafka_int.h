@@ -3,6 +3,7 @@
 /* Shared by the files of the Kafka source:
  *   source_kafka.c         life, draining, partitions
  *   source_kafka_part.c    partitions: where each begins, what is gone
+ *   source_kafka_same.c    whether the topic is still the one that was read
  *   source_kafka_owner.c   what the group is told, and who else tells it
  *   source_kafka_client.c  client configuration, credentials, what errors mean
  *   source_kafka_ask.c     questions that wait for a broker */
@@ -28,12 +29,18 @@ enum sw__kafka_cause {
 struct sw__kafka_partition {
         bool known, at_end, started;
         bool reset_wanted;     /* its position is out of range: ask for the range again */
-        bool verify;           /* the message before `next` is read first: is it the one that was read? */
+        bool suspect;          /* the topic was away: it may be another one */
+        bool verify;           /* the message at `check` is read first: is it the one that was read? */
         bool refilled;         /* it was not */
+        int64_t check;         /* a message that was read while the topic was the one we know; -1: none */
         struct sw_etime stamp; /* of it, as it was */
         uint64_t hash;
-        int64_t until;     /* deliver nothing at or beyond */
-        int64_t committed; /* what the group was last told */
+        int64_t checked_ms;   /* when it was, or when it was chosen */
+        uint64_t n_since;     /* bytes that were delivered since */
+        uint64_t hash_before; /* of the last message of the topic before this one */
+        int64_t low, high;    /* as last answered; -1: not yet */
+        int64_t until;        /* deliver nothing at or beyond */
+        int64_t committed;    /* what the group was last told */
         uint32_t id;
         int64_t next;            /* offset that is expected next */
         rd_kafka_queue_t *queue; /* its own: who is ahead of the others is just not served */
@@ -123,8 +130,16 @@ int sw__kafka_add(struct sw_source_kafka *s, int32_t number);
 int sw__kafka_grow(struct sw_source_kafka *s, int32_t n);
 /* Takes what the answer says of its range. */
 void sw__kafka_use_range(struct sw_source_kafka *s, int32_t number);
-/* Whether a message that came is to be delivered: the one before the start is only compared. */
+/* (Re)starts fetching of one partition at p->next, or at the message that is compared. */
+void sw__kafka_assign(struct sw_source_kafka *s, int32_t number);
+void sw__kafka_flush(struct sw__kafka_partition *p); /* drops what waits: it is fetched again, or not wanted */
+
+/* ---- source_kafka_same.c ---- */
+
+/* Whether a message that came is to be delivered: the one that is compared is not. */
 bool sw__kafka_verify(struct sw_source_kafka *s, struct sw__kafka_partition *p, const rd_kafka_message_t *m);
+/* Looks now and then whether the topic is the one that was read. */
+void sw__kafka_same_tick(struct sw_source_kafka *s);
 
 /* ---- source_kafka_owner.c ---- */
 

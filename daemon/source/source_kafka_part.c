@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partitions of a Kafka source: where each begins, whether the topic is still the one that was read, what is gone. */
+/* Partitions of a Kafka source: where each begins, what is gone. */
 #include "base/alloc.h"
-#include "base/hash.h"
+#include "clock.h"
 #include "source/source_kafka_int.h"
 
 #include <stdio.h>
@@ -49,14 +49,27 @@ static bool kafka_open_queue(struct sw_source_kafka *s, int32_t number)
         return true;
 }
 
-/* (Re)starts fetching of one partition at p->next, or at the message before it. */
-static void kafka_assign(struct sw_source_kafka *s, int32_t number)
+void sw__kafka_flush(struct sw__kafka_partition *p)
+{
+        while (p->first) {
+                struct sw__kafka_waiting *w = p->first;
+
+                p->first = w->next;
+                rd_kafka_message_destroy(w->m);
+                sw_free(w);
+        }
+        p->last = NULL;
+        p->waiting_bytes = 0;
+}
+
+void sw__kafka_assign(struct sw_source_kafka *s, int32_t number)
 {
         struct sw__kafka_partition *p = &s->partitions[number];
         rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(1);
         rd_kafka_error_t *e = NULL;
 
-        rd_kafka_topic_partition_list_add(l, s->topic, number)->offset = p->verify ? p->next - 1 : p->next;
+        rd_kafka_topic_partition_list_add(l, s->topic, number)->offset = p->verify ? p->check : p->next;
+        sw__kafka_flush(p);
         if (p->started) {
                 e = rd_kafka_incremental_unassign(s->rk, l);
                 if (e)
@@ -80,9 +93,12 @@ static void kafka_assign(struct sw_source_kafka *s, int32_t number)
 static void kafka_anew(struct sw_source_kafka *s, struct sw__kafka_partition *p, int64_t low)
 {
         int64_t expected = p->next;
+        struct sw_source_place last;
 
         p->next = low;
-        p->refilled = false;
+        p->refilled = p->verify = false;
+        p->check = -1;
+        p->hash_before = s->hooks.on_last && s->hooks.on_last(s->hooks.ctx, p->id, &last) ? last.hash : 0;
         s->gaps++;
         s->hooks.on_recreated(s->hooks.ctx, p->id, expected, low);
 }
@@ -107,6 +123,7 @@ static void kafka_within(struct sw_source_kafka *s, int32_t number, int64_t low,
                         (long long)low);
                 s->hooks.on_gap(s->hooks.ctx, p->id, p->next, low);
                 p->next = low;
+                p->check = -1;
         } else {
                 sw_log(s->log, SW_LOG_ERROR, "kafka_recreated", subject,
                         "partition %d of %s ends at offset %lld, before the %lld that was to be read next: the topic "
@@ -115,29 +132,6 @@ static void kafka_within(struct sw_source_kafka *s, int32_t number, int64_t low,
                 kafka_anew(s, p, low);
         }
         p->verify = false;
-}
-
-bool sw__kafka_verify(struct sw_source_kafka *s, struct sw__kafka_partition *p, const rd_kafka_message_t *m)
-{
-        rd_kafka_timestamp_type_t type;
-        int64_t stamp;
-        char subject[128];
-
-        if (!p->verify || m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-                return true;
-        p->verify = false;
-        if (m->offset != p->next - 1)
-                return true; /* it is gone */
-        stamp = rd_kafka_message_timestamp(m, &type);
-        if (sw_checksum(m->payload, m->len, 0) == p->hash && (sw_etime_is_none(p->stamp) || p->stamp.ms == stamp))
-                return false;
-        snprintf(subject, sizeof(subject), "%s/%d", s->name, m->partition);
-        sw_log(s->log, SW_LOG_ERROR, "kafka_recreated", subject,
-                "partition %d of %s: the message at offset %lld is not the one that was read there: the topic was made "
-                "anew and filled again; reading it from its start",
-                m->partition, s->topic, (long long)m->offset);
-        p->refilled = p->reset_wanted = true;
-        return false;
 }
 
 /* The first offset of a partition nobody's state or group knows. */
@@ -208,11 +202,15 @@ int sw__kafka_add(struct sw_source_kafka *s, int32_t number)
         p->until = place.until;
         p->stamp = place.stamp;
         p->hash = place.hash;
-        p->verify = place.next > 0 && place.hash && next - 1 >= low && next <= high;
+        p->low = low;
+        p->high = high;
+        p->checked_ms = sw_clock_mono().ms;
+        p->check = place.next > 0 && place.hash ? next - 1 : -1;
+        p->verify = p->check >= low && next <= high;
         kafka_within(s, number, low, high);
         kafka_start(s, p, high);
         kafka_asked(s, p);
-        kafka_assign(s, number);
+        sw__kafka_assign(s, number);
         sw_log(s->log, SW_LOG_INFO, "kafka_partition", s->name,
                 "partition %d of %s: reading from offset %lld (has %lld to %lld)", number, s->topic, (long long)p->next,
                 (long long)low, (long long)high);
@@ -234,7 +232,30 @@ int sw__kafka_grow(struct sw_source_kafka *s, int32_t n)
         return 0;
 }
 
-/* The answer names an end offset asked for after everything before it was read: that is what "at its end" means. */
+/* It was out of range, or something says that the topic may be another one. */
+static void kafka_again(struct sw_source_kafka *s, int32_t number, int64_t low, int64_t high)
+{
+        struct sw__kafka_partition *p = &s->partitions[number];
+        bool refilled = p->refilled, reset = p->reset_wanted;
+        int64_t before = p->next;
+
+        p->reset_wanted = p->suspect = false;
+        if (refilled)
+                kafka_anew(s, p, low);
+        else
+                kafka_within(s, number, low, high);
+        if (refilled || p->next != before) {
+                kafka_start(s, p, high);
+        } else {
+                p->verify = p->check >= low && p->check < high;
+                if (!reset && !p->verify)
+                        return;
+        }
+        sw__kafka_assign(s, number);
+}
+
+/* The answer names an end offset asked for after everything before it was read: that is what "at its end" means. A
+ * range that goes back belongs to another topic, or to one that lost something. */
 void sw__kafka_use_range(struct sw_source_kafka *s, int32_t number)
 {
         struct sw__kafka_partition *p = &s->partitions[number];
@@ -245,15 +266,11 @@ void sw__kafka_use_range(struct sw_source_kafka *s, int32_t number)
                 sw__kafka_set_at_end(s, p, false);
                 return;
         }
-        if (p->reset_wanted) {
-                p->reset_wanted = false;
-                if (p->refilled)
-                        kafka_anew(s, p, low);
-                else
-                        kafka_within(s, number, low, high);
-                kafka_start(s, p, high);
-                kafka_assign(s, number);
-        }
+        p->suspect = p->suspect || high < p->high || low < p->low;
+        p->low = low;
+        p->high = high;
+        if (p->reset_wanted || p->suspect)
+                kafka_again(s, number, low, high);
         kafka_asked(s, p);
         sw__kafka_set_at_end(s, p, p->next >= high);
 }

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Kafka broker is killed and started again while the daemon reads: nothing is lost or doubled."""
+"""A real Kafka broker is killed and started again while the daemon reads: nothing is lost or doubled. Its topic is made
+anew and filled again while it is read, with fewer messages or with more: it is told, and all of the new one is read."""
+import json
+import pathlib
 import re
 import signal
 import subprocess
@@ -10,6 +13,7 @@ import unittest
 import kit
 import rig
 import test_brokers
+import test_silent
 
 import kafka_broker  # of tests/e2e, which kit makes known
 
@@ -35,7 +39,7 @@ class Restartable(kafka_broker.KafkaBroker):
 @unittest.skipIf(kafka_broker.missing(), kafka_broker.missing() or "")
 class Restart(unittest.TestCase):
     def test_a_real_broker_dies_twice(self):
-        n = kit.size(2, 6)
+        n = kit.size(2, 10)
         with tempfile.TemporaryDirectory(prefix="segwatch-faults-") as folder, Restartable(topic="hub") as broker:
             r = rig.Rig(folder, test_brokers.CONFIG, seed=9, hours=3, hosts=60,
                         load=5, attack="full")
@@ -67,6 +71,59 @@ class Restart(unittest.TestCase):
             self.assertIsNone(rig.compare(r.expected, r.alerts(d)))
             self.assertNotIn("event=kafka_gap", run.log())
             self.assertIn("works again", run.log())
+
+    def anew(self, n_before, n_after, pause_s):
+        """The topic is deleted, made again and filled while the daemon reads it."""
+        with tempfile.TemporaryDirectory(prefix="segwatch-faults-") as folder, Restartable(topic="hub") as broker:
+            d = pathlib.Path(folder)
+            kit.scenario(d / "scenario", seed=9, hours=3, hosts=60, load=5)
+            rows = rig.rows_of((d / "scenario/messages.ndjson").read_bytes().splitlines(), 2)
+            tool = lambda *args, data=b"": subprocess.run(
+                [str(kit.BUILD / "tests/kafka_tool"), broker.plaintext, *map(str, args)], input=data, check=True, timeout=90)
+            tool("create", "hub", 2)
+            tool("produce", "hub", data=rig.framed(rows[:n_before]))
+            (d / "segwatch.yaml").write_text(
+                f'sources:\n  - {{name: lab, kind: kafka, brokers: ["{broker.plaintext}"], topic: hub, librdkafka: '
+                '{topic.metadata.refresh.interval.ms: "500"}}\n'
+                f"alerts: {{file: {d}/alerts.jsonl}}\nstate: {{dir: {d}/state}}\n{test_brokers.CONFIG}")
+            run = rig.Run(type("Holder", (), {"running": []})(), d)
+            self.addCleanup(run.end, 9)
+            read = lambda: int((re.findall(r"(\d+) messages", run.log()) or ["0"])[-1])
+            self.assertTrue(run.wait(lambda: read() >= n_before, 30), run.log()[-3000:])
+            time.sleep(1)
+            tool("delete", "hub")
+            time.sleep(pause_s)
+            for _ in range(50):
+                try:
+                    tool("create", "hub", 2)
+                    break
+                except subprocess.CalledProcessError:
+                    time.sleep(0.1)
+            tool("produce", "hub", data=rig.framed(rows[n_before:n_before + n_after]))
+            tuples = lambda a, b: sum(len(test_silent.times(m)) for _, _, m in rows[a:b])
+            folded = lambda: int((re.findall(r"watermark \S+, (\d+) tuples", run.log()) or ["0"])[-1])
+            run.wait(lambda: folded() >= tuples(0, n_before + n_after) and run.log().count("event=kafka_recreated") >= 2, 30)
+            n = read()
+            self.assertEqual(run.end(), 0)
+            state = "\n".join(rig.canonical(d / "segwatch.yaml"))
+            counted = int(re.search(r"count tuples: (\d+)", state).group(1))
+            told = [l for l in (d / "alerts.jsonl").read_text().splitlines() if "made anew" in l]
+            kit.say("made anew", f"{n_before} messages, then {n_after} others after {pause_s} s: {n - n_before} read (some twice), "
+                    f"{counted - tuples(0, n_before)} of {tuples(n_before, n_before + n_after)} tuples counted, "
+                    f"{len(told)} findings")
+            self.assertEqual(counted, tuples(0, n_before + n_after), run.log()[-3000:])
+            self.assertEqual(run.log().count("event=kafka_recreated"), 2, run.log()[-3000:])
+            self.assertEqual({json.loads(l)["unmapped"]["kind"] for l in told}, {"health"})
+            self.assertEqual(len(told), 2)
+
+    def test_the_topic_is_made_anew_with_fewer(self):
+        self.anew(300, 100, 0)
+
+    def test_the_topic_is_made_anew_with_more(self):
+        self.anew(200, 600, 0)
+
+    def test_the_topic_is_away_for_a_while_and_comes_with_more(self):
+        self.anew(200, 600, 3)
 
 
 if __name__ == "__main__":

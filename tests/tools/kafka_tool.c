@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What end-to-end tests do to a Kafka topic:
  *   kafka_tool BROKERS create TOPIC PARTITIONS
+ *   kafka_tool BROKERS delete TOPIC
  *   kafka_tool BROKERS grow TOPIC PARTITIONS
  *   kafka_tool BROKERS trim TOPIC PARTITION OFFSET        delete what lies before OFFSET
  *   kafka_tool BROKERS produce TOPIC                      stdin: "PARTITION TIME_MS BYTES\n" and that many bytes, ...
@@ -59,6 +60,10 @@ static void admin(rd_kafka_t *rk, int argc, char **argv)
                 rd_kafka_NewTopic_t *t = rd_kafka_NewTopic_new(argv[3], atoi(argv[4]), 1, text, sizeof(text));
 
                 rd_kafka_CreateTopics(rk, &t, 1, NULL, q);
+        } else if (strcmp(argv[2], "delete") == 0 && argc == 4) {
+                rd_kafka_DeleteTopic_t *t = rd_kafka_DeleteTopic_new(argv[3]);
+
+                rd_kafka_DeleteTopics(rk, &t, 1, NULL, q);
         } else if (strcmp(argv[2], "grow") == 0 && argc == 5) {
                 rd_kafka_NewPartitions_t *p =
                         rd_kafka_NewPartitions_new(argv[3], (size_t)atoi(argv[4]), text, sizeof(text));
@@ -81,6 +86,8 @@ static void admin(rd_kafka_t *rk, int argc, char **argv)
                 fail(argv[2], rd_kafka_event_error_string(ev));
         if (rd_kafka_event_CreateTopics_result(ev))
                 topics = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(ev), &n);
+        else if (rd_kafka_event_DeleteTopics_result(ev))
+                topics = rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(ev), &n);
         else if (rd_kafka_event_CreatePartitions_result(ev))
                 topics = rd_kafka_CreatePartitions_result_topics(rd_kafka_event_CreatePartitions_result(ev), &n);
         for (i = 0; i < n; i++)
@@ -133,7 +140,7 @@ int main(int argc, char **argv)
                 committed(client(RD_KAFKA_CONSUMER, argv[1], argv[3]), argv[4], atoi(argv[5]));
         } else if (argc == 4 && strcmp(argv[2], "produce") == 0) {
                 produce(client(RD_KAFKA_PRODUCER, argv[1], NULL), argv[3]);
-        } else if (argc >= 5) {
+        } else if (argc >= 4) {
                 admin(client(RD_KAFKA_PRODUCER, argv[1], NULL), argc, argv);
         } else {
                 fail("usage", "see the head of kafka_tool.c");
