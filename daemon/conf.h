@@ -13,7 +13,8 @@ struct sw_conf_source {
         char *name;
         uint32_t kind; /* enum sw_source_kind */
         struct sw_secret_ref connection_string;
-        struct sw_conf_auth auth; /* eventhubs: instead of it */
+        struct sw_secret_ref password; /* kafka: of sasl.username among librdkafka */
+        struct sw_conf_auth auth;      /* eventhubs: instead of it */
         char *brokers; /* comma list, from a YAML list; NULL for eventhubs: from the connection string */
         char *topic;   /* NULL for eventhubs: EntityPath of the connection string */
         char *group;   /* NULL: "segwatch-<topic>" */

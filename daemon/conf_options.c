@@ -38,6 +38,12 @@ static const struct sw_opt source_rows[] = {
                 AT(connection_string),
                 .example = "{credential: eventhub}",
                 .doc = "eventhubs: where the connection string is kept; brokers, TLS and SASL follow from it." },
+        { .key = "password",
+                .type = SW_OPT_SECRET,
+                AT(password),
+                .example = "{credential: kafka}",
+                .doc = "kafka: where the password is kept; sasl.username, sasl.mechanism and security.protocol stand "
+                       "under librdkafka." },
         { .key = "auth",
                 .type = SW_OPT_SECTION,
                 AT(auth),

@@ -2,6 +2,7 @@
 #include "conf_outputs.h"
 
 #include "base/json.h"
+#include "conf_kafka.h"
 #include "secret.h"
 #include "sink/alert_export.h"
 #include "sink/sink.h"
@@ -207,6 +208,12 @@ const struct sw_opt sw_conf_output_rows[] = {
                 AT(connection_string),
                 .example = "{credential: findings-hub}",
                 .doc = "kafka: Event Hubs connection string with the right to send." },
+        { .key = "password",
+                .type = SW_OPT_SECRET,
+                AT(password),
+                .example = "{credential: findings-kafka}",
+                .doc = "kafka: where the password is kept; sasl.username, sasl.mechanism and security.protocol stand "
+                       "under librdkafka." },
         { .key = "librdkafka",
                 .type = SW_OPT_ANY_MAP,
                 AT(librdkafka),
@@ -272,6 +279,7 @@ static void outputs_check_keys(const struct sw_conf_output *o, struct sw_conf_ch
                 { "brokers", o->brokers, KAFKA, !outputs_has(&o->connection_string) },
                 { "topic", o->topic, KAFKA, !outputs_has(&o->connection_string) },
                 { "connection_string", outputs_has(&o->connection_string), KAFKA, false },
+                { "password", outputs_has(&o->password), KAFKA, false },
                 { "librdkafka", o->librdkafka.n > 0, KAFKA, false },
         };
         size_t i;
@@ -354,21 +362,6 @@ static void outputs_check_fields(const struct sw_conf_output *o, struct sw_conf_
         }
 }
 
-static void outputs_check_settings(const struct sw_conf_output *o, struct sw_conf_check *check)
-{
-        char shown[SW_CONF_SHOWN];
-        uint32_t i;
-
-        for (i = 0; i < o->librdkafka.n; i++) {
-                const struct sw_kv *kv = &o->librdkafka.items[i];
-                const char *wrong = sw_sink_kafka_setting_wrong(kv->key, kv->value);
-
-                if (wrong)
-                        sw_conf_error(check, &kv->place, "librdkafka: '%s' %s", sw_conf_show(sw_str_of(kv->key), shown),
-                                wrong);
-        }
-}
-
 void sw_conf_check_outputs(const struct sw_conf *conf, struct sw_conf_check *check)
 {
         const struct sw_conf_output *outputs = conf->outputs.items;
@@ -388,7 +381,10 @@ void sw_conf_check_outputs(const struct sw_conf *conf, struct sw_conf_check *che
                 outputs_check_keys(o, check);
                 outputs_check_detectors(o, check);
                 outputs_check_fields(o, check);
-                outputs_check_settings(o, check);
+                sw_conf_check_librdkafka(&o->librdkafka, sw_sink_kafka_setting_wrong,
+                        o->kind == SW_OUTPUT_KAFKA && outputs_has(&o->password), &o->place, check);
+                if (outputs_has(&o->password) && outputs_has(&o->connection_string))
+                        sw_conf_error(check, &o->place, "connection_string and password exclude each other");
                 outputs_check_url(o, "endpoint", o->endpoint, check);
                 outputs_check_url(o, "url", o->url, check);
                 if (o->retry.max_ms < o->retry.first_ms)
@@ -434,5 +430,6 @@ void sw_conf_check_output_secrets(const struct sw_conf *conf, struct sw_conf_che
                 outputs_check_secret(&outputs[i], &outputs[i].signature, check);
                 outputs_check_secret(&outputs[i], &outputs[i].bearer, check);
                 outputs_check_secret(&outputs[i], &outputs[i].connection_string, check);
+                outputs_check_secret(&outputs[i], &outputs[i].password, check);
         }
 }

@@ -33,7 +33,7 @@ struct sw_conf_output {
         /* kafka */
         char *brokers; /* comma list */
         char *topic;
-        struct sw_secret_ref connection_string;
+        struct sw_secret_ref connection_string, password; /* password: of sasl.username among librdkafka */
         struct sw_kv_list librdkafka;
         struct sw_conf_place place;
 };

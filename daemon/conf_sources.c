@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules of sources: what each kind needs, and what its secret must fit. */
+#include "conf_kafka.h"
 #include "conf_lists.h"
 #include "config/connection_string.h"
 #include "secret.h"
@@ -8,38 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* A secret in `librdkafka:` would stand in the configuration and in the dump. */
-static const char *const secret_words[] = { "password", "secret", "ssl.key.pem", "jaas", "oauthbearer.config" };
-
-static bool sources_is_secret(const char *key)
-{
-        size_t i;
-
-        for (i = 0; i < sizeof(secret_words) / sizeof(*secret_words); i++)
-                if (strstr(key, secret_words[i]))
-                        return true;
-        return false;
-}
-
-static void sources_check_librdkafka(const struct sw_conf_source *s, struct sw_conf_check *check)
-{
-        char shown[SW_CONF_SHOWN];
-        const char *wrong;
-        uint32_t i;
-
-        for (i = 0; i < s->librdkafka.n; i++) {
-                const struct sw_kv *kv = &s->librdkafka.items[i];
-
-                wrong = sources_is_secret(kv->key) ? NULL : sw_source_kafka_setting_wrong(kv->key, kv->value);
-                if (sources_is_secret(kv->key))
-                        sw_conf_error(check, &kv->place,
-                                "librdkafka: this is a secret and does not stand in the configuration");
-                else if (wrong)
-                        sw_conf_error(check, &kv->place, "librdkafka: '%s' %s", sw_conf_show(sw_str_of(kv->key), shown),
-                                wrong);
-        }
-}
 
 static void sources_check_topic(const struct sw_conf_source *s, struct sw_conf_check *check)
 {
@@ -71,6 +40,7 @@ static void sources_check_keys(const struct sw_conf_source *s, const char *kind,
         const struct sources_key keys[] = {
                 { "connection_string", s->connection_string.file || s->connection_string.credential, eventhubs && !auth,
                         !eventhubs || auth },
+                { "password", s->password.file || s->password.credential, false, !kafka },
                 { "auth", auth, false, !eventhubs },
                 { "brokers", s->brokers, kafka || auth, file },
                 { "topic", s->topic, kafka || auth, file },
@@ -118,7 +88,8 @@ void sw_conf_check_sources(const struct sw_conf *conf, struct sw_conf_check *che
                         continue; /* missing or unknown, reported already */
                 sources_check_keys(s, kinds[s->kind], check);
                 sources_check_topic(s, check);
-                sources_check_librdkafka(s, check);
+                sw_conf_check_librdkafka(&s->librdkafka, sw_source_kafka_setting_wrong,
+                        s->kind == SW_SOURCE_KAFKA && (s->password.file || s->password.credential), &s->place, check);
                 sources_check_path(s, check);
                 (void)snprintf(what, sizeof(what), "source '%.60s'", s->name ? s->name : "");
                 if (sw_conf_auth_given(&s->auth))
@@ -154,6 +125,7 @@ void sw_conf_check_secrets(const struct sw_conf *conf, struct sw_conf_check *che
 
         for (i = 0; i < conf->sources.n; i++) {
                 const struct sw_conf_source *s = &sources[i];
+                const struct sw_secret_ref *ref = s->kind == SW_SOURCE_KAFKA ? &s->password : &s->connection_string;
                 struct sw_secret secret = SW_SECRET_NULL;
                 struct sw_err err = SW_ERR_NULL;
                 char what[96];
@@ -161,9 +133,9 @@ void sw_conf_check_secrets(const struct sw_conf *conf, struct sw_conf_check *che
 
                 (void)snprintf(what, sizeof(what), "source '%.60s'", s->name);
                 sw_conf_check_auth_secret(&s->auth, what, &s->place, check);
-                if (s->kind != SW_SOURCE_EVENTHUBS || (!s->connection_string.file && !s->connection_string.credential))
+                if (s->kind > SW_SOURCE_KAFKA || (!ref->file && !ref->credential))
                         continue;
-                r = sw_secret_read(&s->connection_string, &secret, &err);
+                r = sw_secret_read(ref, &secret, &err);
                 if (r == SW_SECRET_NOT_HERE)
                         sw_conf_warn(check, &s->place, "source '%s': %s", s->name, err.msg);
                 else if (r < 0)
@@ -173,7 +145,7 @@ void sw_conf_check_secrets(const struct sw_conf *conf, struct sw_conf_check *che
                                 "source '%s': the secret's file is readable by everybody; "
                                 "chmod 0600 it",
                                 s->name);
-                if (r == 0)
+                if (r == 0 && s->kind == SW_SOURCE_EVENTHUBS)
                         sources_check_connection_string(s, (struct sw_str){ secret.text, secret.n }, check);
                 sw_secret_deinit(&secret);
         }

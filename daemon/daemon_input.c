@@ -531,6 +531,7 @@ static int input_open_kafka(struct sw__daemon_source *s, struct sw_err *reterr)
         const struct sw_source_kafka_conf conf = { .name = c->name,
                 .eventhubs = c->kind == SW_SOURCE_EVENTHUBS,
                 .connection_string = c->connection_string,
+                .password = c->password,
                 .auth = sw_conf_auth_given(&c->auth) ? &token : NULL,
                 .brokers = c->brokers,
                 .topic = c->topic,

@@ -136,6 +136,7 @@ static void online_open_source(struct online_item *i, const struct sw_conf_sourc
         const struct sw_source_kafka_conf conf = { .name = s->name,
                 .eventhubs = s->kind == SW_SOURCE_EVENTHUBS,
                 .connection_string = s->connection_string,
+                .password = s->password,
                 .auth = sw_conf_auth_given(&s->auth) ? &token : NULL,
                 .brokers = s->brokers,
                 .topic = s->topic,

@@ -80,6 +80,7 @@ int sw_outputs_make(const struct sw_conf_output *o, const struct sw_sink_env *en
                                                  .brokers = o->brokers,
                                                  .topic = o->topic,
                                                  .connection_string = o->connection_string,
+                                                 .password = o->password,
                                                  .settings = &o->librdkafka },
                         env, ret, reterr);
         case SW_OUTPUT_WEBHOOK:

@@ -78,6 +78,7 @@ struct sw_sink_kafka_conf {
         const char *brokers;                    /* comma list; NULL: from the connection string */
         const char *topic;                      /* NULL: EntityPath of the connection string */
         struct sw_secret_ref connection_string; /* Event Hubs; may be empty */
+        struct sw_secret_ref password;          /* of sasl.username among the settings; may be empty */
         const struct sw_kv_list *settings;      /* for librdkafka; outlives the sink */
 };
 int sw_sink_kafka_new(const struct sw_sink_kafka_conf *conf, const struct sw_sink_env *env, struct sw_sink **ret,

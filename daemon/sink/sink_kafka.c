@@ -22,8 +22,8 @@ struct kafka {
         struct sw_loop *loop;
         struct sw_log *log;
         char *name, *brokers, *topic, *ca_file;
-        struct sw_secret_ref connection; /* a copy; may be empty */
-        struct sw_kv_list settings;      /* of the configuration, which outlives it */
+        struct sw_secret_ref connection, password; /* copies; may be empty */
+        struct sw_kv_list settings;                /* of the configuration, which outlives it */
         int64_t timeout_ms;
         rd_kafka_t *rk; /* NULL: not made yet, or given up after a fatal error */
         rd_kafka_topic_t *rkt;
@@ -120,6 +120,20 @@ static int kafka_credentials(
         return r;
 }
 
+/* Read anew as well. */
+static int kafka_password(const struct kafka *s, rd_kafka_conf_t *c, struct sw_err *reterr)
+{
+        struct sw_secret secret = SW_SECRET_NULL;
+        int r;
+
+        if (!s->password.file && !s->password.credential)
+                return 0;
+        r = sw_secret_read(&s->password, &secret, reterr);
+        r = r == 0 ? kafka_set(c, "sasl.password", secret.text, reterr) : -SW_ERR_CONFIG;
+        sw_secret_deinit(&secret);
+        return r;
+}
+
 static int kafka_configure(
         const struct kafka *s, rd_kafka_conf_t *c, char topic[SW_CONNECTION_NAME], struct sw_err *reterr)
 {
@@ -130,6 +144,8 @@ static int kafka_configure(
 
         if (r == 0 && kafka_has_connection(s))
                 r = kafka_credentials(s, c, &cs, reterr);
+        if (r == 0)
+                r = kafka_password(s, c, reterr);
         (void)snprintf(text, sizeof(text), "%s:9093", cs.host);
         if (r == 0)
                 r = kafka_set(c, "bootstrap.servers", s->brokers ? s->brokers : text, reterr);
@@ -487,6 +503,8 @@ static struct sw_sink *kafka_free(struct sw_sink *sink)
         sw_free(s->ca_file);
         sw_free(s->connection.file);
         sw_free(s->connection.credential);
+        sw_free(s->password.file);
+        sw_free(s->password.credential);
         sw_free(s);
         return NULL;
 }
@@ -518,6 +536,8 @@ static bool kafka_fill(struct kafka *s, const struct sw_sink_kafka_conf *conf, c
         s->ca_file = kafka_copy(conf->base.ca_file, &ok);
         s->connection.file = kafka_copy(conf->connection_string.file, &ok);
         s->connection.credential = kafka_copy(conf->connection_string.credential, &ok);
+        s->password.file = kafka_copy(conf->password.file, &ok);
+        s->password.credential = kafka_copy(conf->password.credential, &ok);
         s->settings = *conf->settings;
         courier.name = s->name;
         courier.body_max = KAFKA_BODY_MAX;

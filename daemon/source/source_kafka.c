@@ -517,6 +517,7 @@ int sw_source_kafka_new(const struct sw_source_kafka_conf *conf, struct sw_loop 
         const struct sw_source_hooks *hooks, struct sw_source_kafka **ret, struct sw_err *reterr)
 {
         struct sw_source_kafka *s = sw_calloc(1, sizeof(*s));
+        const struct sw_secret_ref *secret;
         int r = 0;
 
         if (!s)
@@ -532,11 +533,11 @@ int sw_source_kafka_new(const struct sw_source_kafka_conf *conf, struct sw_loop 
         s->name = sw_strdup(conf->name);
         s->owner.instance = conf->instance ? sw_strdup(conf->instance) : NULL;
         s->owner.take_over = conf->take_over;
-        s->secret.file = conf->connection_string.file ? sw_strdup(conf->connection_string.file) : NULL;
-        s->secret.credential =
-                conf->connection_string.credential ? sw_strdup(conf->connection_string.credential) : NULL;
-        if (!s->name || (conf->instance && !s->owner.instance) || (conf->connection_string.file && !s->secret.file) ||
-                (conf->connection_string.credential && !s->secret.credential))
+        secret = conf->eventhubs ? &conf->connection_string : &conf->password;
+        s->secret.file = secret->file ? sw_strdup(secret->file) : NULL;
+        s->secret.credential = secret->credential ? sw_strdup(secret->credential) : NULL;
+        if (!s->name || (conf->instance && !s->owner.instance) || (secret->file && !s->secret.file) ||
+                (secret->credential && !s->secret.credential))
                 r = sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
         if (r == 0)
                 r = sw__kafka_client_new(s, conf, reterr);
@@ -596,6 +597,7 @@ struct sw_source_kafka *sw_source_kafka_free(struct sw_source_kafka *s)
         sw_free(s->brokers);
         sw_free(s->secret.file);
         sw_free(s->secret.credential);
+        sw_free(s->user);
         sw_free(s->owner.instance);
         sw_free(s);
         return NULL;

@@ -19,9 +19,10 @@ enum sw_source_kafka_start { SW_SOURCE_KAFKA_EARLIEST, SW_SOURCE_KAFKA_LATEST, S
 /* Everything is read during _new only, except the secret, which is read again when the broker refuses it. */
 struct sw_source_kafka_conf {
         const char *name;
-        bool eventhubs; /* the profile of Azure Event Hubs; connection_string is then needed */
-        struct sw_secret_ref connection_string;
-        const struct sw_token_conf *auth; /* instead of it: OAUTHBEARER with tokens of Entra; NULL: none */
+        bool eventhubs;                         /* the profile of Azure Event Hubs */
+        struct sw_secret_ref connection_string; /* eventhubs */
+        struct sw_secret_ref password;    /* else: sasl.password of sasl.username among librdkafka; may be empty */
+        const struct sw_token_conf *auth; /* eventhubs, instead of it: OAUTHBEARER with tokens of Entra; NULL: none */
         const char *brokers;              /* NULL for eventhubs: NAMESPACE:9093 */
         const char *topic;                /* NULL for eventhubs: EntityPath */
         const char *group;                /* of the commits that lag tools see; NULL: "segwatch-<topic>" */

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "config/connection_string.h"
 #include "secret.h"
+#include "source/source_kafka_setting.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -43,11 +44,6 @@ static const struct client_setting client_eventhubs[] = {
         { "max.poll.interval.ms", "300000" },
 };
 
-/* What `librdkafka:` may not change: delivery depends on it, or it has an option of its own. */
-static const char *const client_reserved[] = { "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset",
-        "enable.partition.eof", "bootstrap.servers", "metadata.broker.list", "group.id", "group.instance.id",
-        "plugin.library.paths" };
-
 static int client_set(
         const struct sw_source_kafka *s, rd_kafka_conf_t *c, const char *key, const char *value, struct sw_err *reterr)
 {
@@ -73,15 +69,13 @@ static int client_set_user(
         const struct sw_source_kafka *s, rd_kafka_conf_t *c, const struct sw_kv_list *kv, struct sw_err *reterr)
 {
         uint32_t i;
-        size_t k;
         int r = 0;
 
         for (i = 0; kv && i < kv->n && r == 0; i++) {
-                for (k = 0; k < sizeof(client_reserved) / sizeof(*client_reserved); k++)
-                        if (strcmp(kv->items[i].key, client_reserved[k]) == 0)
-                                return sw_err_set(reterr, -SW_ERR_CONFIG,
-                                        "sources: %s: librdkafka: %s is set by segwatch and cannot be changed", s->name,
-                                        kv->items[i].key);
+                if (sw_source_kafka_setting_reserved(kv->items[i].key))
+                        return sw_err_set(reterr, -SW_ERR_CONFIG,
+                                "sources: %s: librdkafka: %s is set by segwatch and cannot be changed", s->name,
+                                kv->items[i].key);
                 r = client_set(s, c, kv->items[i].key, kv->items[i].value, reterr);
         }
         return r;
@@ -95,19 +89,32 @@ static int client_read_secret(const struct sw_source_kafka *s, struct sw_secret 
                 return -SW_ERR_CONFIG;
         if (r < 0)
                 return r;
-        while (ret->n > 0 && strchr("\r\n \t", ret->text[ret->n - 1]))
+        while (s->eventhubs && ret->n > 0 && strchr("\r\n \t", ret->text[ret->n - 1]))
                 ret->text[--ret->n] = '\0';
         return 0;
+}
+
+/* The user's name goes with the password when it is changed later. */
+static int client_user(struct sw_source_kafka *s, const struct sw_source_kafka_conf *conf, struct sw_err *reterr)
+{
+        const char *user =
+                s->eventhubs ? "$ConnectionString" : sw_source_kafka_setting(conf->librdkafka, "sasl.username");
+
+        if (!user)
+                return sw_err_set(reterr, -SW_ERR_CONFIG, "'sasl.username' is missing under librdkafka");
+        s->user = sw_strdup(user);
+        return s->user ? 0 : sw_err_set(reterr, -SW_ERR_NOMEM, "out of memory");
 }
 
 static int client_credentials(struct sw_source_kafka *s, rd_kafka_conf_t *c, const struct sw_source_kafka_conf *conf,
         struct sw_connection_string *cs, struct sw_err *reterr)
 {
         struct sw_secret secret = SW_SECRET_NULL;
-        int r;
+        int r = client_user(s, conf, reterr);
 
-        r = client_read_secret(s, &secret, reterr);
         if (r == 0)
+                r = client_read_secret(s, &secret, reterr);
+        if (r == 0 && s->eventhubs)
                 r = sw_connection_string_parse(
                         (struct sw_str){ secret.text, secret.n }, conf->brokers != NULL, cs, reterr);
         if (r == 0) {
@@ -116,7 +123,7 @@ static int client_credentials(struct sw_source_kafka *s, rd_kafka_conf_t *c, con
         }
         sw_secret_deinit(&secret);
         if (r < 0)
-                sw_err_prefix(reterr, "sources: %s: connection_string", s->name);
+                sw_err_prefix(reterr, "sources: %s: %s", s->name, s->eventhubs ? "connection_string" : "password");
         return r;
 }
 
@@ -232,7 +239,7 @@ static int client_configure(
                 r = client_set_user(s, c, conf->librdkafka, reterr);
         if (r == 0 && conf->auth)
                 r = client_tokens(s, c, conf, reterr);
-        else if (r == 0 && conf->eventhubs)
+        else if (r == 0 && (s->secret.file || s->secret.credential || conf->eventhubs))
                 r = client_credentials(s, c, conf, &cs, reterr);
         if (r < 0)
                 return r;
@@ -331,7 +338,8 @@ static const struct {
 } client_advice[SW__KAFKA_N_CAUSES] = {
         [SW__KAFKA_AUTH] = { "kafka_auth",
                 "the credentials were refused: is the key current, and does its policy have the "
-                "right Listen? The secret is read again at each try, no restart is needed" },
+                "right Listen (is the password right, the user known)? The secret is read again at each try, no "
+                "restart is needed" },
         [SW__KAFKA_TLS] = { "kafka_tls",
                 "TLS failed: if the broker's certificate comes from an authority of your own, name "
                 "it with `ca_file:`; a proxy that breaks TLS open looks the same" },
@@ -360,18 +368,19 @@ void sw__kafka_try_new_secret(struct sw_source_kafka *s)
         char id[33];
         int r;
 
-        if (!s->eventhubs || s->token || !s->told_ms[SW__KAFKA_AUTH] || now < s->next_secret_ms)
+        if (!s->user || !s->told_ms[SW__KAFKA_AUTH] || now < s->next_secret_ms)
                 return;
         s->next_secret_ms = now + 1000;
         r = client_read_secret(s, &secret, &err);
-        if (r == 0)
+        if (r == 0 && s->eventhubs)
                 r = sw_connection_string_parse((struct sw_str){ secret.text, secret.n }, true, &cs, &err);
         if (r < 0) {
-                sw_log(s->log, SW_LOG_ERROR, "kafka_secret", s->name, "connection_string: %s", err.msg);
+                sw_log(s->log, SW_LOG_ERROR, "kafka_secret", s->name, "%s: %s",
+                        s->eventhubs ? "connection_string" : "password", err.msg);
         } else {
                 sw_sha256_128(secret.text, secret.n, id);
                 if (strcmp(id, s->secret_id) != 0) {
-                        e = rd_kafka_sasl_set_credentials(s->rk, "$ConnectionString", secret.text);
+                        e = rd_kafka_sasl_set_credentials(s->rk, s->user, secret.text);
                         if (!e) {
                                 memcpy(s->secret_id, id, sizeof(id));
                                 sw_log(s->log, SW_LOG_INFO, "kafka_secret", s->name,

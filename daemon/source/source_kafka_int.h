@@ -77,6 +77,7 @@ struct sw_source_kafka {
         char *name, *topic, *brokers;
         bool eventhubs;
         struct sw_secret_ref secret; /* copies */
+        char *user;                  /* whose password it is; NULL: it has none, or tokens */
         struct sw_httpc *http;       /* both NULL unless it has tokens */
         struct sw_token *token;
         enum sw_source_kafka_start start;

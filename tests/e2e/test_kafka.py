@@ -166,6 +166,23 @@ class Kafka(unittest.TestCase):
             self.assertNotIn("SharedAccessKey=", text)
             self.assertNotIn("dGVzdC1r", text)
 
+    def test_a_password_of_a_broker_of_ones_own_is_kept_elsewhere_and_read_again(self):
+        self.tool("create", "hub2", N_PARTITIONS)
+        self.produce(self.messages[:200], topic="hub2")
+        secret = self.dir / "password"
+        right = self.broker.connection_string("hub")
+        secret.write_text("wrong")
+        secret.chmod(0o600)
+        settings = 'security.protocol: SASL_SSL, sasl.mechanism: PLAIN, sasl.username: "$ConnectionString"'
+        d = Daemon(self, self.config(
+            f"{{name: own, kind: kafka, password: {{file: {secret}}}, brokers: [\"{self.broker.sasl_ssl}\"], topic: hub2, "
+            f"ca_file: {self.broker.ca_file}, librdkafka: {{{settings}}}}}"))
+        d.wait_log("event=kafka_auth")
+        secret.write_text(right + "\n")
+        d.wait_for(lambda: d.stats()[0] == 200, "everything read with the right one", 40)
+        self.assertEqual(d.stop()[0], 0)
+        self.assertNotIn("dGVzdC1r", d.log())
+
     def test_a_partition_added_while_running_is_read_from_its_start(self):
         self.tool("create", self.topic, 1)
         self.produce(self.messages[:50], partition=0)

@@ -123,6 +123,16 @@ class SinkKafka(unittest.TestCase):
         self.assertEqual(s.end()["sinks"]["bus"]["rows"], 9)
         self.check("findings", [finding(i) for i in range(9)])
 
+    def test_over_a_password_that_is_kept_elsewhere(self):
+        self.tool("create", "own", 1)
+        s = self.sinks("own", brokers=[self.broker.sasl_ssl], ca_file=self.broker.ca_file,
+                       password=self.secret(self.broker.connection_string() + "\n"),
+                       librdkafka={"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN",
+                                   "sasl.username": "$ConnectionString"})
+        s.feed([finding(i) for i in range(100, 105)])
+        self.assertEqual(s.end()["sinks"]["bus"]["rows"], 5)
+        self.check("own", [finding(i) for i in range(100, 105)])
+
     def test_a_wrong_key_is_told_and_never_shown(self):
         wrong = self.broker.connection_string().replace("dGVzdC1", "d3Jvbmc")
         s = self.sinks(None, brokers=[self.broker.sasl_ssl], ca_file=self.broker.ca_file, timeout="3s",

@@ -148,6 +148,13 @@ CONFIGURATIONS = [
      [(2, 65, "'fetch.min' is not a setting of librdkafka"), (2, 79, "'group.id' is set by segwatch")]),
     ("librdkafka_password", "sources:\n- {name: a, kind: kafka, topic: t, brokers: [x:1], librdkafka: {sasl.password: " + SECRET
      + "}}\n", [(2, 65, "a secret and does not stand in the configuration")]),
+    ("password_without_user", "sources:\n- {name: a, kind: kafka, topic: t, brokers: [x:1], password: {credential: k}, "
+     "librdkafka: {sasl.mechanism: PLAIN, security.protocol: SASL_SSL}}\n", [(2, 3, "a password needs 'sasl.username'")]),
+    ("password_of_a_hub", "sources:\n- {name: a, kind: eventhubs, connection_string: {credential: k}, "
+     "password: {credential: k}}\n", [(2, 3, "'password' has no meaning")]),
+    ("output_password", "outputs:\n- {name: a, kind: kafka, topic: t, brokers: [x:1], librdkafka: {sasl.password: " + SECRET
+     + ", ssl.key.password: " + SECRET + "}}\n", [(2, 65, "a secret and does not stand in the configuration; write password"),
+                                                  (2, 94, "a secret and does not stand in the configuration")]),
     # secrets
     ("secret_in_configuration", f"sources:\n- {{name: a, kind: eventhubs, connection_string: \"{STRING}\"}}\n",
      [(2, 49, "connection_string is a secret and does not stand"), (2, 3, "needs 'connection_string'")]),
