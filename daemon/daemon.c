@@ -135,9 +135,8 @@ int sw__daemon_reload(struct sw_daemon *d, struct sw_conf_report *report)
         d->reloads.n_errors = report->n_errors;
         if (r < 0) {
                 sw_log_each(d->log, SW_LOG_ERROR, "reload", NULL,
-                        "the new configuration is not used (%u errors, see above); the old "
-                        "one stays in force",
-                        report->n_errors);
+                        "the new configuration is not used (%u error%s, see above); the old one stays in force",
+                        report->n_errors, report->n_errors == 1 ? "" : "s");
                 if (c)
                         c->sequence = 0; /* goes with the next sweep */
         } else {

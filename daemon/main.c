@@ -3,6 +3,7 @@
 #include "main.h"
 
 #include "cmd/cmd.h"
+#include "config/check.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -54,7 +55,14 @@ static int overview(FILE *out)
 
 static int unknown_verb(const char *name)
 {
-        fprintf(stderr, "segwatch: there is no verb '%s'. 'segwatch help' lists them.\n", name);
+        struct sw_conf_guess g = sw_conf_guess_start(sw_str_of(name));
+        char hint[SW_CONF_HINT];
+        size_t i;
+
+        for (i = 0; i < N_COMMANDS; i++)
+                sw_conf_guess_add(&g, commands[i]->name);
+        fprintf(stderr, "segwatch: there is no verb '%s'%s 'segwatch help' lists them.\n", name,
+                g.best ? sw_conf_guess_hint(&g, hint) : ".");
         return SW_EXIT_USAGE;
 }
 

@@ -2,6 +2,7 @@
 #include "cmd/args.h"
 #include "cmd/ctl_client.h"
 #include "cmd/ctl_text.h"
+#include "config/check.h"
 #include "term.h"
 
 #include <stdio.h>
@@ -70,7 +71,7 @@ static void ctl_members(struct sw_buf *out, const struct sw_json *result)
                 sw_term_put(out, sw_json_key(m));
                 sw_buf_puts(out, ": ");
                 if (sw_json_str(m).p)
-                        sw_term_put(out, sw_json_str(m));
+                        sw_term_put(out, sw_json_str(m).n ? sw_json_str(m) : SW_STR("none"));
                 else if (sw_json_i64(m, &v))
                         sw_buf_printf(out, "%lld", (long long)v);
                 else
@@ -125,6 +126,17 @@ static int ctl_ask(const struct ctl_wish *wish)
         return r;
 }
 
+static int ctl_unknown(const char *name)
+{
+        struct sw_conf_guess g = sw_conf_guess_start(sw_str_of(name));
+        char hint[SW_CONF_HINT];
+        unsigned i;
+
+        for (i = 0; i < SW_N_CONTROL_COMMANDS; i++)
+                sw_conf_guess_add(&g, sw_control_rows[i].name);
+        return sw_cmd_usage(&sw_cmd_ctl, "there is no command '%s'%s", name, sw_conf_guess_hint(&g, hint));
+}
+
 static int ctl_operands(const struct sw_cmd_args *a, struct ctl_wish *wish)
 {
         const struct sw_control_row *row;
@@ -133,7 +145,7 @@ static int ctl_operands(const struct sw_cmd_args *a, struct ctl_wish *wish)
         if (a->n_rest == 0)
                 return sw_cmd_usage(&sw_cmd_ctl, "which command? One of those that --help lists");
         if (!sw_control_find(sw_str_of(a->rest[0]), &wish->command))
-                return sw_cmd_usage(&sw_cmd_ctl, "there is no command '%s'", a->rest[0]);
+                return ctl_unknown(a->rest[0]);
         row = &sw_control_rows[wish->command];
         n = row->arg ? 2 : 1;
         if (a->n_rest < n)

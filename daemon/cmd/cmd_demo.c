@@ -311,9 +311,8 @@ static void demo_next_steps(struct demo *d)
                 sw_buf_puts(o, "  change a threshold in segwatch.yaml, replay, and see what changes\n");
         } else
                 sw_buf_puts(o, "  keep messages and findings     segwatch demo --keep DIR\n");
-        sw_buf_puts(o,
-                "  your own logs, from files      segwatch replay PATH...  (PT1H.json blobs, folders, NDJSON)\n"
-                "  your own Event Hub             segwatch run -c FILE  (segwatch check -c FILE first)\n");
+        sw_buf_puts(o, "  your own logs, from files      segwatch replay PATH...  (PT1H.json blobs, folders, NDJSON)\n"
+                       "  your own Event Hub             segwatch run -c FILE  (segwatch check -c FILE first)\n");
 }
 
 static bool demo_summary(struct demo *d)

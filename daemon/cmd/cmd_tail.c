@@ -379,20 +379,26 @@ static int tail_find_file(const char *config, struct tail *t, struct sw_conf *co
         return r == 0 ? SW_EXIT_OK : SW_EXIT_CONFIG;
 }
 
+static const char *tail_name(const struct tail *t)
+{
+        return strcmp(t->file, "-") == 0 ? "the input" : t->file;
+}
+
 static int tail_exit_code(struct tail *t, int r)
 {
         if (r == -SW_ERR_NOMEM)
                 fprintf(stderr, "segwatch tail: out of memory\n");
         if (r < 0)
                 return SW_EXIT_FAILURE;
+        if (t->n_bad == 0 && t->n_findings == 0 && !t->follow)
+                fprintf(stderr, "segwatch tail: warning: there are no findings in %s\n", tail_name(t));
         if (t->n_bad == 0)
                 return SW_EXIT_OK;
         if (t->n_findings > 0) {
                 tail_tell_bad(t);
                 return SW_EXIT_OK;
         }
-        fprintf(stderr, "segwatch tail: nothing in %s is a finding: is it an alert file of segwatch?\n",
-                strcmp(t->file, "-") == 0 ? "the input" : t->file);
+        fprintf(stderr, "segwatch tail: nothing in %s is a finding: is it an alert file of segwatch?\n", tail_name(t));
         return SW_EXIT_DATA;
 }
 

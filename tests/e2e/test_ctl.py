@@ -334,6 +334,8 @@ class Ctl(unittest.TestCase):
                      ["status", "-c", "a", "-s", "b"]):
             p = subprocess.run([SEGWATCH, "ctl", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
             self.assertEqual((p.returncode, p.stdout), (64, b""), args)
+        p = subprocess.run([SEGWATCH, "ctl", "relaod"], stderr=subprocess.PIPE, timeout=20, text=True)
+        self.assertIn("did you mean 'reload'?", p.stderr)
         text = subprocess.run([SEGWATCH, "ctl", "--help"], stdout=subprocess.PIPE, timeout=20, text=True).stdout
         for command in ("status", "stats", "version", "reload", "reopen", "set-log-level", "snapshot", "pause", "resume"):
             self.assertRegex(text, rf"(?m)^  {command}( |$)")

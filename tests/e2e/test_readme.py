@@ -35,6 +35,12 @@ class Readme(unittest.TestCase):
             self.assertEqual(help_text.returncode, 0)
             self.assertIn(b"Example", help_text.stdout)
 
+    def test_a_verb_that_is_misspelt_is_guessed(self):
+        for verb, said in (("replai", "did you mean 'replay'?"), ("xyzzy", "there is no verb 'xyzzy'.")):
+            p = run([SEGWATCH, verb])
+            self.assertEqual(p.returncode, 64)
+            self.assertIn(said, p.stderr.decode())
+
     def test_the_configuration_passes_check(self):
         yaml = blocks("yaml")[0]
         with tempfile.TemporaryDirectory() as d:

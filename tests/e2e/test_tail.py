@@ -156,6 +156,14 @@ class Tail(unittest.TestCase):
         self.assertEqual((code, out.count("\n")), (0, 1))
         self.assertIn("not findings", err)
 
+    def test_an_empty_file_is_said_to_be_one(self):
+        self.path.write_text("")
+        code, out, err = tail(str(self.path))
+        self.assertEqual((code, out), (0, ""))
+        self.assertIn("there are no findings in", err)
+        self.path.write_text(lines(finding(1)))
+        self.assertEqual(tail("--severity", "critical", str(self.path)), (0, "", ""), "what a filter keeps back is no news")
+
     def test_the_file_comes_from_the_configuration(self):
         self.path.write_text(lines(finding(1)))
         config = pathlib.Path(self.dir.name, "segwatch.yaml")
