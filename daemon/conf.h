@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The whole option tree of the program, filled from YAML (design.md 6). Strings and lists are owned by the struct.
+/* The whole option tree of the program, filled from YAML. Strings and lists are owned by the struct.
  * Rows: daemon/conf_options.c for the tree; each detector brings its own. Threads: read-only once loaded. */
 #include "conf_auth.h"
 #include "config/option.h"

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Exit codes (design.md 7, sysexits.h). */
+/* Exit codes (sysexits.h). */
 enum {
         SW_EXIT_OK = 0,
         SW_EXIT_FAILURE = 1,
@@ -49,8 +49,8 @@ struct sw_cmd_sub {
 
 struct sw_cmd {
         const char *name;
-        const char *args;    /* "[-c FILE] PATH..." */
-        const char *summary; /* one line of `segwatch help` */
+        const char *args;                  /* "[-c FILE] PATH..." */
+        const char *summary;               /* one line of `segwatch help` */
         int (*run)(int argc, char **argv); /* argv[0] is the verb; returns an exit code */
         /* All may be NULL. Texts are broken into lines when printed; an empty line parts paragraphs. */
         const char *about; /* before the options: what it does beyond the summary */

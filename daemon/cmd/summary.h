@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The `--summary` object (design.md 7): integers only; keys are added, never renamed. */
+/* The `--summary` object: integers only; keys are added, never renamed. */
 #include "base/str.h"
 #include "engine/engine.h"
 

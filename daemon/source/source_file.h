@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Files, folders and stdin as one stream of pieces in time order (design.md 4.4): each file is a partition, opened when
+/* Files, folders and stdin as one stream of pieces in time order: each file is a partition, opened when
  * its turn comes. Head of an unopened file: the hour in its PT1H path (.../y=2024/m=12/d=12/h=04/...), else the time of
  * its first record. Gzip is recognised by its magic. Threads: one owner; a piece's bytes may be freed by any. */
 #include "base/err.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One Kafka topic, all of its partitions, read by explicit assignment (design.md 4, 5): no consumer group decides what
+/* One Kafka topic, all of its partitions, read by explicit assignment: no consumer group decides what
  * this process reads, so positions come from our own state. New partitions are found and read from their start.
  *
  * Loop: librdkafka writes to an eventfd when its queue fills; the loop drains the queue without waiting. What a broker

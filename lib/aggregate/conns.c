@@ -187,7 +187,7 @@ static int64_t conns_idle_ms(const struct sw_conns *c, const struct sw_conn *x)
         return x->key.proto == SW_PROTO_TCP ? c->conf.tcp_idle_ms : c->conf.udp_idle_ms;
 }
 
-/* Roles are reversed when the start was not seen and only the source port is one that serves (design.md 3.3). */
+/* Roles are reversed when the start was not seen and only the source port is one that serves. */
 static bool is_turned(const struct sw_conns *c, const struct sw_otuple *t)
 {
         const struct sw_conn_key *k = &t->key;

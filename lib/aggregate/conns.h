@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Connections: five-tuples with their life, folded from tuples in canonical event-time order (design.md 3.3, 3.4;
- * detection.md 2.1). Found by the five-tuple as logged, so that one look-up serves an ordinary tuple; hosts are looked
- * up once per life and stay pinned through it.
+/* Connections: five-tuples with their life, folded from tuples in canonical event-time order. Found by the five-tuple
+ * as logged, so that one look-up serves an ordinary tuple; hosts are looked up once per life and stay pinned through
+ * it.
  *
  *   OPEN ── first E ──> ENDED ── 1 s ──> decided ──> LINGER ── 2 min ──> gone
  *   OPEN ── idle ─────────────────────> decided ──> LINGER
@@ -23,7 +23,7 @@
 #define SW_CONN_REFUSED_PACKETS 4u          /* forward, at most */
 #define SW_CONN_RPC_MS (120 * SW_SECOND)    /* dynamic ports after 135 or 445 */
 
-/* Header estimate per packet (detection.md 2.1). */
+/* Header estimate per packet. */
 #define SW_CONN_TCP_HEADER 54u
 #define SW_CONN_UDP_HEADER 28u
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Fingerprints of the records of the last dedupe_ms of event time (design.md 3.5), in minute buckets. At the limit the
+/* Fingerprints of the records of the last dedupe_ms of event time, in minute buckets. At the limit the
  * oldest go first, counted by the table. Threads: one owner. */
 #include "base/err.h"
 #include "base/table.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Baselines (detection.md 2.1): which host spoke to which with what class on which days, and which classes hosts and
+/* Baselines: which host spoke to which with what class on which days, and which classes hosts and
  * segments use at all. Keys are serials of hosts and segments, never ids that are reused. Rows not renewed for 30 days
  * count as never seen. Threads: one owner. Cost: one look-up per question. */
 #include "aggregate/view.h"

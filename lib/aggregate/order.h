@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Tuples in the form in which they wait for the watermark, and their canonical order (design.md 2): time, B<C<E<D,
+/* Tuples in the form in which they wait for the watermark, and their canonical order: time, B<C<E<D,
  * addresses, ports, protocol, direction, encryption, counters, then the texts of sensor, ACL and rule. Never an intern
  * id: those follow arrival. */
 #include "aggregate/directory.h"

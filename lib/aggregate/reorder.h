@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What waits for the watermark: tuples in buckets by event second, in chunks from one pool with a byte limit, and the
- * late ones apart. A second comes out in canonical order (design.md 2). Threads: one owner. */
+ * late ones apart. A second comes out in canonical order. Threads: one owner. */
 #include "aggregate/order.h"
 #include "base/pool.h"
 #include "persist/state.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What hosts turn out to be: servers of a class (5 distinct clients were answered), domain controllers, administrative
- * sources, and the widest fan-out a source had (detection.md 2.1, D06). Exact at every decision point; a flood can
+ * sources, and the widest fan-out a source had (for D06). Exact at every decision point; a flood can
  * only evict. Threads: one owner. */
 #include "aggregate/view.h"
 #include "base/table.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Segments as the engine knows them: the configured ones, and implicit ones for private hosts outside them
- * (design.md 3.8). Each name has a serial that outlives changes of configuration; baselines are keyed by it, and the
- * learning clock belongs to it (design.md 3.9). Threads: one owner. */
+/* Segments as the engine knows them: the configured ones, and implicit ones for private hosts outside them. Each name
+ * has a serial that outlives changes of configuration; baselines are keyed by it, and the learning clock belongs to it.
+ * Threads: one owner. */
 #include "aggregate/view.h"
 #include "base/pool.h"
 #include "base/table.h"

@@ -50,12 +50,12 @@ enum sw_conn_event_type {
         SW_CONN_PROGRESSED, /* a C or E brought counters: `delta` */
         SW_CONN_SUCCEEDED,  /* the outcome became OK (payload moved) */
         SW_CONN_FAILED,     /* NOREPLY or REFUSED was decided; an early NOREPLY may be withdrawn later */
-        SW_CONN_DENIED,     /* by the deciding side (design.md 3.4) */
+        SW_CONN_DENIED,     /* by the deciding side */
         SW_CONN_WITHDRAWN,  /* the early NOREPLY of this connection was wrong: it is OK now (SUCCEEDED follows) */
         SW_CONN_CLOSED,     /* end of life: outcome and totals are final */
 };
 
-/* Rarity of an edge against the baseline before this connection (detection.md D07), valid after learning. Judged when
+/* Rarity of an edge against the baseline before this connection (D07), valid after learning. Judged when
  * the connection opens for administrative classes; for the others only NEW_EDGE is known, from SUCCEEDED on. */
 enum {
         SW_RARE_SRC_CLASS = 1 << 0,  /* source never used this class */
@@ -81,7 +81,7 @@ struct sw_conn_event {
         struct sw_etime opened, last;  /* of this life; last = newest tuple so far */
         uint64_t total[SW_N_COUNTERS]; /* of the sensor with the most packets, never the sum */
         uint64_t delta[SW_N_COUNTERS]; /* PROGRESSED: what this tuple added to that sensor */
-        uint64_t payload_fwd, payload_rev; /* total bytes less header estimate (detection.md 2.1) */
+        uint64_t payload_fwd, payload_rev; /* total bytes less header estimate */
         struct sw_evidence first;          /* the tuple that opened it, with rule and sensor of the deciding side */
 };
 
@@ -139,5 +139,5 @@ struct sw_sensor {
 struct sw_rule sw_view_rule(const struct sw_view *v, uint32_t rule);
 struct sw_sensor sw_view_sensor(const struct sw_view *v, uint32_t sensor);
 
-/* Incidents taint their actor and compromised hosts while open (detection.md 2.1 freeze) and pin them. */
+/* Incidents taint their actor and compromised hosts while open and pin them. */
 void sw_view_taint(struct sw_view *v, uint32_t host, bool on);

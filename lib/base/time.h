@@ -13,7 +13,7 @@ struct sw_etime {
 #define SW_HOUR (60 * SW_MINUTE)
 #define SW_DAY (24 * SW_HOUR)
 
-/* Accepted range of any event time: 2001-01-01 to 2100-01-01 (azure.md 1.3 refuses times before 2001). */
+/* Accepted range of any event time: 2001-01-01 to 2100-01-01 (a time before 2001 is no flow log's). */
 #define SW_ETIME_MIN_MS INT64_C(978307200000)
 #define SW_ETIME_MAX_MS INT64_C(4102444800000)
 
@@ -47,7 +47,7 @@ static inline uint32_t sw_etime_day(struct sw_etime t)
  * -hh:mm, 'T' or a space; no zone means UTC. Fractions below 1 ms are cut. False if not in range. */
 bool sw_etime_parse(struct sw_str s, struct sw_etime *ret);
 
-/* Epoch number: below 1e11 seconds, else milliseconds (design.md 4.1). False if not in range. */
+/* Epoch number: below 1e11 seconds, else milliseconds. False if not in range. */
 bool sw_etime_from_epoch(uint64_t v, struct sw_etime *ret);
 
 /* "2024-12-12T04:00:53.123Z", NUL-terminated, returned in buf. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every shape of azure.md 1.1, from a cJSON tree of one record. Written to be read against the format, not to be fast:
- * it is the oracle of the fast decoder. Equal keys: the last one wins. */
+/* Every shape that forwarders send, from a cJSON tree of one record. Written to be read against the format, not to be
+ * fast: it is the oracle of the fast decoder. Equal keys: the last one wins. */
 #include "decode/record.h"
 #include "decode/text.h"
 #include "decode/tuple.h"

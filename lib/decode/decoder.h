@@ -2,7 +2,7 @@
 #pragma once
 /* From bytes to a batch. Two decoders with one meaning:
  *   fast       nested VNet v4 and NSG v1/v2 records, any key order and white space; no tree, no allocation per tuple
- *   reference  every shape of design.md 3.1, on cJSON; the oracle of the fast one
+ *   reference  every shape, on cJSON; the oracle of the fast one
  * sw_decode() tries the fast one per record and hands what it does not know to the reference one.
  * Threads: one decoder per thread. */
 #include "base/err.h"

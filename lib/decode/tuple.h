@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One tuple from its text (azure.md 1.2, 1.3). */
+/* One tuple from its text. */
 #include "model/flow.h"
 
 enum sw_tuple_format {

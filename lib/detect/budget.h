@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* How many new findings an hour of event time may bring (detection notes 2.4.6). A storm of 10^5 incidents helps
+/* How many new findings an hour of event time may bring. A storm of 10^5 incidents helps
  * nobody: what exceeds the budget is folded, by segment of its actor, into one finding per segment and hour that says
  * how many there were, how bad, and where they began. Critical incidents never are. A severity only competes with its
  * own and those above, so that noise does not fold what is worse. Plain data of fixed size: copying it is a snapshot.

@@ -365,7 +365,7 @@ static int correlate_open(struct sw_correlate *c, const struct sw_view *v, const
         return 0;
 }
 
-/* design.md 4.8: emitted beats not yet emitted, then earlier opening, then smaller id. */
+/* Emitted beats not yet emitted, then earlier opening, then smaller id. */
 static bool correlate_survives(const struct sw_incident *a, const struct sw_incident *b)
 {
         char x[33], y[33];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Signals to incidents: one per actor, with a risk score, a life (create, update, close) and a story
- * (detection.md 2.4, design.md 4.8 and 4.9). All time is event time. Threads: the engine's. */
+/* Signals to incidents: one per actor, with a risk score, a life (create, update, close) and a story. All time is event
+ * time. Threads: the engine's. */
 #include "detect/detect.h"
 #include "model/finding.h"
 #include "persist/region.h"

@@ -56,7 +56,7 @@ static bool new_admin_edge_is_young(const struct sw_host *h, struct sw_etime now
 static int new_admin_edge_on_event(struct sw_tables *own, const void *conf, const struct sw_view *v,
         const struct sw_conn_event *ev, struct sw_signals *out)
 {
-        /* w of the detection notes: .3 at one point to .65 at four */
+        /* w: .3 at one point to .65 at four */
         static const uint8_t weights[] = { 0, 30, 42, 53, 65 };
         const struct new_admin_edge_conf *c = conf;
         struct new_admin_edge_key key = { ev->src, ev->dst, (uint32_t)ev->service, 0 };

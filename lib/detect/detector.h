@@ -10,7 +10,7 @@
 #ifndef SW_DETECTOR_MAP_EXTRA /* a test adds one */
 #define SW_DETECTOR_MAP_EXTRA(X)
 #endif
-/* X(enum, name = configuration key = metric label = det_<name>.c, id of detection.md). Alphabetical. */
+/* X(enum, name = configuration key = metric label = det_<name>.c, id). Alphabetical. */
 #define SW_DETECTOR_MAP(X)                                                                                             \
         X(ADMIN_FANOUT, admin_fanout, "D06")                                                                           \
         X(DENIED_SCAN, denied_scan, "D04")                                                                             \

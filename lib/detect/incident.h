@@ -57,7 +57,7 @@ struct sw_incident {
 struct sw_incident *sw__incident_new(
         struct sw_etime opened, const struct sw_host *actor, uint32_t host, const char *realm);
 struct sw_incident *sw__incident_free(struct sw_incident *in);
-/* The id it has or would have, fixed when it is opened (design.md 4.8). */
+/* The id it has or would have, fixed when it is opened. */
 void sw__incident_uid(const struct sw_incident *in, char ret[33]);
 /* Finds or adds; a role only rises, but there is one actor: see sw__incident_set_actor. 0 | -SW_ERR_NOMEM. */
 int sw__incident_add_member(struct sw_incident *in, const struct sw_host *h, uint32_t host, enum sw_member_role role,
@@ -72,7 +72,7 @@ int sw__incident_merge(struct sw_incident *to, struct sw_incident *from);
 /* Freezes (or frees) the baselines of the hosts that act. */
 void sw__incident_taint(struct sw_incident *in, struct sw_view *v, bool on);
 
-/* risk.c: the score of detection notes 2.4.2 at `now`, and its band. */
+/* risk.c: the score at `now`, and its band. */
 uint8_t sw__risk_score(const struct sw_view *v, const struct sw_incident *i, struct sw_etime now);
 enum sw_severity sw__risk_severity(const struct sw_incident *i, uint8_t risk, const struct sw_detector_conf *detectors);
 unsigned sw__risk_tactics(const struct sw_incident *i);   /* bit set of distinct tactics, numbered by their ids */

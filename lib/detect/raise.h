@@ -45,7 +45,7 @@ enum sw_raise_step sw_raise_due(
         const struct sw_raise_ladder *l, struct sw_etime now, uint64_t value, int64_t quiet_ms, uint32_t segment);
 void sw_raise_done(struct sw_raise_ladder *l, struct sw_etime now, uint64_t value, uint32_t segment, bool again);
 
-/* c of detection notes 2.2 times 100: 50 at the threshold, 100 at four times of it; halved for shared addresses,
+/* Confidence times 100: 50 at the threshold, 100 at four times of it; halved for shared addresses,
  * x 0.7 while the actor's segment learns, x 1.15 for a target of criticality 4. */
 uint8_t sw_raise_confidence(
         const struct sw_view *v, const struct sw_conn_event *ev, uint64_t value, uint64_t threshold);

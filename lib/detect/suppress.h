@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Suppressions: signals that somebody has looked at and does not want to hear of again, with a reason and an end. They
- * act on signals, before correlation (design.md 4.9), and are judged in event time, so that a replay agrees.
+ * act on signals, before correlation, and are judged in event time, so that a replay agrees.
  *
  * A suppression matches when every condition that it states holds; a condition that cannot be known holds never:
  * `destination` wants every target to match, so a signal with more targets than it lists is not suppressed by it, and

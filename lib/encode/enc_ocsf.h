@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* OCSF 1.8.0 Detection Finding (class 2004), one JSON object, no newline (ecosystem notes 5.1, design.md 8). */
+/* OCSF 1.8.0 Detection Finding (class 2004), one JSON object, no newline. */
 #include "base/jsonw.h"
 #include "model/finding.h"
 
@@ -12,7 +12,7 @@ struct sw_signal_line {
         const char *detector, *code;
         const char *mode;
         const char *suppression; /* its id, if the signal was suppressed; NULL: left out */
-        struct sw_str sentence; /* the detector's tell() */
+        struct sw_str sentence;  /* the detector's tell() */
         struct sw_addr actor;
         struct sw_str src_segment, dst_segment;
         const struct sw_addr *targets;

@@ -24,7 +24,7 @@ struct sw_core_conf {
         const char *version;                        /* of the program, for metadata */
         bool write_signals;                         /* whether actions carry lines for signals.jsonl */
 };
-/* design.md's defaults, all detectors in mode signal with default thresholds. */
+/* Defaults: all detectors in mode signal with default thresholds. */
 void sw_core_conf_default(struct sw_core_conf *conf);
 
 enum sw_event_type {
@@ -87,7 +87,7 @@ struct sw_etime sw_engine_learned_until(const struct sw_engine *e);
 /* What waits for a release takes more than half of its memory: release soon, if the watermark allows. */
 bool sw_engine_is_pressed(const struct sw_engine *e);
 
-/* What the daemon knows of a partition (design.md 4.2). */
+/* What the daemon knows of a partition. */
 struct sw_partition_fact {
         struct sw_etime newest; /* sw_engine_newest, or the head of a file not opened yet; NONE: never had a record */
         bool at_end, left_behind;
@@ -96,7 +96,7 @@ struct sw_partition_fact {
  * newest event time of all. Pure. */
 struct sw_etime sw_watermark(const struct sw_partition_fact *facts, uint32_t n, int64_t reorder_ms, bool final);
 
-/* Everything `--summary` and statistics print that the engine knows (design.md 7). */
+/* Everything `--summary` and statistics print that the engine knows. */
 struct sw_engine_stats {
         struct sw_decode_stats decode; /* summed over batches */
         uint64_t records, records_duplicate, records_old;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Tuples far ahead of believed time (design.md 4.5): one wrong clock must not move time. "Far" is measured from what
+/* Tuples far ahead of believed time: one wrong clock must not move time. "Far" is measured from what
  * the watermark would be if it were released now: the newest believed time of the partition, or the last release if
  * that is later; never from where a batch happened to start. Before anything is believed every time is far: the first
  * sensor to speak may be the one that is wrong. Kept tuples, bounded, are believed when

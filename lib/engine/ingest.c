@@ -64,7 +64,7 @@ static struct sw_etime record_newest(const struct sw_batch *b, const struct sw_r
         return newest;
 }
 
-/* A full buffer gives way from its oldest end (design.md 4.6). */
+/* A full buffer gives way from its oldest end. */
 static int make_room(struct sw_engine *e)
 {
         int64_t second;

@@ -17,7 +17,7 @@ struct sw_prefix {
         uint8_t bits;        /* 0..128, counted in the 128-bit form: 10.0.0.0/8 is 104 */
 };
 
-/* What an address means in an Azure network (azure.md 1.8). */
+/* What an address means in an Azure network. */
 enum sw_addr_class {
         SW_ADDR_PUBLIC,
         SW_ADDR_PRIVATE,  /* RFC 1918, RFC 4193 */

@@ -41,7 +41,7 @@ struct sw_finding_technique {
 #define SW_FINDING_RULES 16
 
 struct sw_finding {
-        char uid[33];      /* stable id of the finding (design.md 4.8) */
+        char uid[33];      /* stable id of the finding */
         char line_uid[33]; /* of this line: hash(uid, n-th line) */
         uint32_t sequence; /* n, from 1 */
         enum sw_finding_kind kind;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The struct everybody shares: flow records and tuples as decoded, before any state. Words as in design.md 1.
+/* The struct everybody shares: flow records and tuples as decoded, before any state.
  * A batch is what one message (or one piece of a file) decodes to; its arrays are reused from message to message
  * and its slices live in its arena, so everything is valid until the batch is reset. */
 #include "base/alloc.h"
@@ -60,7 +60,7 @@ struct sw_rule {
         struct sw_str acl, name; /* as logged, unescaped */
 };
 
-/* Which shape a record came in (azure.md 1.1). */
+/* Which shape a record came in. */
 #define SW_KIND_MAP(X)                                                                                                 \
         X(VNET, "vnet")           /* nested VNet v4 */                                                                 \
         X(NSG, "nsg")             /* nested NSG v1, v2 */                                                              \
@@ -82,7 +82,7 @@ struct sw_record {
                 flow_log;     /* flowLogResourceID, else the NSG's resourceId, else flowLogGUID or systemId, else "" */
         struct sw_str target; /* targetResourceID or "" */
         uint64_t mac;         /* 48 bits; 0 = absent or unreadable */
-        struct sw_u128 fingerprint;     /* design.md 3.5 */
+        struct sw_u128 fingerprint;     /* of what it says, case-folded: the same if it is sent again */
         uint32_t first_tuple, n_tuples; /* accepted tuples, contiguous in the batch */
         uint64_t offset;                /* of the record's first byte in its message (file: in the file) */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Service classes: what a destination port is for. Edges and baselines remember classes, not ports.
- * Administrative classes (azure and detection notes: the ways from one host to the next) come first. */
+ * Administrative classes (the ways from one host to the next) come first. */
 #include "base/str.h"
 
 /* X(enum, name for people and configuration, ports as text for the manual, administrative?) */

@@ -7,7 +7,7 @@
 
 #define SW_HOST_NONE UINT32_MAX
 
-/* Outcome of a connection (detection.md 2.1). */
+/* Outcome of a connection. */
 #define SW_OUTCOME_MAP(X)                                                                                              \
         X(UNKNOWN, "unknown") /* counters absent, nothing said */                                                      \
         X(OPEN, "open")                                                                                                \
@@ -32,10 +32,10 @@ struct sw_evidence {
         uint16_t sport, dport;
         uint8_t proto, state, direction, encryption;
         uint8_t outcome;  /* enum sw_outcome when the signal was raised */
-        uint8_t reversed; /* roles were turned round (design.md 3.3) */
+        uint8_t reversed; /* roles were turned round */
         uint16_t pad;
 };
-/* Canonical order (design.md 2): time, state, addresses, ports, protocol, direction, encryption, counters. */
+/* Canonical order: time, state, addresses, ports, protocol, direction, encryption, counters. */
 int sw_evidence_cmp(const struct sw_evidence *a, const struct sw_evidence *b);
 
 #define SW_SIGNAL_TARGETS 20
@@ -58,7 +58,7 @@ struct sw_signal {
         uint64_t value, threshold; /* measured and limit, in the detector's own unit */
         uint64_t normal;           /* what is normal there (baseline value); 0 = nothing known */
         int64_t window_ms;
-        uint8_t confidence_pct, weight_pct; /* c and w of detection.md 2.2, times 100 */
+        uint8_t confidence_pct, weight_pct; /* confidence and weight of its detector, times 100 */
         uint16_t techniques;                /* bit i: the detector's i-th technique applies */
         uint32_t chain[SW_SIGNAL_CHAIN];    /* hosts of a pivot chain, actor first; n_chain 0 otherwise */
         uint32_t n_chain;

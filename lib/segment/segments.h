@@ -8,11 +8,11 @@
 #include "model/service.h"
 
 /* Ids: the fixed ones, then the configured segments in configuration order, then the implicit ones that the
- * engine makes for private hosts outside any configured segment (design.md 3.8). */
+ * engine makes for private hosts outside any configured segment. */
 enum {
         SW_SEGMENT_INTERNET = 0,
         SW_SEGMENT_UNASSIGNED = 1, /* private, before an implicit segment is found; also the policy word */
-        SW_SEGMENT_PLATFORM = 2,   /* azure.md 1.8 addresses: never the Internet, never a policy subject */
+        SW_SEGMENT_PLATFORM = 2,   /* addresses of Azure itself: never the Internet, never a policy subject */
         SW_SEGMENT_FIRST = 8,      /* first configured segment */
         SW_SEGMENT_IMPLICIT = 1 << 16,
 };
