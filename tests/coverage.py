@@ -5,7 +5,9 @@
 Left out, by what is written there and nothing else:
   - branches of assert(): they are our own bugs;
   - branches for lack of memory: the condition, or the statement right after it, says SW_ERR_NOMEM, `failed`, no_memory,
-    "out of memory" or calls an allocation itself. tests/faults/test_alloc.py walks those.
+    "out of memory" or calls an allocation itself; or it is nothing but `if (!x)`, and x was last set by an allocation, at
+    most ten lines before. tests/faults/test_alloc.py walks those.
+  - __builtin_cpu_supports(): which way it goes is the machine's.
 The build has one copy of what is always inlined otherwise (lib/base/inline.h), so that a branch is counted once.
 What is killed counts nothing: daemons that a test leaves behind are let end by themselves (SEGWATCH_COUNT), and _exit counts
 (tests/tools/count_exit.c).
@@ -20,11 +22,14 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build-cov"
-MEMORY = re.compile(r"SW_ERR_NOMEM|\bfailed\b|no_memory|out of memory|\bsw_(alloc|calloc|realloc_array|strdup|arena_\w+)\(")
+ALLOCATION = r"\bsw_(alloc|calloc|realloc_array|strdup|arena_\w+|batch_add_(tuple|rule|record)|fingerprint_new)\("
+MEMORY = re.compile(rf"SW_ERR_NOMEM|\bfailed\b|no_memory|out of memory|{ALLOCATION}")
 ASSERT = re.compile(r"^\s*(assert|SW_DEBUG_ASSERT)\(")
 # of tests/faults: what is over in a minute or so; the others do the same things for longer
 FAULTS = ["test_alloc.Alloc.test_replay", "test_alloc.Alloc.test_replay_with_every_output_and_the_reference_decoder",
           "test_alloc.Alloc.test_gzip", "test_alloc.Alloc.test_configuration", "test_brokers", "test_reload"]
+NOTHING = re.compile(r"^\s*if \(!([\w.>-]+)\)( \{)?$")
+MACHINE = re.compile(r"\b__builtin_cpu_supports\(")
 CONDITION = re.compile(r"\b(if|while|for|switch)\b|\?|&&|\|\|")
 
 # name, what belongs to it
@@ -79,8 +84,16 @@ def measured():
 def left_out(text, number):
     """Whether the branches of this line are those of the convention above. Lines count from 1."""
     line = text[number - 1] if number <= len(text) else ""
-    if ASSERT.search(line) or MEMORY.search(line):
+    if ASSERT.search(line) or MEMORY.search(line) or MACHINE.search(line):
         return True
+    nothing = NOTHING.match(line)
+    if nothing:
+        sets = re.compile(rf"(?<![\w.>]){re.escape(nothing.group(1))} = ")
+        for before in reversed(text[max(0, number - 11):number - 1]):
+            if sets.search(before) and re.search(ALLOCATION, before):
+                return True
+            if sets.search(before) or before.startswith("{"):
+                break
     after = text[number] if number < len(text) else ""
     return bool(CONDITION.search(line) and MEMORY.search(after))
 

@@ -8,6 +8,8 @@
 #include "decode/scan.h"
 #include "decode/text.h"
 
+#include <assert.h>
+
 struct fast {
         struct sw_decoder *d;
         struct sw_batch *b;
@@ -38,7 +40,9 @@ enum {
 };
 
 /* Key of a member while its name is still raw bytes. */
-#define FAST_KEY_IS(key, literal) ((key).n == sizeof(literal) - 1 && memcmp((key).p, literal, sizeof(literal) - 1) == 0)
+/* The first where the length is known. */
+#define FAST_KEY_BYTES(key, literal) (memcmp((key).p, literal, sizeof(literal) - 1) == 0)
+#define FAST_KEY_IS(key, literal) ((key).n == sizeof(literal) - 1 && FAST_KEY_BYTES(key, literal))
 
 /* Next byte that is not white space; '\0' at the end, which is never valid. */
 FAST_INLINE char fast_peek(struct fast *f)
@@ -166,7 +170,8 @@ static bool fast_slow_tuple(struct fast *f, enum sw_tuple_format format, struct 
         bool escaped;
         int reason;
 
-        if (*f->p != '"' || !fast_raw_string(f, &raw, &escaped))
+        assert(*f->p == '"');
+        if (!fast_raw_string(f, &raw, &escaped))
                 return false;
         text = raw;
         if (escaped) {
@@ -530,49 +535,49 @@ static bool fast_member(struct fast *f, struct sw_str key)
 {
         switch (key.n) {
         case 4:
-                if (FAST_KEY_IS(key, "time"))
+                if (FAST_KEY_BYTES(key, "time"))
                         return fast_record_time(f);
                 break;
         case 7:
-                if (FAST_KEY_IS(key, "records"))
+                if (FAST_KEY_BYTES(key, "records"))
                         return false;
                 break;
         case 8:
-                if (FAST_KEY_IS(key, "category"))
+                if (FAST_KEY_BYTES(key, "category"))
                         return fast_category(f);
-                if (FAST_KEY_IS(key, "systemId"))
+                if (FAST_KEY_BYTES(key, "systemId"))
                         return fast_text(f, SEEN_SYSTEM, &f->system_id);
                 break;
         case 10:
-                if (FAST_KEY_IS(key, "macAddress"))
+                if (FAST_KEY_BYTES(key, "macAddress"))
                         return fast_mac(f);
-                if (FAST_KEY_IS(key, "resourceId"))
+                if (FAST_KEY_BYTES(key, "resourceId"))
                         return fast_text(f, SEEN_RESOURCE, &f->resource);
-                if (FAST_KEY_IS(key, "properties"))
+                if (FAST_KEY_BYTES(key, "properties"))
                         return fast_once(&f->seen, SEEN_PROPERTIES) && fast_properties(f);
-                if (FAST_KEY_IS(key, "resourceid"))
+                if (FAST_KEY_BYTES(key, "resourceid"))
                         return false;
                 break;
         case 11:
-                if (FAST_KEY_IS(key, "flowLogGUID"))
+                if (FAST_KEY_BYTES(key, "flowLogGUID"))
                         return fast_text(f, SEEN_GUID, &f->flow_log_guid);
-                if (FAST_KEY_IS(key, "flowRecords"))
+                if (FAST_KEY_BYTES(key, "flowRecords"))
                         return fast_once(&f->seen, SEEN_RECORDS) && fast_flow_records(f);
                 break;
         case 13:
-                if (FAST_KEY_IS(key, "TimeGenerated"))
+                if (FAST_KEY_BYTES(key, "TimeGenerated"))
                         return false;
                 break;
         case 14:
-                if (FAST_KEY_IS(key, "flowLogVersion"))
+                if (FAST_KEY_BYTES(key, "flowLogVersion"))
                         return fast_once(&f->seen, SEEN_VERSION) && fast_version(f, true);
                 break;
         case 16:
-                if (FAST_KEY_IS(key, "targetResourceID"))
+                if (FAST_KEY_BYTES(key, "targetResourceID"))
                         return fast_text(f, SEEN_TARGET, &f->r.target);
                 break;
         case 17:
-                if (FAST_KEY_IS(key, "flowLogResourceID"))
+                if (FAST_KEY_BYTES(key, "flowLogResourceID"))
                         return fast_text(f, SEEN_FLOW_LOG, &f->r.flow_log);
                 break;
         default:

@@ -28,7 +28,7 @@ static const cJSON *ref_member(const cJSON *object, const char *key)
         if (!cJSON_IsObject(object))
                 return NULL;
         for (c = object->child; c; c = c->next)
-                if (c->string && strcmp(c->string, key) == 0)
+                if (strcmp(c->string, key) == 0)
                         found = c;
         return found;
 }
@@ -43,7 +43,7 @@ static struct sw_str ref_text(const cJSON *object, const char *key)
 
 static bool ref_text_is(const cJSON *object, const char *key, const char *want)
 {
-        return sw_str_eq(ref_text(object, key), sw_str_of(want)) && cJSON_IsString(ref_member(object, key));
+        return sw_str_eq(ref_text(object, key), sw_str_of(want)); /* which is never empty */
 }
 
 static struct sw_str ref_keep(struct reference *ref, struct sw_str s)
@@ -159,7 +159,7 @@ static void ref_tuples(struct reference *ref, const cJSON *array, enum sw_tuple_
                         sw__tuple_error(ref->d, (enum sw_reason)(reason - 1), ref_place(ref, text), text);
                         continue;
                 }
-                if (!have_rule && !ref_add_rule(ref, names.acl, names.name))
+                if (!have_rule && !ref_add_rule(ref, names.acl, names.name)) /* no_memory */
                         return;
                 have_rule = true;
                 ref_add_tuple(ref, &t);
@@ -279,7 +279,7 @@ static void ref_one_tuple(
 {
         if (reason)
                 sw__tuple_error(ref->d, (enum sw_reason)(reason - 1), ref_place(ref, text), text);
-        else if (ref_add_rule(ref, names.acl, names.name))
+        else if (ref_add_rule(ref, names.acl, names.name)) /* else no_memory */
                 ref_add_tuple(ref, t);
         sw__record_finish(ref->d, &ref->r, ref->from);
 }
@@ -417,7 +417,7 @@ void sw__reference_record(struct sw_decoder *d, size_t at, size_t end, uint64_t 
                 ref_record_error(&ref, SW_REASON_SHAPE);
                 return;
         }
-        if (odd && !ref_normalise(d, &json))
+        if (odd && !ref_normalise(d, &json)) /* no_memory */
                 return;
         tree = cJSON_ParseWithLength(json.p, json.n);
         if (!tree) {

@@ -22,7 +22,7 @@ static bool inflate_room(struct sw_buf *out, size_t want)
         if (want <= out->cap)
                 return true;
         p = sw_realloc_array(out->p, want, 1);
-        if (!p)
+        if (!p) /* out of memory */
                 return false;
         out->p = p;
         out->cap = want;
@@ -72,11 +72,10 @@ int sw_inflate_whole(struct sw_str gz, size_t max_bytes, struct sw_buf *out)
         cap = by_ratio < max_bytes ? by_ratio : max_bytes;
         sw_buf_reset(out);
         z = libdeflate_alloc_decompressor();
-        if (!z || !inflate_room(out, cap < FIRST_BYTES ? cap + 1 : FIRST_BYTES)) {
-                if (z)
-                        libdeflate_free_decompressor(z);
+        if (!z)
                 return -SW_ERR_NOMEM;
-        }
+        if (!inflate_room(out, cap < FIRST_BYTES ? cap + 1 : FIRST_BYTES))
+                r = -SW_ERR_NOMEM;
         while (r == SW_INFLATE_OK && gz.n && !(out->n && inflate_is_padding(gz))) {
                 size_t used = 0;
 
@@ -106,7 +105,7 @@ int sw_inflate_new(struct sw_inflate **ret)
         if (!z)
                 return -SW_ERR_NOMEM;
         z->window = sw_alloc(WINDOW_BYTES);
-        if (!z->window || inflateInit2(&z->z, GZIP_WINDOW_BITS) != Z_OK) {
+        if (!z->window || inflateInit2(&z->z, GZIP_WINDOW_BITS) != Z_OK) { /* out of memory */
                 sw_free(z->window);
                 sw_free(z);
                 return -SW_ERR_NOMEM;

@@ -660,6 +660,9 @@ Test(decode, what_the_fast_one_does_not_know_is_handed_over)
                 { "{'flowRecords':{'flows':[{'flowGroups':[{'rule':null,'flowTuples':[" GOOD "]}]}]}}", 0 },
                 { "{'flowLogVersion':4e0,'flowRecords':{'flows':[{'flowGroups':[{'flowTuples':[" GOOD "]}]}]}}", 0 },
                 { "{'operationName':'FlowLogFlowEvent','aclID':'a','rule':'r','flow.0':" GOOD "}", 0 },
+                { "{'TimeGenerated':'2024','flowRecords':{'flows':[{'flowGroups':[{'flowTuples':[" GOOD "]}]}]}}", 0 },
+                { "{'TimeGenerate_':'2024','flowRecords':{'flows':[{'flowGroups':[{'flowTuples':[" GOOD "]}]}]}}", 1 },
+                { "{'recordz':[],'tide':1,'flowRecords':{'flows':[{'flowGroups':[{'flowTuples':[" GOOD "]}]}]}}", 1 },
         };
         struct kit k;
         size_t i;
@@ -675,4 +678,222 @@ Test(decode, what_the_fast_one_does_not_know_is_handed_over)
                 cr_assert_eq(k.decoder->n_fast - before, rows[i].fast, "%s", rows[i].text);
         }
         kit_deinit(&k);
+}
+
+Test(decode, the_kind_of_a_flat_object_follows_from_what_it_says)
+{
+        static const struct {
+                const char *text;
+                enum sw_kind kind;
+        } rows[] = {
+                { "{'category':'FlowLogFlowEvent','rule':'r','flow.0':" GOOD "}", SW_KIND_FLAT_VNET },
+                { "{'flowLogGUID':'g','rule':'r','flow.0':" GOOD "}", SW_KIND_FLAT_VNET },
+                { "{'flowLogVersion':4,'rule':'r','flow.0':" GOOD "}", SW_KIND_FLAT_VNET },
+                { "{'aclID':'a','rule':'r','flow.0':" GOOD "}", SW_KIND_FLAT_VNET },
+                { "{'category':'NetworkSecurityGroupFlowEvent','aclID':'a','rule':'r',"
+                  "'flow.0':'1493763938,1.2.3.4,5.6.7.8,35370,23,T,I,A,B,,,,'}",
+                        SW_KIND_FLAT_NSG },
+                { "{'operationName':'NetworkSecurityGroupFlowEvents','aclID':'a','rule':'r',"
+                  "'flow.0':'1493763938,1.2.3.4,5.6.7.8,35370,23,T,I,A,B,,,,'}",
+                        SW_KIND_FLAT_NSG },
+                { "{'rule':'r','flow.0':'1493763938,1.2.3.4,5.6.7.8,35370,23,T,I,A,B,,,,'}", SW_KIND_FLAT_NSG },
+        };
+        struct kit k;
+        size_t i;
+
+        KIT_BOTH(k)
+        for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                kit_decode(&k, rows[i].text);
+                cr_assert_eq(k.b.n_tuples, 1, "%s", rows[i].text);
+                cr_assert_eq(k.b.records[0].kind, rows[i].kind, "%s", rows[i].text);
+        }
+}
+
+#define CONNECTOR(more)                                                                                                \
+        "{'version':2,'nsgRuleName':'r','startTime':1631304101,'sourceAddress':'172.16.0.9',"                          \
+        "'destinationAddress':'172.16.0.11','transportProtocol':'T','deviceDirection':'I','deviceAction':'A'," more    \
+        "}"
+
+Test(decode, numbers_of_the_connector_are_whole_and_exact)
+{
+        static const struct {
+                const char *text;
+                enum sw_reason reason;
+        } bad[] = {
+                { CONNECTOR("'sourcePort':-1,'destinationPort':80,'flowState':'B'"), SW_REASON_TUPLE_PORT },
+                { CONNECTOR("'sourcePort':1,'destinationPort':80.5,'flowState':'B'"), SW_REASON_TUPLE_PORT },
+                { CONNECTOR("'sourcePort':1,'destinationPort':65536,'flowState':'B'"), SW_REASON_TUPLE_PORT },
+                { CONNECTOR("'sourcePort':1,'destinationPort':80,'flowState':'E','bytesStoD':1e17"),
+                        SW_REASON_TUPLE_COUNTER },
+        };
+        struct kit k;
+        size_t i;
+
+        KIT_BOTH(k)
+        {
+                for (i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+                        kit_decode(&k, bad[i].text);
+                        cr_assert_eq(k.b.n_tuples, 0, "%s", bad[i].text);
+                        cr_assert_eq(k.b.errors[0].reason, bad[i].reason, "%s: %s", bad[i].text,
+                                sw_reason_name(k.b.errors[0].reason));
+                }
+                kit_decode(&k,
+                        CONNECTOR("'sourcePort':1,'destinationPort':80,'flowState':'E','bytesStoD':9007199254740992,"
+                                  "'mac':'000D3A3CECED','macAddress':'00-22-48-7B-C2-05'"));
+                cr_assert_eq(k.b.n_tuples, 1);
+                cr_assert_eq(k.b.tuples[0].counters[SW_BYTES_FWD], UINT64_C(9007199254740992));
+                cr_assert_eq(k.b.records[0].mac, 0x0022487bc205, "the common name comes first");
+        }
+}
+
+Test(decode, a_version_beyond_a_milliard_is_unknown)
+{
+        struct kit k;
+
+        KIT_BOTH(k)
+        {
+                kit_decode(&k, "{'flowLogVersion':'1000000001','flowRecords':{'flows':[{'flowGroups':[{'rule':'r',"
+                               "'flowTuples':[" GOOD "]}]}]}}");
+                cr_assert_eq(k.b.n_tuples, 1);
+                cr_assert_eq(k.b.records[0].version, 0);
+                cr_assert_eq(k.b.stats.unknown_versions, 1);
+        }
+}
+
+Test(decode, only_the_first_errors_keep_their_place_and_all_are_counted)
+{
+        char z[512] = "", one[1024];
+        struct kit k;
+        int i;
+
+        for (i = 0; i < 20; i++)
+                strcat(z, i ? ",'bad'" : "'bad'");
+        (void)snprintf(
+                one, sizeof(one), "{'flowRecords':{'flows':[{'flowGroups':[{'rule':null,'flowTuples':[%s]}]}]}}", z);
+        z[0] = '\0';
+        for (i = 0; i < 20; i++)
+                strcat(z, "{}\n");
+        KIT_BOTH(k)
+        {
+                kit_decode(&k, one);
+                cr_assert_eq(k.b.stats.tuple_errors, 20);
+                cr_assert_eq(k.b.n_errors, SW_BATCH_MAX_ERRORS);
+                sw_batch_reset(&k.b);
+                cr_assert_eq(sw_decode(k.decoder, sw_str_of(z), SW_DECODE_MESSAGE | SW_DECODE_LINES, 0, &k.b), 0);
+                cr_assert_eq(k.b.stats.message_errors, 20);
+                cr_assert_eq(k.b.n_errors, SW_BATCH_MAX_ERRORS);
+                for (i = 0; i < SW_BATCH_MAX_ERRORS; i++)
+                        cr_assert(k.b.errors[i].whole_message);
+        }
+}
+
+Test(decode, a_limit_of_what_is_inflated_is_told_apart_from_damage)
+{
+        struct sw_decoder_conf conf = { .message_max_bytes = 60000 };
+        struct libdeflate_compressor *z = libdeflate_alloc_compressor(9);
+        static char text[100000], gz[100000];
+        struct kit k = { .b = SW_BATCH_NULL };
+        uint32_t x = 1;
+        size_t i, n;
+
+        for (i = 0; i < sizeof(text); i++) {
+                x = x * 1664525 + 1013904223;
+                text[i] = (char)(i % 2 ? ' ' : 'a' + (x >> 29));
+        }
+        n = libdeflate_gzip_compress(z, text, sizeof(text), gz, sizeof(gz));
+        cr_assert_lt(n, 60000);
+        cr_assert_eq(sw_decoder_new(&conf, &k.decoder), 0);
+        kit_bytes(&k, (struct sw_str){ gz, n });
+        cr_assert_eq(k.b.errors[0].reason, SW_REASON_TOO_LARGE);
+        sw_decoder_free(k.decoder);
+        for (i = 0; i < 2; i++) { /* no limit: that of what is inflated */
+                conf.message_max_bytes = i ? UINT64_MAX : 0;
+                cr_assert_eq(sw_decoder_new(&conf, &k.decoder), 0);
+                kit_bytes(&k, (struct sw_str){ gz, n });
+                cr_assert_eq(k.b.errors[0].reason, SW_REASON_JSON, "%s", sw_reason_name(k.b.errors[0].reason));
+                sw_decoder_free(k.decoder);
+        }
+        sw_batch_deinit(&k.b);
+        libdeflate_free_compressor(z);
+}
+
+/* A piece of a message may hold nothing but what stands between its records. */
+Test(decode, a_piece_of_white_space_is_no_error)
+{
+        struct kit k;
+
+        KIT_BOTH(k)
+        {
+                sw_batch_reset(&k.b);
+                cr_assert_eq(sw_decode(k.decoder, SW_STR(" \n"), 0, 5, &k.b), 0);
+                cr_assert_eq(k.b.stats.message_errors + k.b.stats.record_errors + k.b.stats.messages, 0);
+                cr_assert_eq(k.b.n_errors, 0);
+        }
+}
+
+Test(decode, odd_keys_and_escapes_are_read_alike)
+{
+        char z[4096];
+        struct kit k;
+
+        KIT_BOTH(k)
+        {
+                /* a key longer than any that is known, before an array */
+                kit_decode(&k,
+                        kit_expand("{'kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk':[1],"
+                                   "'records':[@]}",
+                                VNET(GOOD), z, sizeof(z)));
+                cr_assert_eq(k.b.n_tuples, 1);
+                /* the first half of a pair, followed by another escape */
+                kit_decode(&k, "{'flowRecords':{'flows':[{'flowGroups':[{'rule':'\\ud83d\\nabcdef','flowTuples':[" GOOD
+                               "]}]}]}}");
+                cr_assert_eq(k.b.n_tuples, 1);
+                cr_assert(sw_str_eq(k.b.rules[k.b.tuples[0].rule].name, SW_STR("\xef\xbf\xbd\nabcdef")));
+                /* a backslash before the byte zero */
+                kit_bytes(&k, SW_STR("{\"a\":\"\\\0\"}"));
+                cr_assert_eq(k.b.errors[0].reason, SW_REASON_JSON);
+        }
+}
+
+Test(decode, envelopes_are_entered_to_the_depth_that_is_allowed)
+{
+        char z[8192], open[2048] = "", close[256] = "";
+        unsigned depth;
+        struct kit k;
+
+        KIT_BOTH(k)
+        for (depth = 1; depth <= 20; depth++) {
+                unsigned i;
+
+                open[0] = close[0] = '\0';
+                for (i = 0; i < depth; i++) {
+                        strcat(open, "{'records':[");
+                        strcat(close, "]}");
+                }
+                (void)snprintf(z, sizeof(z), "%s%s%s", open, "7", close);
+                kit_decode(&k, z);
+                cr_assert_eq(k.b.n_errors, 1);
+                cr_assert_eq(k.b.errors[0].reason, depth <= 16 ? SW_REASON_SHAPE : SW_REASON_DEPTH, "%u: %s", depth,
+                        sw_reason_name(k.b.errors[0].reason));
+        }
+}
+
+Test(decode, numbers_may_be_long_but_not_endless)
+{
+        static char z[12000];
+        struct kit k;
+        size_t n;
+
+        KIT_BOTH(k)
+        for (n = 4090; n < 4100; n++) {
+                size_t at = (size_t)snprintf(z, sizeof(z), "{\"x\":");
+
+                memset(z + at, '1', n);
+                (void)snprintf(z + at + n, sizeof(z) - at - n,
+                        ",\"flowRecords\":{\"flows\":[{\"flowGroups\":[{\"rule\":\"r\",\"flowTuples\":"
+                        "[\"1663146003599,10.0.0.6,192.0.2.180,23956,443,6,O,B,NX,0,0,0,0\"]}]}]}}");
+                kit_bytes(&k, sw_str_of(z));
+                cr_assert_eq(k.b.n_tuples, n < 4096, "%zu", n);
+                cr_assert(n < 4096 || k.b.errors[0].reason == SW_REASON_JSON);
+        }
 }

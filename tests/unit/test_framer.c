@@ -238,3 +238,78 @@ Test(framer, garbage_and_separators_need_no_memory)
         cr_assert_eq(t.messages, 1);
         cr_assert_geq(t.pieces, 3);
 }
+
+Test(framer, the_time_of_a_piece_is_that_of_its_first_record)
+{
+        static const struct {
+                const char *text;
+                int64_t ms;
+        } times[] = {
+                { "{'time':'2024-12-12T04:00:53Z'}", 1733976053000 },
+                { "{'time' \n:\t'2024-12-12T04:00:53Z'", 1733976053000 },
+                { "{'x':'time','time':'2024-12-12T04:00:53Z'", 1733976053000 },
+                { "{'time'", INT64_MIN },
+                { "{'time' ", INT64_MIN },
+                { "{'time':", INT64_MIN },
+                { "{'time': ", INT64_MIN },
+                { "{'time':5,'time':'2024-12-12T04:00:53Z'", INT64_MIN },
+                { "{'time':'2024-12-12T04:00:53Z", INT64_MIN },
+                { "{'time':'never'", INT64_MIN },
+                { "", INT64_MIN },
+        };
+        char buf[256];
+        size_t i;
+
+        for (i = 0; i < sizeof(times) / sizeof(*times); i++)
+                cr_assert_eq(sw_framer_peek_time(kit_json(times[i].text, buf, sizeof(buf))).ms, times[i].ms, "%s",
+                        times[i].text);
+}
+
+/* The record that is too long is the second message of its piece; or its end is no JSON; or it hides an envelope. */
+Test(framer, a_record_that_is_too_long_may_stand_anywhere)
+{
+        static char big[400000];
+        struct sw_framer_conf conf = { .piece_bytes = 1000, .record_max = 1 }; /* the least: 256 */
+        char buf[4096];
+        struct sw_str good = kit_json(VNET(TUPLE), buf, sizeof(buf));
+        size_t step;
+        unsigned kind;
+
+        conf.record_max = 100000;
+        conf.piece_bytes = 300000;
+        for (kind = 0; kind < 3; kind++)
+                for (step = 100; step <= 1000000; step *= 100) {
+                        size_t n = 0;
+                        struct total t;
+
+                        n += (size_t)snprintf(big, sizeof(big), "%.*s\n{\"x\":\"", (int)good.n, good.p);
+                        memset(big + n, 'a', 200000);
+                        n += 200000;
+                        n += (size_t)snprintf(big + n, sizeof(big) - n, "%s\n%.*s\n",
+                                kind == 0   ? "\"}"
+                                : kind == 1 ? "\n"
+                                            : "\",\"records\":[1]}",
+                                (int)good.n, good.p);
+                        t = run((struct sw_str){ big, n }, step, &conf);
+                        cr_assert_eq(t.records, 2, "kind %u step %zu: %d", kind, step, (int)t.records);
+                        cr_assert_geq(t.record_errors, 1);
+                        cr_assert_eq(t.messages, 3, "kind %u step %zu: %d", kind, step, (int)t.messages);
+                }
+}
+
+Test(framer, the_least_of_a_record_is_what_its_error_shows)
+{
+        struct sw_framer_conf conf = { .piece_bytes = 100, .record_max = 1 };
+        char buf[1024];
+        struct sw_str s = kit_json("{'records':[{'x':'a'},{'x':'b'}]}", buf, sizeof(buf));
+        struct sw_framer *f = NULL;
+        struct total t;
+
+        t = run(s, 7, &conf);
+        cr_assert_eq(t.record_errors, 2, "no flows, but not too long");
+        cr_assert_eq(t.messages, 1);
+        cr_assert_eq(sw_framer_new(NULL, &f), 0);
+        cr_assert_eq(sw_framer_feed(f, "", 0), 0);
+        cr_assert_null(sw_framer_free(f));
+        cr_assert_null(sw_framer_free(NULL));
+}
