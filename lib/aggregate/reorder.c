@@ -355,8 +355,10 @@ void sw_reorder_state(struct sw_reorder *r, struct sw_state_io *s)
         sw_state_u32(s, &r->cap_heap);
 }
 
-/* Chunks are in one chain each: more than there are would be a loop. */
-static bool chain_is_whole(const struct sw_reorder *r, const struct sw_reorder_bucket *b, uint32_t *inout_chunks)
+/* Chunks are in one chain each: more than there are would be a loop. So would be a tuple that is not of the bucket's
+ * second: it would be waited for. */
+static bool chain_is_whole(
+        const struct sw_reorder *r, const struct sw_reorder_bucket *b, bool late, uint32_t *inout_chunks)
 {
         const struct chunk *c;
         uint32_t ref, last = 0, n = 0, i;
@@ -372,7 +374,8 @@ static bool chain_is_whole(const struct sw_reorder *r, const struct sw_reorder_b
                         return false;
                 for (i = 0; i < c->n; i++)
                         if (!sw_table_at(&r->directory->rules, c->tuples[i].rule) ||
-                                c->tuples[i].state > SW_STATE_DENIED)
+                                c->tuples[i].state > SW_STATE_DENIED ||
+                                (!late && c->tuples[i].time.ms / SW_SECOND != b->second))
                                 return false;
                 n += c->n;
                 last = ref;
@@ -401,11 +404,11 @@ int sw_reorder_restored(struct sw_reorder *r)
                 r->cap_heap = cap;
         }
         for (id = 0; (b = sw_table_next(&r->buckets, &id)); id++) {
-                if (b->n == 0 || !chain_is_whole(r, b, &left) || r->n_heap == cap)
+                if (b->n == 0 || !chain_is_whole(r, b, false, &left) || r->n_heap == cap)
                         return -SW_ERR_DATA;
                 r->n_tuples += b->n;
                 (void)heap_push(r, b->second);
         }
         r->n_tuples += r->late.n;
-        return chain_is_whole(r, &r->late, &left) && left == 0 ? 0 : -SW_ERR_DATA;
+        return chain_is_whole(r, &r->late, true, &left) && left == 0 ? 0 : -SW_ERR_DATA;
 }

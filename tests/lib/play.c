@@ -64,11 +64,6 @@ void play_deinit(struct play *p)
         free(p->partitions);
 }
 
-static void play_step(struct sw_engine *e, struct sw_event *ev, struct sw_actions *out)
-{
-        PLAY_CHECK(sw_engine_step(e, ev, out) == 0, "step");
-}
-
 static void play_shift(struct sw_batch *b, int64_t ms)
 {
         uint32_t i;
@@ -79,17 +74,19 @@ static void play_shift(struct sw_batch *b, int64_t ms)
                 b->records[i].time.ms += ms;
 }
 
-static void play_batch(struct play *p, struct sw_engine *e, struct sw_actions *out, uint32_t i, int64_t shift)
+static int play_batch(struct play *p, struct sw_engine *e, struct sw_actions *out, uint32_t i, int64_t shift)
 {
         struct sw_event ev = { .type = SW_EVENT_BATCH,
                 .batch = { .batch = &p->batches[i], .partition = p->partitions[i], .carrier = SW_ETIME_NONE } };
+        int r;
 
         play_shift(&p->batches[i], shift);
-        play_step(e, &ev, out);
+        r = sw_engine_step(e, &ev, out);
         play_shift(&p->batches[i], -shift);
+        return r;
 }
 
-static void play_release(struct sw_engine *e, struct sw_actions *out, int64_t reorder_ms, bool final)
+static int play_release(struct sw_engine *e, struct sw_actions *out, int64_t reorder_ms, bool final)
 {
         struct sw_partition_fact facts[PARTITIONS];
         struct sw_event ev = { .type = SW_EVENT_RELEASE, .release = { .wall = SW_ETIME_NONE } };
@@ -98,25 +95,32 @@ static void play_release(struct sw_engine *e, struct sw_actions *out, int64_t re
         for (i = 0; i < PARTITIONS; i++)
                 facts[i] = (struct sw_partition_fact){ .newest = sw_engine_newest(e, i) };
         ev.release.watermark = sw_watermark(facts, PARTITIONS, reorder_ms, final);
-        if (!sw_etime_is_none(ev.release.watermark))
-                play_step(e, &ev, out);
+        return sw_etime_is_none(ev.release.watermark) ? 0 : sw_engine_step(e, &ev, out);
+}
+
+int play_try(struct play *p, struct sw_engine *e, struct sw_actions *out, uint32_t from, uint32_t to)
+{
+        uint32_t i;
+        int r = 0;
+
+        for (i = from; i < to && r == 0; i++) {
+                if (p->odd && i >= 40 && i % 97 == 13)
+                        r = play_batch(p, e, out, i - 40, 0); /* again, or late */
+                if (r == 0)
+                        r = play_batch(p, e, out, i, p->odd && i % 211 == 17 ? 2 * SW_HOUR : 0);
+                if (r == 0 && i % 5 == 0)
+                        r = play_release(e, out, p->conf.reorder_ms, false);
+        }
+        if (to == p->n && r == 0)
+                r = play_release(e, out, p->conf.reorder_ms, true);
+        if (to == p->n && r == 0)
+                r = play_release(e, out, p->conf.reorder_ms, true);
+        return r;
 }
 
 void play_run(struct play *p, struct sw_engine *e, struct sw_actions *out, uint32_t from, uint32_t to)
 {
-        uint32_t i;
-
-        for (i = from; i < to; i++) {
-                if (p->odd && i >= 40 && i % 97 == 13)
-                        play_batch(p, e, out, i - 40, 0); /* again, or late */
-                play_batch(p, e, out, i, p->odd && i % 211 == 17 ? 2 * SW_HOUR : 0);
-                if (i % 5 == 0)
-                        play_release(e, out, p->conf.reorder_ms, false);
-        }
-        if (to == p->n) {
-                play_release(e, out, p->conf.reorder_ms, true);
-                play_release(e, out, p->conf.reorder_ms, true);
-        }
+        PLAY_CHECK(play_try(p, e, out, from, to) == 0, "step");
 }
 
 struct sw_engine *play_fresh(const struct play *p)

@@ -35,6 +35,9 @@ struct sw_engine *play_fresh(const struct play *p);
 /* Messages [from, to); to == p->n: and the end. */
 void play_run(struct play *p, struct sw_engine *e, struct sw_actions *out, uint32_t from, uint32_t to);
 
+/* The same, but ends with the first step that fails, and returns what it returned. */
+int play_try(struct play *p, struct sw_engine *e, struct sw_actions *out, uint32_t from, uint32_t to);
+
 struct play_bytes {
         unsigned char *p;
         size_t n, at;

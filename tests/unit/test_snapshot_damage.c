@@ -52,9 +52,11 @@ static void note_lost(void *ctx, const char *section, const char *why)
         n_lost++;
 }
 
+/* What is taken must work, too. */
 static int load(struct play_bytes b, struct sw_err *err)
 {
         const struct sw_snapshot_loss loss = { note_lost, NULL };
+        struct sw_actions out = { 0 };
         struct sw_engine *e = NULL;
         int r;
 
@@ -64,6 +66,9 @@ static int load(struct play_bytes b, struct sw_err *err)
         r = sw_engine_load(&network.conf, play_source, &b, &loss, NULL, &e, err);
         cr_assert((r == 0) == (e != NULL));
         cr_assert(r == 0 || err->msg[0]);
+        if (r == 0)
+                (void)play_try(&network, e, &out, network.n * 3 / 4, network.n * 3 / 4 + 3);
+        sw_actions_deinit(&out);
         sw_engine_free(e);
         return r;
 }
@@ -370,4 +375,152 @@ Test(snapshot_damage, wrong_numbers_in_small_sections_are_refused_or_harmless, .
         heal(saved.p, saved.n);
         cr_assert_eq(load(saved, &err), 0, "%s", err.msg);
         cr_assert_gt(refused, n / 10);
+}
+
+/* ---- entries ---- */
+
+struct shape {
+        uint32_t size;
+        bool has_meta;
+};
+
+/* The shapes of the tables in their order, and the place of one of them among them. */
+static uint32_t shapes_of(const struct list *l, const char *name, struct shape ret[256])
+{
+        uint32_t n = 0, found = UINT32_MAX;
+        unsigned i;
+
+        for (i = 0; i < l->n; i++) {
+                const unsigned char *p = l->items[i].p + SW_SECTION_HEAD;
+
+                if (!is_table(&l->items[i]))
+                        continue;
+                if (strcmp(name_of(&l->items[i]) + 6, name) == 0)
+                        found = n;
+                memcpy(&ret[n].size, p, sizeof(ret[n].size));
+                ret[n++].has_meta = p[8];
+        }
+        cr_assert_neq(found, UINT32_MAX, "%s", name);
+        return found;
+}
+
+/* The first entry in use of a table, NULL if it has none. */
+static unsigned char *entry_of(const struct list *l, const char *name, uint32_t *ret_size)
+{
+        struct shape shapes[256];
+        uint32_t want = shapes_of(l, name, shapes);
+        unsigned i;
+
+        *ret_size = shapes[want].size;
+        for (i = 0; i < l->n; i++) {
+                unsigned char *p = saved.p + (l->items[i].p - saved.p) + SW_SECTION_HEAD;
+                const unsigned char *end = p + l->items[i].n - SW_SECTION_HEAD - SW_SECTION_TAIL;
+
+                while (is_piece(&l->items[i]) && p < end) {
+                        const struct shape *shape;
+                        struct sw_guard_piece head;
+                        uint32_t k;
+
+                        memcpy(&head, p, sizeof(head));
+                        p += sizeof(head);
+                        shape = &shapes[head.region];
+                        for (k = 0; k < head.n && head.region == want; k++)
+                                if (!shape->has_meta || p[(size_t)head.n * shape->size + k])
+                                        return p + (size_t)k * shape->size;
+                        p += ((size_t)head.n * shape->size + (shape->has_meta ? head.n : 0) + 7) & ~(size_t)7;
+                }
+        }
+        return NULL;
+}
+
+/* What an index is made of, a chain follows, or another table is taken to have. */
+Test(snapshot_damage, wrong_entries_are_refused_or_harmless, .timeout = 120)
+{
+        static const char *const names[] = { "connections", "connections_more", "timers", "reorder_seconds",
+                "reorder_small", "reorder_large", "fingerprints", "sensors", "hosts" };
+        unsigned i, k, found = 0, refused = 0;
+        struct sw_err err;
+        struct list all;
+        uint32_t size, at;
+        int r;
+
+        cut(saved, &all);
+        for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
+                unsigned char *p = entry_of(&all, names[i], &size);
+
+                if (!p)
+                        continue;
+                found++;
+                for (at = 0; at < size; at += i == 0 ? STEP : at < 96 ? 3 * STEP : 53 * STEP) {
+                        unsigned char was = p[at];
+
+                        for (k = i == 0; k < 2; k++) {
+                                p[at] = k ? 0xff : (unsigned char)(was ^ 1);
+                                heal(saved.p, saved.n);
+                                r = load(saved, &err);
+                                cr_assert(r == 0 || r == -SW_ERR_DATA || r == -SW_ERR_LIMIT, "%s at %u: %d %s",
+                                        names[i], at, r, err.msg);
+                                refused += r != 0;
+                        }
+                        p[at] = was;
+                }
+        }
+        heal(saved.p, saved.n);
+        cr_assert_eq(load(saved, &err), 0, "%s", err.msg);
+        cr_assert_gt(found, 5);
+        cr_assert_gt(refused, 100 / STEP);
+}
+
+Test(snapshot_damage, pieces_that_are_cut_or_of_no_table_are_refused)
+{
+        struct list all, l;
+        struct sw_err err;
+        unsigned i, at = 0;
+        static const struct {
+                struct sw_guard_piece head;
+                size_t n;
+                const char *why;
+        } rows[] = { { { 0 }, 5, "one is cut" }, { { .region = 9999, .n = 1 }, 16, "one is of no table" },
+                { { .region = 0, .n = 0 }, 16, "one does not fit its table" },
+                { { .region = 0, .n = 1 }, 16, "one does not fit its table" },
+                { { .region = 0, .n = UINT32_MAX }, 16, "one does not fit its table" } };
+
+        cut(saved, &all);
+        for (i = 0; i < all.n; i++)
+                if (is_piece(&all.items[i]))
+                        at = i;
+        for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                struct piece x = made("pieces", &rows[i].head, rows[i].n);
+
+                l = all;
+                put_in(&l, at + 1, x);
+                cr_assert_eq(load_list(&l, &err), -SW_ERR_DATA, "row %u", i);
+                cr_assert_not_null(strstr(err.msg, rows[i].why), "row %u: %s", i, err.msg);
+                free((void *)(uintptr_t)x.p);
+        }
+}
+
+Test(snapshot_damage, whoever_asks_for_no_words_gets_none)
+{
+        const struct sw_snapshot_loss silent = { NULL, NULL };
+        struct play_bytes b = saved;
+        struct sw_engine *e = NULL;
+        struct list all;
+        uint32_t version;
+        unsigned char *p;
+
+        cut(saved, &all);
+        p = saved.p + (all.items[find(&all, "table:roles")].p - saved.p) + SW_SECTION_NAME;
+        memcpy(&version, p, sizeof(version));
+        version++;
+        memcpy(p, &version, sizeof(version));
+        heal(saved.p, saved.n);
+        b.at = 0;
+        cr_assert_eq(sw_engine_load(&network.conf, play_source, &b, &silent, NULL, &e, NULL), 0);
+        sw_engine_free(e);
+        b.p[0] ^= 1;
+        b.at = 0;
+        e = NULL;
+        cr_assert_eq(sw_engine_load(&network.conf, play_source, &b, NULL, NULL, &e, NULL), -SW_ERR_DATA);
+        cr_assert_null(e);
 }

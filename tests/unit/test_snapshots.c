@@ -179,6 +179,85 @@ Test(snapshots, what_was_written_is_read_to_its_end)
         leave(s, dir);
 }
 
+static void touch(const char *dir, const char *name, bool folder)
+{
+        char path[128];
+        int fd;
+
+        snprintf(path, sizeof(path), "%s/%s", dir, name);
+        if (folder) {
+                cr_assert_eq(mkdir(path, 0700), 0);
+                return;
+        }
+        fd = open(path, O_CREAT | O_WRONLY, 0600);
+        cr_assert_geq(fd, 0);
+        close(fd);
+}
+
+Test(snapshots, only_files_with_a_number_are_listed_and_no_more_than_sixty_four)
+{
+        char dir[64], name[32];
+        struct sw_snapshots *s = open_in(dir), *again = NULL;
+        const struct sw_snapshots_file *files;
+        struct sw_err err = SW_ERR_NULL;
+        uint32_t n;
+        int i;
+
+        touch(dir, "snapshot.abc", false);
+        touch(dir, "snapshot.0", false);
+        touch(dir, "snapshot.", false);
+        touch(dir, "snapshot.7", true);
+        touch(dir, "snapshot.8.damaged", false);
+        touch(dir, "other.9", false);
+        cr_assert_eq(sw_snapshots_open(dir, &again, NULL), 0);
+        (void)sw_snapshots_list(again, &n);
+        cr_assert_eq(n, 0);
+        sw_snapshots_close(again);
+        for (i = 100; i < 170; i++) {
+                snprintf(name, sizeof(name), "snapshot.%d", i);
+                touch(dir, name, false);
+        }
+        cr_assert_eq(sw_snapshots_open(dir, &again, NULL), 0);
+        files = sw_snapshots_list(again, &n);
+        cr_assert_eq(n, 64);
+        for (i = 1; i < 64; i++)
+                cr_assert_gt(files[i - 1].number, files[i].number);
+        cr_assert_null(sw_snapshots_close(again));
+        cr_assert_null(sw_snapshots_close(NULL));
+        cr_assert_eq(sw_snapshots_open("/tmp/segwatch-no-such", &again, &err), -SW_ERR_NOENT);
+        cr_assert_not_null(strstr(err.msg, "/tmp/segwatch-no-such"));
+        cr_assert_eq(sw_snapshots_open("/dev/null", &again, &err), -SW_ERR_IO);
+        leave(s, dir);
+}
+
+Test(snapshots, the_same_number_again_replaces_it)
+{
+        char dir[64];
+        struct sw_snapshots *s = open_in(dir);
+        const struct sw_snapshots_file *files;
+        struct bytes b = { 30, -1 };
+        atomic_bool stop = false;
+        uint64_t oldest;
+        uint32_t n;
+
+        put(s, 1, 10);
+        put(s, 2, 20);
+        cr_assert_eq(sw_snapshots_write(s, 1, give, &b, &stop, NULL), SW_SNAPSHOTS_OK);
+        cr_assert_eq(sw_snapshots_publish(s, 1, &oldest, NULL), 0);
+        files = sw_snapshots_list(s, &n);
+        cr_assert_eq(n, 2);
+        cr_assert_eq(files[1].number, 1);
+        cr_assert_eq(files[1].bytes, 30);
+        sw_snapshots_set_aside(s, 99); /* which is not there */
+        (void)sw_snapshots_list(s, &n);
+        cr_assert_eq(n, 2);
+        sw_snapshots_set_aside(s, 1);
+        files = sw_snapshots_list(s, &n);
+        cr_assert_eq(n, 1);
+        cr_assert_eq(files[0].number, 2);
+        leave(s, dir);
+}
+
 Test(cover, comes_back_as_it_was_printed)
 {
         const struct sw_outbox_offset offsets[] = { { .source = "a \"b\"",
@@ -221,10 +300,23 @@ Test(cover, refuses_what_it_does_not_know)
 {
         static const char *const wrong[] = { "", "{}", "[1]", "{\"version\":2,\"conf\":\"\",\"places\":[]}",
                 "{\"version\":1,\"places\":[]}", "{\"version\":1,\"conf\":\"x\",\"places\":[{\"source\":\"a\"}]}",
-                "{\"version\":1,\"conf\":\"0123456789abcdef0123456789abcdef0\",\"places\":[]}" };
+                "{\"version\":1,\"conf\":\"0123456789abcdef0123456789abcdef0\",\"places\":[]}",
+#define PLACE(text) "{\"version\":1,\"conf\":\"x\",\"places\":[{" text "}]}"
+                PLACE("\"topic\":\"t\",\"partition\":1,\"next\":1"),
+                PLACE("\"source\":\"s\",\"topic\":5,\"partition\":1,\"next\":1"),
+                PLACE("\"source\":\"s\",\"topic\":\"t\",\"next\":1"),
+                PLACE("\"source\":\"s\",\"topic\":\"t\",\"partition\":-1,\"next\":1"),
+                PLACE("\"source\":\"s\",\"topic\":\"t\",\"partition\":2147483648,\"next\":1"),
+                PLACE("\"source\":\"s\",\"topic\":\"t\",\"partition\":1"),
+                PLACE("\"source\":\"s\",\"topic\":\"t\",\"partition\":1,\"next\":\"1\"") };
         struct sw_cover c = SW_COVER_NULL;
         size_t i;
 
         for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
                 cr_assert_eq(sw_cover_parse(sw_str_of(wrong[i]), &c), -SW_ERR_DATA, "%s", wrong[i]);
+        cr_assert_eq(sw_cover_parse(SW_STR("{\"version\":1,\"conf\":\"x\",\"number\":\"no\"}"), &c), 0);
+        cr_assert_eq(c.release.number, 0);
+        cr_assert_eq(c.release.n_offsets, 0);
+        sw_cover_deinit(&c);
+        sw_cover_deinit(NULL);
 }
