@@ -6,10 +6,12 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -417,6 +419,99 @@ Test(alert_export, a_full_disk_makes_it_wait_and_loses_nothing, .timeout = 60)
         halt(&x);
         cr_assert_eq(umount(disk), 0);
         open_outbox(&x);
+        end(&x);
+}
+
+/* More than is read at a time. */
+Test(alert_export, long_lines_are_written_in_parts)
+{
+        struct fixture x = { 0 };
+        struct sw_line line = { .severity = 3, .n = 600000 };
+        char *text = malloc(600000);
+        struct stat st;
+        int i;
+
+        start(&x);
+        for (i = 0; i < 5; i++) {
+                memset(text, 'a' + i, 600000);
+                snprintf(line.uid, sizeof(line.uid), "%032d", i);
+                cr_assert_eq(sw_outbox_add(x.o, &line, text), SW_OUTBOX_OK);
+        }
+        sw_alert_export_drain(x.e);
+        cr_assert_eq(sw_alert_export_lines(x.e), 5);
+        cr_assert_eq(stat(x.path, &st), 0);
+        cr_assert_eq(st.st_size, 5 * 600001);
+        cr_assert_null(sw_alert_export_free(NULL));
+        free(text);
+        end(&x);
+}
+
+/* A line of others that is longer than any of ours, and has no end for long. */
+Test(alert_export, an_endless_line_of_others_does_not_hide_ours_behind_it)
+{
+        struct fixture x = { 0 };
+        size_t n = (17 << 20) + 3;
+        char *text = malloc(n + 1);
+        struct stat st;
+
+        crashed(&x, 2);
+        memset(text, 'x', n);
+        text[n] = '\0';
+        append(&x, "", text);
+        append(&x, "", "\n{3}\n");
+        start_export(&x);
+        sw_alert_export_drain(x.e);
+        cr_assert_eq(stat(x.path, &st), 0);
+        cr_assert_eq(st.st_size, (off_t)(8 + n + 5 + 4), "{4} alone was missing: %lld", (long long)st.st_size);
+        free(text);
+        end(&x);
+}
+
+Test(alert_export, says_that_the_outbox_takes_no_more_sinks)
+{
+        struct sw_alert_export_conf conf = { 0 };
+        struct fixture x = { 0 };
+        struct sw_err err = SW_ERR_NULL;
+        char name[8];
+        int i;
+
+        open_outbox(&x);
+        for (i = 0; i < SW_OUTBOX_SINKS; i++) {
+                snprintf(name, sizeof(name), "s%d", i);
+                cr_assert_eq(sw_outbox_sink(x.o, name, 0), 0);
+        }
+        conf.outbox = x.o;
+        conf.path = x.path;
+        cr_assert_eq(sw_alert_export_new(&conf, x.log, &x.e, &err), -SW_ERR_LIMIT);
+        cr_assert_null(x.e);
+        cr_assert_not_null(strstr(err.msg, "outbox"), "%s", err.msg);
+        end(&x);
+}
+
+/* A limit on the size of files stands for a full disk. */
+Test(alert_export, whoever_waits_for_it_waits_two_seconds_at_most, .timeout = 60)
+{
+        struct rlimit before, small;
+        struct fixture x = { 0 };
+        struct stat st;
+        time_t from;
+
+        signal(SIGXFSZ, SIG_IGN);
+        crashed(&x, 2);
+        cr_assert_eq(stat(x.path, &st), 0);
+        cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+        small = before;
+        small.rlim_cur = (rlim_t)st.st_size;
+        cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+        start_export(&x);
+        from = time(NULL);
+        sw_alert_export_drain(x.e);
+        cr_assert_leq(time(NULL) - from, 10);
+        cr_assert(sw_alert_export_is_blocked(x.e));
+        cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+        while (sw_alert_export_lines(x.e) < 2)
+                usleep(1000);
+        cr_assert_str_eq(content(&x, ""), "{1}\n{2}\n{3}\n{4}\n");
         end(&x);
 }
 

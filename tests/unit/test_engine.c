@@ -509,6 +509,109 @@ Test(engine, a_buffer_that_was_full_once_still_holds_what_is_out_of_order)
         sw_fixture_deinit(&f);
 }
 
+/* Nothing waits for its second: late tuples alone have filled it. */
+Test(engine, a_buffer_full_of_late_tuples_gives_way_as_well)
+{
+        struct sw_fixture f;
+        int i;
+
+        sw_fixture_init(&f);
+        f.conf.memory_limit_bytes = UINT64_C(12) << 20;
+        sw_fixture_run(&f, "2h O B tcp 10.0.1.1:50000 10.0.2.1:22\nrelease 2h\n");
+        for (i = 0; i < 30000; i++)
+                sw_fixture_line(&f, "1h30m O D tcp 10.0.%d.1:50000 10.1.0.1:%d", i % 50, i);
+        cr_assert_gt(sw_fixture_stats(&f).reorder_forced, 0);
+        cr_assert_eq(sw_fixture_stats(&f).tuples_late, 30000);
+        sw_fixture_run(&f, "release 2h\nrelease 2h1m\n");
+        cr_assert_eq(sw_fixture_stats(&f).reorder_tuples, 0);
+        cr_assert_eq(sw_fixture_stats(&f).connections, 30001);
+        sw_fixture_deinit(&f);
+}
+
+/* More than can be doubted: whoever speaks first with so much is believed. */
+Test(engine, a_first_record_larger_than_what_is_held_back_is_believed)
+{
+        enum { N = 4000 };
+        struct sw_batch b = SW_BATCH_NULL;
+        struct sw_event ev = { .type = SW_EVENT_BATCH, .batch = { .batch = &b, .carrier = SW_ETIME_NONE } };
+        struct sw_record *r = sw_batch_add_record(&b);
+        struct sw_fixture f;
+        uint32_t i;
+
+        *r = (struct sw_record){ .time = sw_fixture_time("0"), .n_tuples = N, .flow_log = SW_STR("/l"), .mac = 1 };
+        for (i = 0; i < N; i++)
+                *sw_batch_add_tuple(&b) = (struct sw_tuple){ .time = sw_fixture_time("0"),
+                        .src = sw_addr_v4(0x0a000001),
+                        .dst = sw_addr_v4(0x0a010000 + i),
+                        .sport = 50000,
+                        .dport = 22,
+                        .proto = 6,
+                        .direction = SW_OUTBOUND };
+        *sw_batch_add_rule(&b) = (struct sw_rule){ .name = SW_STR("r") };
+        sw_fixture_init(&f);
+        f.conf.memory_limit_bytes = UINT64_C(12) << 20;
+        f.conf.ahead_ms = SW_HOUR;
+        sw_fixture_run(&f, "# makes the engine\nrelease 0\n");
+        sw_engine_free(f.engine);
+        cr_assert_eq(sw_engine_new(&f.conf, &f.seed, &f.engine, NULL), 0);
+        cr_assert_eq(sw_engine_step(f.engine, &ev, &f.actions), 0);
+        cr_assert_eq(sw_engine_newest(f.engine, 0).ms, sw_fixture_time("0").ms);
+        sw_fixture_run(&f, "release 1h\n");
+        cr_assert_eq(sw_fixture_stats(&f).tuples, N);
+        cr_assert_eq(sw_fixture_stats(&f).tuples_held, 0);
+        cr_assert_eq(sw_fixture_stats(&f).tuples_late, 0);
+        cr_assert_eq(sw_fixture_stats(&f).connections, N);
+        sw_batch_deinit(&b);
+        sw_fixture_deinit(&f);
+}
+
+Test(engine, odd_batches_are_taken_or_refused)
+{
+        struct sw_batch b = SW_BATCH_NULL;
+        struct sw_event ev = { .type = SW_EVENT_BATCH, .batch = { .batch = &b, .carrier = SW_ETIME_NONE } };
+        struct sw_fixture f;
+
+        sw_fixture_init(&f);
+        sw_fixture_run(&f, "0 O B tcp 10.0.1.1:50000 10.0.2.1:22 - part=100\n");
+        cr_assert_eq(sw_engine_newest(f.engine, 100).ms, sw_fixture_time("0").ms);
+        ev.batch.partition = SW_MAX_PARTITIONS;
+        cr_assert_eq(sw_engine_step(f.engine, &ev, &f.actions), -SW_ERR_INVAL);
+        ev.batch.partition = 0;
+        /* a record without a time and without tuples, and faults of the message */
+        *sw_batch_add_record(&b) = (struct sw_record){ .time = SW_ETIME_NONE, .flow_log = SW_STR("/l"), .mac = 1 };
+        sw_batch_add_error(&b, SW_REASON_JSON, 0, SW_STR("x"), true);
+        b.stats.message_errors = 1;
+        cr_assert_eq(sw_engine_step(f.engine, &ev, &f.actions), 0);
+        cr_assert_eq(sw_fixture_stats(&f).records, 2);
+        cr_assert_eq(sw_fixture_stats(&f).reasons[SW_REASON_JSON], 1);
+        cr_assert_eq(sw_fixture_stats(&f).decode.message_errors, 1);
+        /* the carrier says when it was written: a tuple far after that is set to it */
+        *sw_batch_add_tuple(&b) = (struct sw_tuple){ .time = sw_fixture_time("9m"),
+                .src = sw_addr_v4(0x0a000001),
+                .dst = sw_addr_v4(0x0a010001),
+                .sport = 50000,
+                .dport = 22,
+                .proto = 6,
+                .direction = SW_OUTBOUND };
+        *sw_batch_add_rule(&b) = (struct sw_rule){ .name = SW_STR("r") };
+        b.records[0].n_tuples = 1;
+        b.n_errors = 0;
+        ev.batch.carrier = sw_fixture_time("1m");
+        cr_assert_eq(sw_engine_step(f.engine, &ev, &f.actions), 0);
+        cr_assert_eq(sw_fixture_stats(&f).tuples_clamped, 1);
+        cr_assert_eq(sw_engine_newest(f.engine, 0).ms, sw_fixture_time("1m").ms);
+        /* neither time nor carrier: as it stands */
+        b.tuples[0].sport = 50001;
+        ev.batch.carrier = SW_ETIME_NONE;
+        b.records[0].fingerprint.lo = 7;
+        cr_assert_eq(sw_engine_step(f.engine, &ev, &f.actions), 0);
+        cr_assert_eq(sw_engine_newest(f.engine, 0).ms, sw_fixture_time("9m").ms);
+        sw_fixture_run(&f, "release 1h\n");
+        cr_assert_eq(sw_fixture_stats(&f).connections, 3);
+        sw_batch_deinit(&b);
+        sw_fixture_deinit(&f);
+}
+
 Test(engine, the_memory_plan_gives_away_no_more_than_there_is)
 {
         cr_assert_leq(sw_plan_sum(), 1000);

@@ -3,6 +3,7 @@
  * moved, and snapshots are written, each with its first call failing, then with its second, and so on. */
 #include "../lib/fail.h"
 #include "sink/alert_export.h"
+#include "state/outbox_writer.h"
 #include "state/snapshots.h"
 
 #include <criterion/criterion.h>
@@ -229,8 +230,15 @@ static void start_crashed(struct fixture *x, bool moved)
         run_export(x);
         commit(x, 3);
         write_to(x->path, "{3}\n{4");
-        if (moved)
+        if (moved) {
+                char other[112];
+
                 cr_assert_eq(rename(x->path, x->moved), 0);
+                snprintf(other, sizeof(other), "%s.0", x->path);
+                cr_assert_eq(mkdir(other, 0700), 0);
+                snprintf(other, sizeof(other), "%s.2", x->path);
+                write_to(other, "{4}\n");
+        }
 }
 
 static void end_export(struct fixture *x)
@@ -319,6 +327,61 @@ Test(file_faults, interrupted_and_short_calls_leave_the_alert_file_whole, .timeo
         walk_export(true, EINTR, true);
         walk_export(false, 0, true);
         walk_export(true, 0, true);
+}
+
+/* The path has no folder: its file was moved within the one that the process is in. */
+Test(file_faults, a_moved_alert_file_is_found_in_the_working_folder)
+{
+        static struct fixture x;
+
+        start_crashed(&x, true);
+        cr_assert_eq(chdir(x.dir), 0);
+        strcpy(x.path, "alerts.jsonl");
+        run_export(&x);
+        cr_assert_str_eq(content_of(&x), "{1}\n{2}\n{3}\n{4}\n{5}\n");
+        cr_assert_eq(chdir("/"), 0);
+        end_export(&x);
+}
+
+Test(file_faults, a_writer_without_a_thread_is_none)
+{
+        struct sw_outbox_writer_conf conf = { 0 };
+        struct sw_outbox_writer *w = NULL;
+        static struct fixture x;
+
+        start_crashed(&x, false);
+        conf.outbox = x.o;
+        fail_arm(1, false);
+        cr_assert_eq(sw_outbox_writer_new(&conf, &w), -SW_ERR_NOMEM);
+        cr_assert(fail_disarm());
+        cr_assert_null(w);
+        end_export(&x);
+}
+
+/* The folder cannot be synced: the outbox is made all the same; the file cannot be made: it is not. */
+Test(file_faults, an_outbox_needs_its_file_and_no_more)
+{
+        struct folder {
+                char dir[64];
+        } f = { "/tmp/segwatch-faults-XXXXXX" };
+        struct sw_outbox_conf conf = { .dir = f.dir };
+        struct sw_outbox *o = NULL;
+        struct sw_err err = SW_ERR_NULL;
+        struct sw_log *log;
+
+        cr_assert_not_null(mkdtemp(f.dir));
+        cr_assert_eq(sw_log_new(open("/dev/null", O_WRONLY), SW_LOG_DEBUG, SW_LOG_LOGFMT, &log), 0);
+        fail_errno = EACCES;
+        fail_arm(1, false);
+        cr_assert_eq(sw_outbox_open(&conf, log, &o, &err), -SW_ERR_IO);
+        cr_assert(fail_disarm());
+        cr_assert_not_null(strstr(err.msg, "must be writable"), "%s", err.msg);
+        fail_arm(3, false); /* open, close, open of the folder */
+        cr_assert_eq(sw_outbox_open(&conf, log, &o, &err), 0, "%s", err.msg);
+        cr_assert(fail_disarm());
+        sw_outbox_close(o);
+        sw_log_free(log);
+        remove_folder(f.dir);
 }
 
 /* ---- snapshots ---- */
@@ -426,6 +489,11 @@ Test(file_faults, a_snapshot_that_could_not_be_written_leaves_nothing, .timeout 
                 n = walk_folder(&f, op_write, t[i].error, t[i].expected);
                 /* open, three chunks, sync, close; those that are only interrupted or cut go on */
                 cr_assert_eq(n, t[i].harmless ? 3 : 6, "errno %d: %u", t[i].error, n);
+                if (t[i].error != EINTR) { /* which would be tried again for ever */
+                        fail_arm(2, true); /* the first chunk and all after it, also the close */
+                        cr_assert_eq(op_write(&f), t[i].expected);
+                        cr_assert(fail_disarm());
+                }
                 n = walk_folder(&f, op_publish, t[i].error, -SW_ERR_IO);
                 cr_assert_eq(n, 2, "the name, the folder: %u", n);
                 n = walk_folder(&f, op_read, t[i].error, -SW_ERR_IO);

@@ -53,10 +53,10 @@ Test(order, follows_time_state_addresses_ports_and_counters_then_texts)
                 .sensor = nic_1,
                 .rule = rule_a
         };
-        struct sw_otuple rows[16];
-        struct sw_order_item items[16], scratch[16];
+        struct sw_otuple rows[18];
+        struct sw_order_item items[18], scratch[18];
 
-        for (i = 0; i < 16; i++)
+        for (i = 0; i < 18; i++)
                 rows[i] = base;
         rows[0].time.ms -= 1;
         rows[0].state = SW_STATE_DENIED;
@@ -66,27 +66,29 @@ Test(order, follows_time_state_addresses_ports_and_counters_then_texts)
         rows[3].rule = rule_a;
         rows[4].rule = rule_z;
         rows[5].sensor = nic_2;
-        rows[6].counters[3] = 6;
-        rows[7].counters[0] = 6;
-        rows[8].encryption = 2;
-        rows[9].direction = SW_OUTBOUND;
-        rows[10].key.proto = 17;
-        rows[11].key.dport = 6;
-        rows[12].key.sport = 6;
-        rows[13].key.dst = address("10.0.1.2");
-        rows[14].key.src = address("fd00::1");
-        rows[15].state = SW_STATE_END;
-        for (i = 0; i < 16; i++)
-                for (j = 0; j < 16; j++) {
+        rows[6].stateless = 1;
+        rows[7].counters_present = 1;
+        rows[8].counters[3] = 6;
+        rows[9].counters[0] = 6;
+        rows[10].encryption = 2;
+        rows[11].direction = SW_OUTBOUND;
+        rows[12].key.proto = 17;
+        rows[13].key.dport = 6;
+        rows[14].key.sport = 6;
+        rows[15].key.dst = address("10.0.1.2");
+        rows[16].key.src = address("fd00::1");
+        rows[17].state = SW_STATE_END;
+        for (i = 0; i < 18; i++)
+                for (j = 0; j < 18; j++) {
                         uint64_t p = sw_order_prefix(&rows[i]), q = sw_order_prefix(&rows[j]);
 
                         cr_assert_eq(sw_order_cmp(&d, &rows[i], &rows[j]) < 0, i < j, "%u %u", i, j);
                         cr_assert(i >= j || p <= q, "prefix %u %u", i, j);
                 }
-        for (i = 0; i < 16; i++)
-                items[i] = (struct sw_order_item){ sw_order_prefix(&rows[15 - i]), &rows[15 - i] };
-        sw_order_sort(&d, items, 16, scratch);
-        for (i = 0; i < 16; i++)
+        for (i = 0; i < 18; i++)
+                items[i] = (struct sw_order_item){ sw_order_prefix(&rows[17 - i]), &rows[17 - i] };
+        sw_order_sort(&d, items, 18, scratch);
+        for (i = 0; i < 18; i++)
                 cr_assert_eq(items[i].tuple, &rows[i]);
         sw_directory_deinit(&d);
 }
