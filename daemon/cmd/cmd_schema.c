@@ -78,6 +78,7 @@ static int schema_run(int argc, char **argv)
                 return sw_cmd_usage(&sw_cmd_schema, "there is no schema '%s'", a.rest[0]);
         if (!schema_subs[i].args)
                 return sw_cmd_usage(&sw_cmd_schema, "--as belongs to sentinel");
+        a.value = as;
         return sw_cmd_args_bad_value(&a, SCHEMA_AS, "columns, markdown or arm");
 }
 

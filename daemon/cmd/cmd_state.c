@@ -343,6 +343,7 @@ static int state_run(int argc, char **argv)
 {
         struct sw_cmd_state s = { 0 };
         const char *file = SW_CMD_CONFIG, *sub, *path;
+        const struct sw_cmd_sub *known = sw_cmd_state.subs;
         bool json = false, canonical = false, replace = false;
         struct sw_cmd_args a;
         int c, r, wanted;
@@ -371,6 +372,10 @@ static int state_run(int argc, char **argv)
         if (a.n_rest == 0)
                 return sw_cmd_usage(&sw_cmd_state, "what to do with it is missing: info, check, export or import");
         sub = a.rest[0];
+        while (known->name && strcmp(known->name, sub) != 0)
+                known++;
+        if (!known->name)
+                return sw_cmd_usage(&sw_cmd_state, "unknown word '%s'", sub);
         wanted = strcmp(sub, "import") == 0 || (strcmp(sub, "export") == 0 && !canonical);
         if (a.n_rest != 1 + wanted)
                 return sw_cmd_usage(&sw_cmd_state, wanted ? "%s needs one FILE" : "%s takes no argument", sub);
@@ -384,10 +389,8 @@ static int state_run(int argc, char **argv)
                 r = state_info(&s, json);
         else if (strcmp(sub, "check") == 0)
                 r = state_check(&s);
-        else if (strcmp(sub, "export") == 0)
-                r = canonical ? sw__state_canonical(&s) : sw__state_export(&s, path);
         else
-                r = sw_cmd_usage(&sw_cmd_state, "unknown word '%s'", sub);
+                r = canonical ? sw__state_canonical(&s) : sw__state_export(&s, path);
         sw__state_close(&s);
         return r;
 }
