@@ -64,7 +64,8 @@ struct sw_loop *sw_loop_free(struct sw_loop *l)
         if (!l)
                 return NULL;
         uv_walk(&l->uv, loop_close_left, NULL);
-        uv_run(&l->uv, UV_RUN_DEFAULT);
+        while (uv_run(&l->uv, UV_RUN_DEFAULT) != 0) /* returns at once if it was told to stop and has not run since */
+                ;
         r = uv_loop_close(&l->uv);
         assert(r == 0);
         (void)r;

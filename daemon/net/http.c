@@ -229,9 +229,9 @@ static int http_set(struct sw_httpc_call *c, const struct sw_httpc_request *r)
         struct sw_httpc *h = c->http;
         CURL *e = c->easy;
         bool post = strcmp(r->method, "POST") == 0;
-        CURLcode bad = CURLE_OK;
+        unsigned bad = CURLE_OK;
 
-#define SET(option, value) bad = bad ? bad : curl_easy_setopt(e, option, value)
+#define SET(option, value) bad |= (unsigned)curl_easy_setopt(e, option, value)
         SET(CURLOPT_PRIVATE, (void *)c);
         SET(CURLOPT_URL, r->url);
         SET(CURLOPT_PROTOCOLS_STR, "http,https");
