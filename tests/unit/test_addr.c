@@ -46,7 +46,12 @@ Test(addr, knows_the_classes_of_azure)
                 { "169.254.169.254", SW_ADDR_PLATFORM }, { "169.254.1.1", SW_ADDR_SPECIAL },
                 { "100.64.0.1", SW_ADDR_SPECIAL }, { "224.0.0.1", SW_ADDR_SPECIAL },
                 { "255.255.255.255", SW_ADDR_SPECIAL }, { "fd00::1", SW_ADDR_PRIVATE }, { "fe80::1", SW_ADDR_SPECIAL },
-                { "ff02::1", SW_ADDR_SPECIAL }, { "2001:db8::1", SW_ADDR_PUBLIC }, { "8.8.8.8", SW_ADDR_PUBLIC } };
+                { "ff02::1", SW_ADDR_SPECIAL }, { "2001:db8::1", SW_ADDR_PUBLIC }, { "8.8.8.8", SW_ADDR_PUBLIC },
+                { "0.1.2.3", SW_ADDR_SPECIAL }, { "127.0.0.1", SW_ADDR_SPECIAL }, { "169.253.0.1", SW_ADDR_PUBLIC },
+                { "100.63.0.1", SW_ADDR_PUBLIC }, { "100.128.0.1", SW_ADDR_PUBLIC }, { "223.0.0.1", SW_ADDR_PUBLIC },
+                { "192.168.0.1", SW_ADDR_PRIVATE }, { "192.169.0.1", SW_ADDR_PUBLIC }, { "172.15.0.1", SW_ADDR_PUBLIC },
+                { "168.63.129.17", SW_ADDR_PUBLIC }, { "::", SW_ADDR_SPECIAL }, { "::1", SW_ADDR_SPECIAL },
+                { "::2", SW_ADDR_PUBLIC }, { "fec0::1", SW_ADDR_PUBLIC }, { "fc00::1", SW_ADDR_PRIVATE } };
         size_t i;
 
         for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -70,4 +75,17 @@ Test(addr, prefixes_keep_their_family)
         cr_assert(sw_prefix_parse(SW_STR("fd00:1::/64"), &p, &host_bits) && !host_bits && p.bits == 64);
         cr_assert_not(sw_prefix_parse(SW_STR("10.0.0.0/33"), &p, NULL));
         cr_assert_not(sw_prefix_parse(SW_STR("10.0.0.0/"), &p, NULL));
+        cr_assert_not(sw_prefix_parse(SW_STR("10.0.0.0/0008"), &p, NULL));
+        cr_assert_not(sw_prefix_parse(SW_STR("10.0.0.0/8x"), &p, NULL));
+        cr_assert_not(sw_prefix_parse(SW_STR("fd00::/129"), &p, NULL));
+        cr_assert_not(sw_prefix_parse(SW_STR(""), &p, NULL));
+        cr_assert_not(sw_prefix_parse(SW_STR("/8"), &p, NULL));
+        cr_assert(sw_prefix_parse(SW_STR("10.1.2.3"), &p, &host_bits) && !host_bits);
+        cr_assert_str_eq(sw_prefix_format(&p, text), "10.1.2.3/32");
+        cr_assert(sw_prefix_parse(SW_STR("::ffff:10.1.2.3/104"), &p, NULL), "mapped, with the bits of IPv6");
+        cr_assert_str_eq(sw_prefix_format(&p, text), "10.0.0.0/8");
+        cr_assert(sw_prefix_parse(SW_STR("::ffff:0.0.0.0/80"), &p, NULL));
+        cr_assert_str_eq(sw_prefix_format(&p, text), "::/80");
+        p = sw_prefix_of(&in, 300);
+        cr_assert_eq(p.bits, 128);
 }

@@ -443,3 +443,82 @@ Test(scenario, an_unknown_attack_and_bad_numbers_are_refused)
         cr_assert_eq(sw_scenario_n_steps(s), 0);
         sw_scenario_free(s);
 }
+
+static void refused(struct sw_scenario_conf c, const char *why)
+{
+        struct sw_err err = SW_ERR_NULL;
+        struct sw_scenario *s = NULL;
+
+        cr_expect_eq(sw_scenario_new(&c, &s, &err), -SW_ERR_INVAL, "should say: %s", why);
+        cr_expect(strstr(err.msg, why), "'%s' does not say: %s", err.msg, why);
+        cr_expect_null(s);
+}
+
+Test(scenario, what_makes_no_network_is_refused)
+{
+        struct sw_scenario_conf c;
+
+#define REFUSED(what, value, why)                                                                                      \
+        c = small("");                                                                                                 \
+        c.what = (value);                                                                                              \
+        refused(c, why)
+        REFUSED(n_hosts, 59, "hosts: 59");
+        REFUSED(n_hosts, 100001, "hosts: 100001");
+        REFUSED(minutes, 9, "minutes: 9");
+        REFUSED(minutes, 180 * 24 * 60 + 1, "minutes: 259201");
+        REFUSED(attack_minute, 180, "after the end");
+        REFUSED(load_pct, 0, "load: 0");
+        REFUSED(load_pct, 100001, "load: 100001");
+        REFUSED(n_partitions, 0, "partitions: 0");
+        REFUSED(n_partitions, 257, "partitions: 257");
+        REFUSED(message_min, 1023, "message size");
+        REFUSED(message_min, (256 << 10) + 1, "message size");
+        REFUSED(message_max, (3 << 20) + 1, "message size");
+        REFUSED(scan_hosts, 0, "targets of a scan");
+        REFUSED(scan_hosts, 4097, "targets of a scan");
+        REFUSED(fanout_hosts, 0, "fan-out");
+        REFUSED(fanout_hosts, 4097, "fan-out");
+        REFUSED(start.ms, SW_ETIME_MIN_MS - SW_MINUTE, "start");
+        REFUSED(start.ms, SW_ETIME_MAX_MS, "start");
+        REFUSED(start.ms, c.start.ms + 1, "start");
+        REFUSED(attacks, "full,nothing", "there is no attack 'nothing'; there are ");
+#undef REFUSED
+}
+
+Test(scenario, every_attack_alone_and_one_after_the_other)
+{
+        const char *names = sw_scenario_attack_names();
+        struct sw_scenario_message m;
+        struct sw_scenario_conf c;
+        struct sw_scenario *s;
+        struct sw_err err = SW_ERR_NULL;
+        char list[256], one[64];
+        unsigned n = 0, n_attacks = 0;
+        const char *at = names;
+        int r;
+
+        while (*at) { /* "a, b and c" or "a, b, c" */
+                size_t k = strspn(at, ", "), len = strcspn(at + k, ", ");
+
+                at += k;
+                if (len && strncmp(at, "and", len) != 0 && strncmp(at, "none", len) != 0) {
+                        snprintf(one, sizeof(one), "%.*s", (int)len, at);
+                        c = small(one);
+                        c.pooled = n_attacks % 3;
+                        cr_assert_eq(sw_scenario_new(&c, &s, &err), 0, "%s: %s", one, err.msg);
+                        while ((r = sw_scenario_next(s, &m)) > 0)
+                                n++;
+                        cr_assert_eq(r, 0);
+                        sw_scenario_free(s);
+                        n_attacks++;
+                }
+                at += len;
+        }
+        cr_assert_geq(n_attacks, 5, "%s", names);
+        cr_assert_geq(n, n_attacks, "each has something to say");
+        snprintf(list, sizeof(list), "none,,full,exposed_rdp,%s", one);
+        c = small(list);
+        cr_assert_eq(sw_scenario_new(&c, &s, &err), 0, "%s", err.msg);
+        sw_scenario_free(s);
+        cr_assert_null(sw_scenario_free(NULL));
+}

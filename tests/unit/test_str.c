@@ -18,9 +18,13 @@ Test(str, parses_only_plain_decimal_numbers)
 
 Test(str, distance_finds_near_misses)
 {
+        static const char sixty_five[] = "01234567890123456789012345678901234567890123456789012345678901234";
+
         cr_assert_eq(sw_str_distance(SW_STR("segmnts"), SW_STR("segments")), 1);
         cr_assert_eq(sw_str_distance(SW_STR("abc"), SW_STR("abc")), 0);
         cr_assert_eq(sw_str_distance(SW_STR(""), SW_STR("abc")), 3);
+        cr_assert_eq(sw_str_distance(SW_STR("a"), (struct sw_str){ sixty_five, 65 }), 64, "long ones are far");
+        cr_assert_eq(sw_str_distance((struct sw_str){ sixty_five, 65 }, SW_STR("a")), 64);
 }
 
 Test(str, json_writer_escapes_and_repairs_text)
@@ -73,4 +77,39 @@ Test(str, a_name_is_looked_for_beside_a_file_unless_it_is_absolute)
                 cr_assert_str_eq(b.p, rows[i][2]);
                 sw_buf_deinit(&b);
         }
+}
+
+Test(str, order_of_texts_is_without_case_and_the_shorter_comes_first)
+{
+        cr_assert_eq(sw_str_icmp(SW_STR("ABC"), SW_STR("abc")), 0);
+        cr_assert_lt(sw_str_icmp(SW_STR("ab"), SW_STR("ABC")), 0);
+        cr_assert_gt(sw_str_icmp(SW_STR("abc"), SW_STR("AB")), 0);
+        cr_assert_lt(sw_str_icmp(SW_STR("aba"), SW_STR("ABB")), 0);
+        cr_assert_gt(sw_str_icmp(SW_STR("abb"), SW_STR("ABA")), 0);
+        cr_assert(sw_str_starts(SW_STR("abc"), SW_STR("")));
+        cr_assert(sw_str_starts(SW_STR(""), SW_STR("")));
+        cr_assert(sw_str_starts(SW_STR("abc"), SW_STR("ab")));
+        cr_assert_not(sw_str_starts(SW_STR("abc"), SW_STR("b")));
+        cr_assert_not(sw_str_starts(SW_STR("a"), SW_STR("ab")));
+}
+
+Test(str, utf_8_is_cut_between_characters)
+{
+        const struct sw_str s = SW_STR("a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");
+        static const struct {
+                struct sw_str s;
+                size_t n;
+        } rows[] = { { { "", 0 }, 0 }, { { "a", 1 }, 1 }, { { "\xc3\xa4", 2 }, 2 }, { { "\xc3", 1 }, 0 },
+                { { "\xc0\x80", 2 }, 0 }, { { "\xe2\x82\xac", 3 }, 3 }, { { "\xe0\x80\x80", 3 }, 0 },
+                { { "\xed\xa0\x80", 3 }, 0 }, { { "\xf0\x9f\x98\x80", 4 }, 4 }, { { "\xf0\x80\x80\x80", 4 }, 0 },
+                { { "\xf4\x90\x80\x80", 4 }, 0 }, { { "\xf5\x80\x80\x80", 4 }, 0 }, { { "\xff", 1 }, 0 },
+                { { "\xe2\x82", 2 }, 0 }, { { "\xe2\x28\xac", 3 }, 0 } };
+        static const size_t cut[] = { 0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10 };
+        size_t i;
+
+        for (i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+                cr_expect_eq(sw_utf8_length(rows[i].s), rows[i].n, "row %zu", i);
+        for (i = 0; i < sizeof(cut) / sizeof(*cut); i++)
+                cr_expect_eq(sw_utf8_cut(s, i).n, cut[i], "at %zu", i);
+        cr_expect_eq(sw_utf8_cut(SW_STR("\x80\x80\x80"), 2).n, 0);
 }

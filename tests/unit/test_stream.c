@@ -62,7 +62,8 @@ static void make_certificate(void)
 
         snprintf(command, sizeof(command),
                 "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout %s -out %s -days 2 -subj "
-                "/CN=tester -addext subjectAltName=DNS:localhost,IP:127.0.0.1 2>/dev/null && cat %s %s > %s && echo no key "
+                "/CN=tester -addext subjectAltName=DNS:localhost,IP:127.0.0.1 2>/dev/null && cat %s %s > %s && echo no "
+                "key "
                 "> %s",
                 key_path, cert_path, key_path, cert_path, both_path, wrong_path);
         cr_assert_eq(system(command), 0);
