@@ -506,9 +506,9 @@ Test(scenario, every_attack_alone_and_one_after_the_other)
                         c = small(one);
                         c.pooled = n_attacks % 3;
                         cr_assert_eq(sw_scenario_new(&c, &s, &err), 0, "%s: %s", one, err.msg);
-                        while ((r = sw_scenario_next(s, &m)) > 0)
+                        while ((r = sw_scenario_next(s, &m)) == SW_SCENARIO_OK)
                                 n++;
-                        cr_assert_eq(r, 0);
+                        cr_assert_eq(r, SW_SCENARIO_END);
                         sw_scenario_free(s);
                         n_attacks++;
                 }
