@@ -385,6 +385,8 @@ static int daemon_open(struct sw_daemon *d)
                 r = sw__daemon_open_sources(d, &err);
         if (r == 0)
                 return SW_EXIT_OK;
+        if (r == -SW_ERR_NOMEM && err.code != r)
+                err = SW_ERR_NULL; /* of something that was overcome before */
         sw_log(d->log, SW_LOG_ERROR, "start_failed", NULL, "%s", *err.msg ? err.msg : sw_error_text(r));
         return r == -SW_ERR_UNAVAIL ? SW_EXIT_TEMPFAIL : r == -SW_ERR_CONFIG ? SW_EXIT_CONFIG : SW_EXIT_FAILURE;
 }

@@ -173,6 +173,8 @@ int sw_state_dir_seed(struct sw_state_dir *d, struct sw_hash_key *ret, struct sw
         if (r == 0 && b.n == sizeof(*ret)) {
                 memcpy(ret, b.p, sizeof(*ret));
         } else if (r == 0 || r == -SW_ERR_NOENT) {
+                if (reterr)
+                        *reterr = SW_ERR_NULL; /* that it is not there is no error */
                 /* a damaged one is replaced: a seed only has to be secret and stay the same from now on */
                 if (getrandom(ret, sizeof(*ret), 0) != (ssize_t)sizeof(*ret))
                         r = sw_err_set(reterr, -SW_ERR_IO, "no random bytes: %s", strerror(errno));
@@ -197,6 +199,8 @@ int sw_state_dir_instance(struct sw_state_dir *d, char ret[33], struct sw_err *r
         if (r == 0 && b.n == 33) {
                 memcpy(ret, b.p, 32);
         } else if (r == 0 || r == -SW_ERR_NOENT) {
+                if (reterr)
+                        *reterr = SW_ERR_NULL; /* that it is not there is no error */
                 if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
                         r = sw_err_set(reterr, -SW_ERR_IO, "no random bytes: %s", strerror(errno));
                 } else {
