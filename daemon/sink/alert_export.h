@@ -2,7 +2,7 @@
 #pragma once
 /* Writes the findings of the outbox into the alert file, each exactly once and in order, on a thread of its own.
  *
- * A line is written, then the file is synced, then the outbox is told (design 5): the mark is the last row together
+ * A line is written, then the file is synced, then the outbox is told: the mark is the last row together
  * with the file's inode, its size and a hash of its end. After a crash what stands in the file beyond the mark is
  * compared with the rows that come next: whole lines count as written, a torn one is completed, never cut. Lines of
  * others are left alone. A file that is smaller than the mark or ends otherwise was truncated by someone: it is

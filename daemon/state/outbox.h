@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The release log and the outbox (design 5): one SQLite database (WAL, synchronous=FULL) in state.dir. Each release of
+/* The release log and the outbox: one SQLite database (WAL, synchronous=FULL) in state.dir. Each release of
  * the engine is one transaction: the release row (what was consumed, how far time went, under which configuration) and
  * the findings it made. A sink reads findings by row number and marks how far it has delivered; what every sink has
  * taken is kept for a while (resend, explain) and then removed.

@@ -144,8 +144,7 @@ static int exposed_admin_on_event(struct sw_tables *own, const void *conf, const
                 return 0;
         if (!exposed_admin_variant(c, ev, &variant) || exposed_admin_is_allowed(c, &ev->src_host->addr))
                 return 0;
-        /* The platform's own rule is not somebody's decision to let the Internet in (design 3.6). */
-        if (sw_str_ieq(sw_view_rule(v, ev->first.rule).name, SW_STR("PlatformRule")))
+        if (sw_raise_is_platform(v, ev))
                 return 0;
         if (variant == VARIANT_SESSION)
                 key.src = ev->src + 1;

@@ -124,6 +124,7 @@ static int segment_policy_on_event(struct sw_tables *own, const void *conf, cons
 {
         const struct segment_policy_conf *c = conf;
         uint8_t proto = ev->first.proto;
+        enum sw_policy_verdict verdict;
 
         /* Proven to be let through: payload came back, or at least a reset did. ICMP and the like are left out. */
         if (ev->type == SW_CONN_FAILED && ev->outcome != SW_OUTCOME_REFUSED)
@@ -135,8 +136,11 @@ static int segment_policy_on_event(struct sw_tables *own, const void *conf, cons
                 return 0;
         if (ev->src_segment == SW_SEGMENT_PLATFORM || !sw_raise_is_internal(ev->dst_segment, ev->dst_host))
                 return 0;
-        switch (sw_segments_policy(
-                sw_view_segments(v), ev->src_segment, ev->dst_segment, proto, ev->first.dport, NULL)) {
+        verdict =
+                sw_segments_policy(sw_view_segments(v), ev->src_segment, ev->dst_segment, proto, ev->first.dport, NULL);
+        if (verdict != SW_POLICY_ALLOWED && ev->src_segment == SW_SEGMENT_INTERNET && sw_raise_is_platform(v, ev))
+                return 0;
+        switch (verdict) {
         case SW_POLICY_VIOLATION:
                 return segment_policy_explicit(own, v, ev, out);
         case SW_POLICY_NO_RULE:

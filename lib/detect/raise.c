@@ -14,6 +14,11 @@ bool sw_raise_is_internal(uint32_t segment, const struct sw_host *h)
         return true;
 }
 
+bool sw_raise_is_platform(const struct sw_view *v, const struct sw_conn_event *ev)
+{
+        return sw_str_ieq(sw_view_rule(v, ev->first.rule).name, SW_STR("PlatformRule"));
+}
+
 bool sw_raise_has_role(const struct sw_host *h, uint32_t roles)
 {
         return (sw_host_roles(h) & roles) != 0;

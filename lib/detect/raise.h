@@ -10,6 +10,8 @@ static inline bool sw_raise_is_internet(uint32_t segment)
 }
 /* Neither the Internet nor the Azure platform, nor multicast and the like. */
 bool sw_raise_is_internal(uint32_t segment, const struct sw_host *h);
+/* Let through by the platform's own rule, which is not somebody's decision to let the Internet in. */
+bool sw_raise_is_platform(const struct sw_view *v, const struct sw_conn_event *ev);
 bool sw_raise_has_role(const struct sw_host *h, uint32_t roles);
 
 /* Percent of what is new about a source that counts: hosts whose work it is to reach others make new edges all the

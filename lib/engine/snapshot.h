@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A consistent copy of everything the engine knows, taken while it goes on working (design 5).
+/* A consistent copy of everything the engine knows, taken while it goes on working.
  *
  * begin  engine's thread, between two steps: small parts are encoded at once; tables are only marked.
  * read   a helper thread pulls the file's bytes. A chunk of a table is copied by whoever needs it first: the reader

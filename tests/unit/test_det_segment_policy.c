@@ -44,6 +44,15 @@ Test(det_segment_policy, knows_the_matrix)
                         "row %u", i);
 }
 
+Test(det_segment_policy, what_the_platform_lets_in_is_nobodys_violation)
+{
+        r.v->rule.name = SW_STR("PlatformRule");
+        cr_assert_eq(fake_see(&r, SW_CONN_SUCCEEDED, 0, "198.51.100.7", "10.2.0.1", 1433), 0);
+        cr_assert_eq(fake_see(&r, SW_CONN_SUCCEEDED, 1, "10.4.0.4", "10.2.0.1", 1433), 1, "from inside it is");
+        r.v->rule.name = SW_STR("UserRule_x");
+        cr_assert_eq(fake_see(&r, SW_CONN_SUCCEEDED, 2, "198.51.100.7", "10.2.0.1", 1433), 1);
+}
+
 Test(det_segment_policy, says_a_row_once_a_utc_day_with_its_count)
 {
         unsigned i;
