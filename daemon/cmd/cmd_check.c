@@ -154,8 +154,11 @@ static int check_run(int argc, char **argv)
 
 const struct sw_cmd sw_cmd_check = {
         .name = "check",
-        .args = "[-c FILE] [--dump | --sample | --schema]",
+        .args = "[-c FILE] [--dump | --sample | --schema | --online]",
         .summary = "check a configuration and name every error with its place",
+        .about = "Secrets that systemd keeps can be read only by the service: what needs them is checked as "
+                 "`systemd-run "
+                 "-p LoadCredential=NAME:PATH --pipe segwatch check --online`.",
         .options = check_options,
         .notes = "Exit: 0 the configuration is valid (with --online: and everything answers), 1 something does not, 78 "
                  "it is not valid, 64 usage.",
