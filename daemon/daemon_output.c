@@ -76,12 +76,14 @@ bool sw__daemon_is_blocked(const struct sw_daemon *d)
 /* ---- files ---- */
 
 /* A file like "signals.jsonl" beside the alert file. */
-static int output_open_beside(struct sw_daemon *d, const char *name, struct sw_sink_file **ret, struct sw_err *reterr)
+static int output_open_beside(
+        struct sw_daemon *d, const char *name, const char *when_full, struct sw_sink_file **ret, struct sw_err *reterr)
 {
         const struct sw_conf *c = &d->conf->conf;
-        struct sw_sink_file_conf f = {
-                .rotate_bytes = c->alerts.rotate.size, .keep = (unsigned)c->alerts.rotate.keep, .stop = &d->stop
-        };
+        struct sw_sink_file_conf f = { .rotate_bytes = c->alerts.rotate.size,
+                .keep = (unsigned)c->alerts.rotate.keep,
+                .stop = &d->stop,
+                .when_full = when_full };
         struct sw_buf path = SW_BUF_NULL;
         int r;
 
@@ -103,11 +105,12 @@ int sw__daemon_open_files(struct sw_daemon *d, struct sw_err *reterr)
         int r = output_open_outbox(d, reterr);
 
         if (r == 0 && c->alerts.signals)
-                r = output_open_beside(d, "signals.jsonl", &d->signals, reterr);
+                r = output_open_beside(d, "signals.jsonl", NULL, &d->signals, reterr);
         if (r == 0 && c->alerts.stats)
-                r = output_open_beside(d, "stats.jsonl", &d->stats_file, reterr);
+                r = output_open_beside(
+                        d, "stats.jsonl", "a line of statistics waits, nothing else", &d->stats_file, reterr);
         if (r == 0)
-                r = output_open_beside(d, "suppressed.jsonl", &d->suppressed, reterr);
+                r = output_open_beside(d, "suppressed.jsonl", NULL, &d->suppressed, reterr);
         f.path = c->alerts.quarantine;
         f.rotate_bytes = c->quarantine.size;
         f.keep = (unsigned)c->quarantine.keep;

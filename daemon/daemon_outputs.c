@@ -25,9 +25,10 @@ static void outputs_on_wake(void *ctx)
 /* "rejected.jsonl" beside the alert file, only where something may be rejected. */
 static int outputs_open_rejected(struct sw_daemon *d, struct sw_err *reterr)
 {
-        struct sw_sink_file_conf f = {
-                .rotate_bytes = OUTPUTS_REJECTED_BYTES, .keep = OUTPUTS_REJECTED_KEEP, .stop = &d->stop
-        };
+        struct sw_sink_file_conf f = { .rotate_bytes = OUTPUTS_REJECTED_BYTES,
+                .keep = OUTPUTS_REJECTED_KEEP,
+                .stop = &d->stop,
+                .when_full = "the output that was refused a row waits" };
         struct sw_buf path = SW_BUF_NULL;
         int r;
 

@@ -18,13 +18,20 @@ bool sw_color_by_name(const char *name, enum sw_color *ret)
         return false;
 }
 
+bool sw_term_is(int fd)
+{
+        const char *term = getenv("TERM");
+
+        return isatty(fd) && !(term && strcmp(term, "dumb") == 0);
+}
+
 bool sw_color_wanted(enum sw_color c, int fd)
 {
-        const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+        const char *no = getenv("NO_COLOR");
 
         if (c != SW_COLOR_AUTO)
                 return c == SW_COLOR_ALWAYS;
-        return isatty(fd) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
+        return sw_term_is(fd) && !(no && *no);
 }
 
 /* Decodes one character; false: invalid UTF-8 at p (RFC 3629), *ret_n is 1 then. */

@@ -5,6 +5,8 @@
 
 enum sw_color { SW_COLOR_AUTO, SW_COLOR_ALWAYS, SW_COLOR_NEVER };
 bool sw_color_by_name(const char *name, enum sw_color *ret);
+/* A terminal that can be controlled: TERM is not "dumb". */
+bool sw_term_is(int fd);
 /* AUTO: fd is a terminal, TERM is not "dumb" and NO_COLOR is not set (no-color.org). */
 bool sw_color_wanted(enum sw_color c, int fd);
 

@@ -429,8 +429,8 @@ static int demo_run(int argc, char **argv)
         if (r)
                 return r;
         d.style.color = sw_color_wanted(SW_COLOR_AUTO, STDOUT_FILENO);
-        d.style.terminal = isatty(STDOUT_FILENO);
-        d.progress = isatty(STDERR_FILENO) && d.style.terminal;
+        d.style.terminal = sw_term_is(STDOUT_FILENO);
+        d.progress = sw_term_is(STDERR_FILENO) && d.style.terminal;
         d.began = sw_clock_mono();
         r = SW_EXIT_FAILURE;
         if (demo_prepare(&d) == 0 && demo_start_broker(&d) == 0 && demo_loop(&d) == 0 && demo_summary(&d))

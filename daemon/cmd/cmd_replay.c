@@ -9,6 +9,7 @@
 #include "source/source_file.h"
 #include "state/learned.h"
 #include "state/snapshots.h"
+#include "term.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -132,7 +133,7 @@ static void show_progress(struct replay *r, bool last)
 {
         struct sw_pipeline_progress p;
         int64_t now = now_ms(), took = now - r->began_ms;
-        bool tty = isatty(STDERR_FILENO);
+        bool tty = sw_term_is(STDERR_FILENO);
         uint64_t total = sw_files_bytes(r->files), done = sw_files_bytes_read(r->files);
 
         if (r->o.quiet || (!last && now - r->shown_ms < (tty ? 200 : 10000)) || (last && !tty))

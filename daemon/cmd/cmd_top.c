@@ -319,7 +319,7 @@ static int top_run(int argc, char **argv)
         t.color = sw_color_wanted(t.wish.color, STDOUT_FILENO);
         r = sw_ctl_open(&t.ctl, &sw_cmd_top, t.wish.config, t.wish.socket);
         if (r == SW_EXIT_OK)
-                r = t.wish.once || !isatty(STDOUT_FILENO) ? top_once(&t) : top_watch(&t);
+                r = t.wish.once || !sw_term_is(STDOUT_FILENO) ? top_once(&t) : top_watch(&t);
         sw_ctl_close(&t.ctl);
         return r;
 }

@@ -109,6 +109,8 @@ class Outbox(unittest.TestCase):
         time.sleep(2)
         self.assertEqual(d.log().count("event=outbox_full"), 1, "it says so once")
         self.assertLess(len(self.lines()), len(self.findings))
+        d.wait_log("a line of statistics waits, nothing else")
+        self.assertNotIn("nothing is read from the sources", d.log())
         hog.unlink()
         self.wait_findings(d, seconds=10)
         self.assertIn("event=outbox_again", d.log())
@@ -129,7 +131,7 @@ class Outbox(unittest.TestCase):
 
     def test_a_full_alert_disk_does_not_stop_reading(self):
         self.mount(self.dir / "alerts", "64k")
-        d = Daemon(self, self.config)
+        d = Daemon(self, self.config, "--stats-ms", "300")
         d.wait_log("event=start ")
         hog = self.fill(self.dir / "alerts")
         self.feed()

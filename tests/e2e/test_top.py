@@ -52,7 +52,7 @@ class Top(unittest.TestCase):
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         p = subprocess.Popen([SEGWATCH, "top", "-s", str(self.socket), *args], stdin=slave, stdout=slave, stderr=slave,
-                             env=dict(os.environ, TERM="xterm", **(env or {})))
+                             env={**os.environ, "TERM": "xterm", **(env or {})})
         os.close(slave)
         out, end, told = b"", time.monotonic() + seconds, False
         while True:
@@ -96,6 +96,9 @@ class Top(unittest.TestCase):
         lines = re.sub(r"\x1b\[[?\d]*[a-zA-Z]", "", screen).split("\r\n")
         self.assertLessEqual(len(lines), 8)
         self.assertTrue(all(len(l) <= 50 for l in lines), lines)
+        code, out = self.on_terminal(5, env={"TERM": "dumb"})
+        self.assertEqual(code, 0)
+        self.assertNotIn("\x1b", out, "what cannot be controlled gets one look")
         d.stop()
         code, out = self.on_terminal(1.2)
         self.assertIn("cannot be reached", out)
