@@ -37,7 +37,8 @@ static bool owner_parse(const rd_kafka_topic_partition_t *e, struct owner_claim 
         fields = sscanf(text, "segwatch id=%39s term=%llu host=%79s pid=%lld at=%lld %11s", ret->id, &ret->term,
                 ret->host, &ret->pid, &ret->at, state);
         ret->left = strcmp(state, "left") == 0;
-        return fields >= 5;
+        /* whoever may commit may write anything: numbers that are calculated with later have to make sense */
+        return fields >= 5 && ret->term < UINT32_MAX && ret->at >= SW_ETIME_MIN_MS && ret->at <= SW_ETIME_MAX_MS;
 }
 
 static void owner_print(const struct sw_source_kafka *s, bool leaving, char ret[OWNER_TEXT])

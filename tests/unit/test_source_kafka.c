@@ -476,6 +476,26 @@ Test(source_kafka, metadata_of_another_program_is_no_claim)
         kit_free(k);
 }
 
+Test(source_kafka, a_claim_with_numbers_that_nobody_counts_to_is_none)
+{
+        static const char *const texts[] = {
+                "segwatch id=" HIGHER " term=18446744073709551615 host=other pid=7 at=1772000000000 active",
+                "segwatch id=" HIGHER " term=7 host=other pid=7 at=-9223372036854775808 active",
+        };
+        size_t i;
+
+        for (i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+                struct kit *k = kit_me();
+
+                commit(k, texts[i]);
+                kit_start(k);
+                kit_until(k, has_claimed);
+                cr_assert_str_eq(k->owner, "");
+                cr_assert_eq(k->source->owner.term, 1, "%s", texts[i]);
+                kit_free(k);
+        }
+}
+
 static void taken_over(const char *by, unsigned term, bool expected)
 {
         struct kit *k = kit_me();
