@@ -74,7 +74,8 @@ const struct sw_cmd sw_cmd_run = {
         .notes = "Signals: SIGTERM, SIGINT stop (offsets are saved, nothing is lost); SIGHUP reads the configuration "
                  "again "
                  "and keeps the old one if it has errors; SIGUSR1 opens the alert file anew (logrotate).\n\n"
-                 "Exit codes: 0 stopped, 1 failed, 75 another instance runs on state.dir, 78 configuration.",
+                 "Exit codes: 0 stopped, 1 failed, 64 usage, 75 another instance runs, or a disk failed: a fresh start "
+                 "is the way out, 78 configuration.",
         .examples = "segwatch run -c /etc/segwatch/segwatch.yaml\n"
                     "segwatch check -c segwatch.yaml && segwatch run -c segwatch.yaml\n",
         .run = run_run,

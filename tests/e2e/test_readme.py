@@ -35,6 +35,16 @@ class Readme(unittest.TestCase):
             self.assertEqual(help_text.returncode, 0)
             self.assertIn(b"Example", help_text.stdout)
 
+    def test_operating_names_every_kind_of_health_finding(self):
+        kinds = set()
+        for path in (ROOT / "daemon").glob("*.c"):
+            text = path.read_text()
+            for call in (r'sw__daemon_health\(\s*[^,()]+,\s*"(\w+)"', r'loss_tell\(d, l, "(\w+)"', r'\{ SW__LOSS_\w+, "(\w+)"'):
+                kinds |= set(re.findall(call, text))
+        self.assertGreaterEqual(len(kinds), 16, kinds)
+        table = (ROOT / "docs/OPERATING.md").read_text().split("## Losses of sight")[1].split("\n## ")[0]
+        self.assertEqual({k for k in kinds if f"`{k}`" not in table}, set())
+
     def test_a_verb_that_is_misspelt_is_guessed(self):
         for verb, said in (("replai", "did you mean 'replay'?"), ("xyzzy", "there is no verb 'xyzzy'.")):
             p = run([SEGWATCH, verb])
