@@ -21,11 +21,15 @@ struct sw_state_dir {
 
 int sw_state_dir_own(int folder, int fd)
 {
-        struct stat st;
+        struct stat above, st;
 
         if (geteuid() != 0)
                 return 0;
-        return fstat(folder, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0 ? 0 : -SW_ERR_IO;
+        if (fstat(folder, &above) != 0 || fstat(fd, &st) != 0)
+                return -SW_ERR_IO;
+        if (st.st_uid != 0 || (!S_ISDIR(st.st_mode) && st.st_nlink != 1))
+                return 0; /* theirs already, or the owner of the folder has linked a file of root into it */
+        return fchown(fd, above.st_uid, above.st_gid) == 0 ? 0 : -SW_ERR_IO;
 }
 
 int sw_state_dir_write_all(int fd, const char *p, size_t n)

@@ -53,7 +53,8 @@ Test(state_dir, names_the_owner_of_what_it_may_not_open)
 {
         struct sw_state_dir *d = begin();
         struct sw_err err = SW_ERR_NULL;
-        char path[128];
+        char path[128], other[128];
+        struct stat st;
         int fd;
 
         if (geteuid() != 0) {
@@ -81,6 +82,14 @@ Test(state_dir, names_the_owner_of_what_it_may_not_open)
         close(fd);
         cr_assert_eq(sw_state_dir_open(dir, &d, NULL), 0);
         cr_assert_eq(seteuid(0), 0);
+        /* but not what has another name as well: that may be any file of root's */
+        strcat(path, "2");
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        snprintf(other, sizeof(other), "%s/other", dir);
+        cr_assert(fd >= 0 && link(path, other) == 0);
+        cr_assert_eq(sw_state_dir_own(open(dir, O_RDONLY | O_CLOEXEC), fd), 0);
+        cr_assert(fstat(fd, &st) == 0 && st.st_uid == 0);
+        close(fd);
         end(d);
 }
 
