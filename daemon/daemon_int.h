@@ -163,8 +163,8 @@ struct sw_daemon {
         pthread_mutex_t outputs_lock;  /* of outputs_wake */
         struct sw__daemon_output_told {
                 bool outage, known;
-                uint64_t given_up;
-                int64_t given_up_ms; /* monotonic */
+                uint64_t given_up, rejected;
+                int64_t given_up_ms, rejected_ms; /* monotonic */
         } outputs_told[SW_CONF_MAX_OUTPUTS];
         atomic_int output_failed; /* negative: nothing is committed or written any more */
         struct sw_pipeline *pipeline;

@@ -114,6 +114,19 @@ static void outputs_tell_given_up(struct sw_daemon *d, const char *name, uint64_
         sw__daemon_health(d, "sink_given_up", name, sw_clock_wall(), title, message);
 }
 
+static void outputs_tell_rejected(struct sw_daemon *d, const char *name, uint64_t n)
+{
+        char title[128], message[512];
+
+        (void)snprintf(title, sizeof(title), "Findings were refused by %s", name);
+        (void)snprintf(message, sizeof(message),
+                "The output %s refused %llu %s for good, each by itself; all others arrive. They are in rejected.jsonl "
+                "beside the alert file, with the receiver's words, and in the alert file: does what receives them know "
+                "every column and take texts of this size?",
+                name, (unsigned long long)n, n == 1 ? "finding" : "findings");
+        sw__daemon_health(d, "sink_rejected", name, sw_clock_wall(), title, message);
+}
+
 void sw__daemon_watch_outputs(struct sw_daemon *d)
 {
         int64_t now = sw_clock_mono().ms, again = d->options.health_ms;
@@ -133,10 +146,16 @@ void sw__daemon_watch_outputs(struct sw_daemon *d)
                 if (!told->known && s.requests + s.waiting.rows + s.waiting.given_up > 0)
                         told->given_up = s.waiting.given_up;
                 told->known = told->known || s.requests > 0 || s.waiting.rows > 0;
-                if (s.waiting.given_up > told->given_up && now - told->given_up_ms >= again) {
+                if (s.waiting.given_up > told->given_up &&
+                        (told->given_up_ms == 0 || now - told->given_up_ms >= again)) {
                         outputs_tell_given_up(d, name, s.waiting.given_up - told->given_up);
                         told->given_up = s.waiting.given_up;
                         told->given_up_ms = now;
+                }
+                if (s.rejected > told->rejected && (told->rejected_ms == 0 || now - told->rejected_ms >= again)) {
+                        outputs_tell_rejected(d, name, s.rejected - told->rejected);
+                        told->rejected = s.rejected;
+                        told->rejected_ms = now;
                 }
         }
 }

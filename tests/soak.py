@@ -26,7 +26,7 @@ KINDS = {
     "broker": ["test_brokers", "test_silent", "test_kafka_restart"],
     "reload": ["test_reload"],
     "mixed": ["mixed"],
-    "sink": ["test_sentinel", "test_syslog", "test_webhook"],
+    "sink": ["test_sentinel", "test_syslog", "test_webhook", "test_outage"],
 }
 
 

@@ -107,7 +107,6 @@ class Run(Case):
         self.assertEqual(code, 0)
         self.assertLess(seconds, 5)
 
-
     def health(self):
         return [l for l in self.alerts() if l["unmapped"]["kind"] == "health" and "reach sentinel" in l["finding_info"]["title"]]
 
@@ -125,6 +124,24 @@ class Run(Case):
         time.sleep(1.5)
         self.assertEqual(len(self.health()), 1, "told once")
         d.stop()
+
+    def test_what_is_refused_for_good_is_set_aside_and_a_finding(self):
+        self.fake.poison = "Segment policy"
+        d = Daemon(self, self.config(self.scenario(), self.sentinel()), "--health-ms", "500")
+        told = lambda: [l for l in self.alerts() if l["finding_info"]["analytic"]["name"] == "sink_rejected"]
+        refused = lambda: {l["metadata"]["uid"] for l in self.alerts() if "Segment policy" in l["finding_info"]["title"]}
+        d.wait_for(lambda: self.alerts() and {l["metadata"]["uid"] for l in self.alerts()} - refused() <= self.uids() and told(),
+                   "all others, and a finding")
+        count = lambda: sum(int(l["message"].split(" refused ")[1].split()[0]) for l in told())
+        d.wait_for(lambda: count() == len(refused()), "each counted once")
+        d.wait_for(lambda: told()[-1]["metadata"]["uid"] in self.uids(), "which arrives as well")
+        d.stop()
+        rows = [json.loads(l) for l in (self.dir / "rejected.jsonl").read_text().splitlines()]
+        self.assertGreater(len(refused()), 1)
+        self.assertEqual({r["uid"] for r in rows}, refused())
+        self.assertEqual(refused() & self.uids(), set())
+        self.assertEqual(count(), len(rows))
+        self.assertIn("rejected.jsonl", told()[0]["message"])
 
     def test_what_is_kept_is_sent_again_when_asked_for(self):
         config = self.config(self.scenario(), self.sentinel())

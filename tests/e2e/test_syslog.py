@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import socket
@@ -17,6 +18,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from fake_azure import certificates, make_certificates  # noqa: E402
 from sinks import Sinks, finding  # noqa: E402
 
+SEED = int(os.environ.get("SEGWATCH_SEED", 7))
+RESTARTS = 20 if "SEGWATCH_SOAK" in os.environ else 1
 NASTY = "UserRule_a=b|c\\d\nnext \u00e4 src=1.2.3.4 CEF:0|x|\x1b[31m"
 
 
@@ -153,17 +156,25 @@ class Streams(Case):
         self.assertEqual(json.loads(server.messages(1)[0]["msg"]), finding(1))
 
     def test_a_server_that_restarts_misses_nothing(self):
-        server = Rsyslog(self, self.folder, "gtls")
-        s = self.sinks(self.output(f"localhost:{server.port}", "tls"))
-        s.feed(finding(n) for n in range(50))
-        server.messages(50)
-        server.stop()
-        s.feed(finding(n) for n in range(50, 100))
-        time.sleep(0.5)
-        server = Rsyslog(self, self.folder, "gtls", server.port)
+        rng = random.Random(SEED)
+        server = Rsyslog(self, self.folder, rng.choice(["gtls", "ossl"]))
+        s = self.sinks(self.output(f"localhost:{server.port}", "tls"), 60 + 10 * RESTARTS)
+        n = 0
+        for i in range(RESTARTS):
+            more = rng.randint(1, 80)
+            s.feed(finding(k) for k in range(n, n + more))
+            n += more
+            self.assertGreaterEqual(len(server.messages(n)), n, f"seed {SEED}, restart {i}")
+            server.stop()
+            more = rng.randint(1, 80)
+            s.feed(finding(k) for k in range(n, n + more))
+            n += more
+            time.sleep(rng.uniform(0, 0.6))
+            server = Rsyslog(self, self.folder, rng.choice(["gtls", "ossl"]), server.port)
         s.end()
-        got = server.messages(100)
-        self.assertEqual({m["cef"]["f"]["Extensions"]["flexString1"] for m in got}, {f"{n:032x}" for n in range(100)})
+        got = server.messages(n)
+        self.assertEqual({m["cef"]["f"]["Extensions"]["flexString1"] for m in got}, {f"{k:032x}" for k in range(n)},
+                         f"seed {SEED}")
         self.assertIn("sink_outage", s.log())
 
     def test_an_unknown_authority_gets_nothing(self):

@@ -3,7 +3,9 @@
 import hashlib
 import hmac
 import json
+import os
 import pathlib
+import random
 import ssl
 import sys
 import tempfile
@@ -14,6 +16,9 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from fake_azure import Handler, Server, certificates  # noqa: E402
 from sinks import Sinks, finding  # noqa: E402
+
+SEED = int(os.environ.get("SEGWATCH_SEED", 7))
+REQUESTS = 3000 if "SEGWATCH_SOAK" in os.environ else 150
 
 
 class Receiver:
@@ -58,11 +63,11 @@ class Webhook(unittest.TestCase):
         path.chmod(0o600)
         return {"file": str(path)}
 
-    def deliver(self, findings, **more):
+    def deliver(self, findings, seconds=30, **more):
         s = Sinks(self, self.folder, [{
             "name": "hook", "kind": "webhook", "url": f"https://localhost:{self.receiver.port}/in?x=1",
             "ca_file": str(pathlib.Path(certificates().name) / "ca.pem"), "retry": {"first": "10ms", "max": "50ms"},
-            "per_minute": 6000, **more}], 30)
+            "per_minute": 6000, **more}], seconds)
         s.feed(findings)
         stats = s.end()["sinks"]["hook"]
         return stats, s
@@ -108,6 +113,18 @@ class Webhook(unittest.TestCase):
         self.assertEqual(rows, [f"{n:032x}" for n in range(50)])
         self.assertEqual(stats["rejected"], 0)
         self.assertGreaterEqual(stats["retries"], 6)
+
+    def test_requests_of_every_kind_mixed(self):
+        rng = random.Random(SEED)
+        kinds = [200] * 12 + [500, 502, 503, 504, 429, 403, 404, 408, 401, 302, "reset", 413]
+        n = REQUESTS
+        self.receiver.script = [rng.choice(kinds) for _ in range(n)]
+        stats, s = self.deliver((finding(k) for k in range(n)), seconds=60 + n // 20, rows_per_request=rng.randint(1, 3),
+                                retry={"first": "10ms", "max": "20ms"})
+        rows = [f["metadata"]["uid"] for r in self.receiver.taken for f in r["json"]]
+        self.assertEqual(rows, [f"{k:032x}" for k in range(n)], f"seed {SEED}")
+        self.assertEqual(stats["rejected"], 0)
+        self.assertGreater(len(self.receiver.requests) - len(self.receiver.taken), n / 20)
 
     def test_what_is_refused_alone_is_set_aside(self):
         self.receiver.script = [400, 400]  # two rows, then the first of them
