@@ -45,7 +45,10 @@ void sw__metric_put_label(const struct metric_look *l, const char *label, const 
         X(sink_retries)                                                                                                \
         X(sink_rows)                                                                                                   \
         X(sink_rejected)                                                                                               \
-        X(sink_bytes)
+        X(sink_bytes)                                                                                                  \
+        X(sink_duration)                                                                                               \
+        X(sink_payload)                                                                                                \
+        X(token_expiry)
 #define SW__METRICS_IO_DECLARE(id) void sw__metric_##id(const struct metric_look *l);
 SW__METRICS_IO(SW__METRICS_IO_DECLARE)
 #undef SW__METRICS_IO_DECLARE

@@ -201,7 +201,79 @@ void sw__metric_spool_limit(const struct metric_look *l)
 METRIC_OUTPUT(up, k.failing_since_ms == 0)
 METRIC_OUTPUT(rows, k.rows)
 METRIC_OUTPUT(rejected, k.rejected)
-METRIC_OUTPUT(requests, k.requests)
 METRIC_OUTPUT(retries, k.retries)
 METRIC_OUTPUT(bytes, k.bytes)
 #undef METRIC_OUTPUT
+
+/* Requests by the answer's status; those that are under way are not among them. */
+void sw__metric_sink_requests(const struct metric_look *l)
+{
+        uint32_t i, k;
+
+        for (i = 0; i < sw_outputs_n(l->d->outputs); i++) {
+                struct sw_courier_stats s = sw_outputs_stats(l->d->outputs, i);
+
+                for (k = 0; k < s.n_codes; k++) {
+                        const int code = s.codes[k].status;
+                        char status[16] = "none";
+                        struct sw_metric_label labels[] = {
+                                { "sink", sw_str_of(sw_outputs_row(l->d->outputs, i)->name) }, { "code", SW_STR_NULL }
+                        };
+
+                        if (code > 0)
+                                (void)snprintf(status, sizeof(status), "%d", code);
+                        labels[1].value = code < 0 ? SW_STR("other") : sw_str_of(status);
+                        sw_metrics_u64(l->out, l->name, labels, 2, s.codes[k].n);
+                }
+        }
+}
+
+void sw__metric_sink_duration(const struct metric_look *l)
+{
+        uint32_t i;
+
+        for (i = 0; i < sw_outputs_n(l->d->outputs); i++) {
+                const struct sw_courier_stats s = sw_outputs_stats(l->d->outputs, i);
+                const struct sw_metric_label label = { "sink", sw_str_of(sw_outputs_row(l->d->outputs, i)->name) };
+
+                sw_metrics_histogram(l->out, l->name,
+                        &(const struct sw_metric_histogram){ .bounds_ms = sw_courier_durations_ms,
+                                .counts = s.durations,
+                                .n_bounds = SW_COURIER_DURATIONS,
+                                .sum_ms = s.durations_ms,
+                                .labels = &label,
+                                .n_labels = 1 });
+        }
+}
+
+void sw__metric_sink_payload(const struct metric_look *l)
+{
+        uint32_t i;
+
+        for (i = 0; i < sw_outputs_n(l->d->outputs); i++) {
+                const struct sw_courier_stats s = sw_outputs_stats(l->d->outputs, i);
+                const struct sw_metric_label label = { "sink", sw_str_of(sw_outputs_row(l->d->outputs, i)->name) };
+
+                sw_metrics_histogram(l->out, l->name,
+                        &(const struct sw_metric_histogram){ .bounds_ms = sw_courier_sizes,
+                                .counts = s.sizes,
+                                .n_bounds = SW_COURIER_SIZES,
+                                .sum_ms = (int64_t)s.bytes,
+                                .labels = &label,
+                                .n_labels = 1,
+                                .whole = true });
+        }
+}
+
+void sw__metric_token_expiry(const struct metric_look *l)
+{
+        uint32_t i;
+
+        for (i = 0; i < sw_outputs_n(l->d->outputs); i++) {
+                const struct sw_metric_label label = { "sink", sw_str_of(sw_outputs_row(l->d->outputs, i)->name) };
+                struct sw_wall expires = sw_outputs_token_expires(l->d->outputs, i);
+
+                if (expires.ms > 0)
+                        sw_metrics_milli(l->out, l->name, &label, 1, expires.ms);
+        }
+}

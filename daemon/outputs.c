@@ -235,6 +235,13 @@ const struct sw_conf_output *sw_outputs_row(const struct sw_outputs *o, uint32_t
         return o->items[i].row;
 }
 
+struct sw_wall sw_outputs_token_expires(const struct sw_outputs *o, uint32_t i)
+{
+        const struct sw_sink *s = o->items[i].sink;
+
+        return s->token_expires ? s->token_expires(s) : (struct sw_wall){ 0 };
+}
+
 struct sw_courier_stats sw_outputs_stats(const struct sw_outputs *o, uint32_t i)
 {
         return sw_courier_stats(o->items[i].sink->courier);

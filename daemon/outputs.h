@@ -34,3 +34,4 @@ struct sw_outputs *sw_outputs_free(struct sw_outputs *o); /* after it, before th
 uint32_t sw_outputs_n(const struct sw_outputs *o); /* NULL: 0 */
 const struct sw_conf_output *sw_outputs_row(const struct sw_outputs *o, uint32_t i);
 struct sw_courier_stats sw_outputs_stats(const struct sw_outputs *o, uint32_t i);
+struct sw_wall sw_outputs_token_expires(const struct sw_outputs *o, uint32_t i); /* 0: it has none */

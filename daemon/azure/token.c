@@ -315,6 +315,11 @@ void sw_token_accepted(struct sw_token *t)
         t->refused_since_accepted = false;
 }
 
+struct sw_wall sw_token_expires(const struct sw_token *t)
+{
+        return (struct sw_wall){ t->token.bearer.n ? sw_clock_wall().ms + t->life_ms - token_age(t) : 0 };
+}
+
 uint64_t sw_token_requests(const struct sw_token *t)
 {
         return t->n_requests;

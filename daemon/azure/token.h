@@ -56,5 +56,6 @@ void sw_token_forget(struct sw_token *t, void *ctx); /* a waiting ctx is not cal
  * same reason and nothing was accepted since, for 5 min; another one would not help. */
 bool sw_token_refused(struct sw_token *t, uint64_t generation);
 void sw_token_accepted(struct sw_token *t);
-/* For statistics. */
+/* For statistics. expires: 0 if there is no token. */
+struct sw_wall sw_token_expires(const struct sw_token *t);
 uint64_t sw_token_requests(const struct sw_token *t);

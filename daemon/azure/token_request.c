@@ -140,6 +140,16 @@ static int request_entra(const struct sw_token_conf *c, struct sw__token_request
                                               : request_assertion_file(c, r, reterr);
 }
 
+/* Each service has names of its own for the same. */
+static const char *request_identity_key(const struct sw_token_conf *c)
+{
+        if (c->kind != SW_AUTH_APP_SERVICE)
+                return c->identity_key;
+        return strcmp(c->identity_key, "object_id") == 0    ? "principal_id"
+               : strcmp(c->identity_key, "msi_res_id") == 0 ? "mi_res_id"
+                                                            : c->identity_key;
+}
+
 static int request_managed(const struct sw_token_conf *c, struct sw__token_request *r, struct sw_err *reterr)
 {
         static const struct {
@@ -173,7 +183,7 @@ static int request_managed(const struct sw_token_conf *c, struct sw__token_reque
         request_param(&r->url, "resource", (struct sw_str){ resource.p, resource.failed ? 0 : resource.n });
         sw_buf_deinit(&resource);
         if (c->identity)
-                request_param(&r->url, c->identity_key, sw_str_of(c->identity));
+                request_param(&r->url, request_identity_key(c), sw_str_of(c->identity));
         sw_buf_putc(&r->url, '\0');
         return 0;
 }

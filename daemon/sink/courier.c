@@ -15,6 +15,9 @@
 #define COURIER_RETRY_AFTER_MAX_MS (10 * SW_MINUTE)
 #define COURIER_SHOWN 400 /* bytes of an answer that are kept */
 
+const int64_t sw_courier_durations_ms[SW_COURIER_DURATIONS] = { 10, 25, 50, 100, 250, 500, 1000, 5000, 30000 };
+const int64_t sw_courier_sizes[SW_COURIER_SIZES] = { 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20 };
+
 struct sw_courier {
         struct sw_courier_conf conf;
         const struct sw_courier_ops *ops;
@@ -334,6 +337,36 @@ static void courier_wait(struct sw_courier *c, int64_t ms)
         sw_watch_rearm(c->timer, ms < 1 ? 1 : ms);
 }
 
+static unsigned courier_bucket(const int64_t *bounds, unsigned n, int64_t v)
+{
+        unsigned i;
+
+        for (i = 0; i < n && v > bounds[i]; i++)
+                ;
+        return i;
+}
+
+/* A server may answer with anything: so many are told apart. */
+static void courier_count(struct sw_courier *c, const struct sw_courier_outcome *o)
+{
+        int64_t ms = sw_clock_mono().ms - c->last_send_ms;
+        int status = o->status || o->verdict == SW_COURIER_OUTAGE ? o->status : 200;
+        struct sw_courier_stats *s = &c->stats;
+        uint32_t i;
+
+        s->durations[courier_bucket(sw_courier_durations_ms, SW_COURIER_DURATIONS, ms)]++;
+        s->durations_ms += ms;
+        for (i = 0; i < s->n_codes && s->codes[i].status != status; i++)
+                ;
+        if (i == SW_COURIER_CODES) {
+                i--;
+                s->codes[i].status = -1;
+        } else if (i == s->n_codes) {
+                s->codes[s->n_codes++].status = status;
+        }
+        s->codes[i].n++;
+}
+
 static void courier_send(struct sw_courier *c)
 {
         int64_t now = sw_clock_mono().ms, due = c->last_send_ms + c->conf.pace_ms;
@@ -347,6 +380,7 @@ static void courier_send(struct sw_courier *c)
         c->last_send_ms = now;
         c->stats.requests++;
         c->stats.bytes += c->payload.n;
+        c->stats.sizes[courier_bucket(sw_courier_sizes, SW_COURIER_SIZES, (int64_t)c->payload.n)]++;
         c->ops->send(c->sink, (struct sw_str){ c->payload.p, c->payload.n }, c->take);
 }
 
@@ -497,6 +531,7 @@ void sw_courier_done(struct sw_courier *c, const struct sw_courier_outcome *o)
 {
         if (c->stopped)
                 return;
+        courier_count(c, o);
         switch (o->verdict) {
         case SW_COURIER_DELIVERED:
                 courier_delivered(c);

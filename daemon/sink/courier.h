@@ -95,10 +95,26 @@ struct sw_courier_ops {
 };
 #define SW_COURIER_SQUEEZE_MAX 3
 
+/* Bounds of the histograms, inclusive; one count more than bounds. */
+#define SW_COURIER_DURATIONS 9
+#define SW_COURIER_SIZES 6
+extern const int64_t sw_courier_durations_ms[SW_COURIER_DURATIONS];
+extern const int64_t sw_courier_sizes[SW_COURIER_SIZES];
+#define SW_COURIER_CODES 12 /* of answers that are told apart; the last one: all others */
+struct sw_courier_code {
+        int status; /* of HTTP; 0: an outage without one, 200 where the protocol has none; -1: all others */
+        uint64_t n;
+};
+
 enum sw_courier_state { SW_COURIER_IDLE, SW_COURIER_WORKING, SW_COURIER_SENDING, SW_COURIER_WAITING };
 struct sw_courier_stats {
         uint64_t rows, rejected, filtered; /* delivered, set aside, not wanted */
         uint64_t requests, retries, bytes; /* bytes: as sent */
+        struct sw_courier_code codes[SW_COURIER_CODES];
+        uint32_t n_codes;
+        uint64_t durations[SW_COURIER_DURATIONS + 1]; /* from sending to the outcome */
+        uint64_t sizes[SW_COURIER_SIZES + 1];
+        int64_t durations_ms;              /* sum */
         struct sw_courier_waiting waiting; /* as of the last job, at most a pause ago */
         enum sw_courier_state state;
         int64_t failing_since_ms; /* monotonic; 0: it works */

@@ -25,6 +25,8 @@ struct sw_sink {
         struct sw_courier *courier;
         /* A question whose answer costs nothing and shows that rows would be taken; done is called once, later. */
         void (*probe)(struct sw_sink *s, void (*done)(void *ctx, bool ok, const char *message), void *ctx);
+        /* Of what it shows the server, 0: none at the moment; NULL: it has none. */
+        struct sw_wall (*token_expires)(const struct sw_sink *s);
         void (*stop)(struct sw_sink *s); /* what is the kind's own; the courier is stopped before */
         struct sw_sink *(*free)(struct sw_sink *s);
 };

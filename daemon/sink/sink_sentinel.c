@@ -303,6 +303,13 @@ static void sentinel_probe(struct sw_sink *sink, void (*done)(void *ctx, bool ok
 
 /* ---- life ---- */
 
+static struct sw_wall sentinel_token_expires(const struct sw_sink *sink)
+{
+        const struct sentinel *s = (const struct sentinel *)sink;
+
+        return s->token ? sw_token_expires(s->token) : (struct sw_wall){ 0 };
+}
+
 static void sentinel_stop(struct sw_sink *sink)
 {
         struct sentinel *s = (struct sentinel *)sink;
@@ -361,9 +368,11 @@ int sw_sink_sentinel_new(const struct sw_sink_sentinel_conf *conf, const struct 
         bool ok = s != NULL;
 
         if (ok) {
-                s->base = (struct sw_sink){
-                        .kind = "sentinel", .probe = sentinel_probe, .stop = sentinel_stop, .free = sentinel_free
-                };
+                s->base = (struct sw_sink){ .kind = "sentinel",
+                        .probe = sentinel_probe,
+                        .token_expires = sentinel_token_expires,
+                        .stop = sentinel_stop,
+                        .free = sentinel_free };
                 s->http = env->http;
                 s->log = env->log;
                 s->timeout_ms = conf->base.timeout_ms;

@@ -54,18 +54,24 @@ static void text_value(struct sw_buf *out, struct sw_str s)
         }
 }
 
-static void text_labels(struct sw_buf *out, const struct sw_metric_label *labels, unsigned n)
+/* Without braces. */
+static void text_pairs(struct sw_buf *out, const struct sw_metric_label *labels, unsigned n)
 {
         unsigned i;
 
-        if (n == 0)
-                return;
-        sw_buf_putc(out, '{');
         for (i = 0; i < n; i++) {
                 sw_buf_printf(out, "%s%s=\"", i ? "," : "", labels[i].name);
                 text_value(out, labels[i].value);
                 sw_buf_putc(out, '"');
         }
+}
+
+static void text_labels(struct sw_buf *out, const struct sw_metric_label *labels, unsigned n)
+{
+        if (n == 0)
+                return;
+        sw_buf_putc(out, '{');
+        text_pairs(out, labels, n);
         sw_buf_putc(out, '}');
 }
 
@@ -98,6 +104,14 @@ void sw_metrics_milli(
         sw_buf_putc(out, '\n');
 }
 
+static void text_bound(struct sw_buf *out, const struct sw_metric_histogram *h, int64_t v)
+{
+        if (h->whole)
+                sw_buf_printf(out, "%lld", (long long)v);
+        else
+                text_milli(out, v);
+}
+
 void sw_metrics_histogram(struct sw_buf *out, const char *name, const struct sw_metric_histogram *h)
 {
         uint64_t sum = 0;
@@ -105,14 +119,20 @@ void sw_metrics_histogram(struct sw_buf *out, const char *name, const struct sw_
 
         for (i = 0; i <= h->n_bounds; i++) {
                 sum += h->counts[i];
-                sw_buf_printf(out, "%s_bucket{le=\"", name);
+                sw_buf_printf(out, "%s_bucket{", name);
+                text_pairs(out, h->labels, h->n_labels);
+                sw_buf_puts(out, h->n_labels ? ",le=\"" : "le=\"");
                 if (i < h->n_bounds)
-                        text_milli(out, h->bounds_ms[i]);
+                        text_bound(out, h, h->bounds_ms[i]);
                 else
                         sw_buf_puts(out, "+Inf");
                 sw_buf_printf(out, "\"} %llu\n", (unsigned long long)sum);
         }
-        sw_buf_printf(out, "%s_sum ", name);
-        text_milli(out, h->sum_ms);
-        sw_buf_printf(out, "\n%s_count %llu\n", name, (unsigned long long)sum);
+        sw_buf_printf(out, "%s_sum", name);
+        text_labels(out, h->labels, h->n_labels);
+        sw_buf_putc(out, ' ');
+        text_bound(out, h, h->sum_ms);
+        sw_buf_printf(out, "\n%s_count", name);
+        text_labels(out, h->labels, h->n_labels);
+        sw_buf_printf(out, " %llu\n", (unsigned long long)sum);
 }

@@ -25,5 +25,8 @@ struct sw_metric_histogram {
         const uint64_t *counts;   /* n_bounds + 1, each its own: the last one is beyond all bounds */
         unsigned n_bounds;
         int64_t sum_ms;
+        const struct sw_metric_label *labels; /* may be NULL */
+        unsigned n_labels;
+        bool whole; /* bounds and sum are not milliseconds but come out as they are */
 };
 void sw_metrics_histogram(struct sw_buf *out, const char *name, const struct sw_metric_histogram *h);

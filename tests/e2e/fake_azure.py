@@ -157,6 +157,7 @@ class FakeAzure:
         self.secrets, self.certificate = {"s3cret-canary"}, None
         self.federated = {"federated-canary"}
         self.identities = {None, "id-of-user"}
+        self.identity_header = "header-canary"
         self.token_ttl = 3600
         self.entra_status = 200
         self.tokens = {}              # token -> (expires, audience)
@@ -291,6 +292,8 @@ class FakeAzure:
     def on_get(self, h):
         url = urllib.parse.urlsplit(h.path)
         query = {k: v[0] for k, v in urllib.parse.parse_qs(url.query).items()}
+        if url.path == "/msi/token" and h.server is self.http:
+            return self.on_app_service(h, query)
         if url.path != "/metadata/identity/oauth2/token" or h.server is not self.http:
             return h.answer(404, {})
         if h.headers.get("Metadata") != "true" or "X-Forwarded-For" in h.headers:
@@ -310,6 +313,24 @@ class FakeAzure:
         h.answer(200, {"access_token": self.new_token("imds"), "expires_in": str(self.token_ttl), "client_id": CLIENT,
                        "expires_on": str(int(time.time()) + self.token_ttl), "resource": query.get("resource"),
                        "token_type": "Bearer"})
+
+    def on_app_service(self, h, query):
+        """IDENTITY_ENDPOINT of App Service and container apps, 2019-08-01: no expires_in, names of its own."""
+        if h.headers.get("X-IDENTITY-HEADER") != self.identity_header or "Metadata" in h.headers:
+            self.wrong(f"identity endpoint: header {h.headers.get('X-IDENTITY-HEADER')}")
+            return h.answer(401, {"statusCode": 401, "message": "The X-IDENTITY-HEADER is missing or wrong."})
+        named = {k: v for k, v in query.items() if k not in ("resource", "api-version")}
+        if query.get("resource") != self.audience + "/" or query.get("api-version") != "2019-08-01" or len(named) > 1:
+            self.wrong(f"identity endpoint: {query}")
+            return h.answer(400, {"statusCode": 400, "message": "Invalid request."})
+        if named and named not in ({"client_id": "id-of-user"}, {"principal_id": "object-of-user"},
+                                   {"mi_res_id": "/subscriptions/s/identity"}):
+            with self.lock:
+                self.token_requests.append((time.monotonic(), "error", 400))
+                self.events.append("T")
+            return h.answer(400, {"statusCode": 400, "message": "No User Assigned or Delegated Managed Identity found."})
+        h.answer(200, {"access_token": self.new_token("app service"), "client_id": CLIENT, "resource": query["resource"],
+                       "expires_on": str(int(time.time()) + self.token_ttl), "not_before": "0", "token_type": "Bearer"})
 
     def on_arc(self, h):
         given = h.headers.get("Authorization", "")

@@ -14,6 +14,8 @@ import urllib.parse
 import urllib.request
 
 from daemon import SEGWATCH, Daemon
+from fake_azure import CLIENT, DCR, TENANT, FakeAzure
+from sinks import columns
 
 BUILD = pathlib.Path(os.environ.get("SEGWATCH_BUILD", str(pathlib.Path(SEGWATCH).parents[1])))
 
@@ -296,6 +298,34 @@ class Metrics(unittest.TestCase):
         p = subprocess.run([SEGWATCH, "ctl", "status", "-s", f"{self.dir}/s.sock"], stdout=subprocess.PIPE, timeout=30,
                            text=True)
         self.assertRegex(p.stdout, r"siem failing \(\d+ wait\)\n  ! siem takes nothing since .*: ")
+        p = subprocess.run(["promtool", "check", "metrics"], input=self.get(d)[2], stdout=subprocess.PIPE, timeout=30, text=True)
+        self.assertEqual((p.returncode, p.stdout), (0, ""))
+
+    def test_an_output_that_works_shows(self):
+        fake = FakeAzure(self.dir, columns())
+        self.addCleanup(fake.close)
+        fake.token_ttl = 1800
+        fake.script = lambda n, rows: "503" if n < 2 else "ok"
+        secret = self.dir / "secret"
+        secret.write_text("s3cret-canary")
+        secret.chmod(0o600)
+        admin = ("{socket: none, http: \"127.0.0.1:0\"}\noutputs:\n- name: siem\n  kind: sentinel\n  endpoint: %s\n  dcr: %s\n"
+                 "  ca_file: %s\n  auth: {tenant: %s, client_id: %s, client_secret: {file: %s}, authority: \"%s\"}\n"
+                 "  retry: {first: 10ms, max: 20ms}" % (fake.endpoint, DCR, fake.ca, TENANT, CLIENT, secret, fake.endpoint))
+        d = self.start(admin=admin)
+        d.wait_for(lambda: self.value(d, 'segwatch_spool_rows{sink="siem"}') == 0
+                   and self.value(d, 'segwatch_sink_rows_total{sink="siem"}'), "everything is taken")
+        v = self.samples(d)
+        ok = v['segwatch_sink_requests_total{sink="siem",code="204"}']
+        self.assertEqual(ok, len(fake.requests) - 2)
+        self.assertEqual(v['segwatch_sink_requests_total{sink="siem",code="503"}'], 2)
+        for name in "segwatch_sink_request_duration_seconds", "segwatch_sink_payload_bytes":
+            self.assertEqual(v[name + '_count{sink="siem"}'], ok + 2)
+            self.assertEqual(v[name + '_bucket{sink="siem",le="+Inf"}'], ok + 2)
+        self.assertEqual(v['segwatch_sink_payload_bytes_sum{sink="siem"}'], v['segwatch_sink_sent_bytes_total{sink="siem"}'])
+        self.assertEqual(v['segwatch_sink_payload_bytes_bucket{sink="siem",le="1048576"}'], ok + 2)
+        self.assertGreater(v['segwatch_sink_request_duration_seconds_sum{sink="siem"}'], 0)
+        self.assertAlmostEqual(v['segwatch_token_expiry_timestamp_seconds{sink="siem"}'], time.time() + 1800, delta=60)
         p = subprocess.run(["promtool", "check", "metrics"], input=self.get(d)[2], stdout=subprocess.PIPE, timeout=30, text=True)
         self.assertEqual((p.returncode, p.stdout), (0, ""))
 

@@ -254,8 +254,8 @@ class Trouble(Case):
 
 
 class Tokens(Case):
-    def deliver(self, auth, n=5, **kw):
-        s = self.sinks(self.output(auth={**auth, **kw}))
+    def deliver(self, auth, n=5, env=None, **kw):
+        s = self.sinks(self.output(auth={**auth, **kw}), env=env)
         s.feed(finding(i) for i in range(n))
         s.end()
         self.check_delivered(n)
@@ -293,6 +293,26 @@ class Tokens(Case):
 
     def test_user_assigned_identity(self):
         self.assertEqual(self.deliver(self.managed(client_id="id-of-user")), {"imds"})
+
+    def test_app_service(self):
+        env = {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{self.fake.http_port}/msi/token", "IDENTITY_HEADER": "header-canary"}
+        for row in {}, {"client_id": "id-of-user"}, {"object_id": "object-of-user"}, {"resource_id": "/subscriptions/s/identity"}:
+            with self.subTest(row):
+                subprocess.run(["rm", "-rf", self.folder / "state"], check=True)
+                self.fake.rows = []
+                self.assertEqual(self.deliver({"managed_identity": {"via": "app-service", **row}}, env=env), {"app service"})
+
+    def test_app_service_without_its_environment_or_its_identity_says_so(self):
+        env = {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{self.fake.http_port}/msi/token", "IDENTITY_HEADER": "header-canary"}
+        for row, env, words in (({}, {}, "IDENTITY_ENDPOINT and IDENTITY_HEADER are not set"),
+                                ({"client_id": "nobody"}, env, "this machine has no such identity")):
+            s = self.sinks(self.output(auth={"managed_identity": {"via": "app-service", **row}}), seconds=1, env=env)
+            s.feed([finding(0)])
+            s.process.stdin.close()
+            self.assertEqual(s.process.wait(), 1)
+            self.assertIn(words, s.log())
+            self.assertNotIn("canary", s.log())
+        self.assertEqual(self.fake.rows, [])
 
     def test_arc(self):
         self.assertEqual(self.deliver(self.managed(via="arc", tokens_dir=str(self.fake.arc_dir))), {"arc"})

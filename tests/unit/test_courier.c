@@ -23,6 +23,7 @@ struct fixture {
         int64_t time_step_ms;
         bool bad[MAX_ROWS], large[MAX_ROWS]; /* refused; too large until squeezed twice */
         unsigned outages;                    /* how often to fail first */
+        bool statuses;                       /* each time with another one */
         unsigned too_large_above;            /* rows per request */
         /* seen */
         unsigned delivered[MAX_ROWS], n_requests, max_rows;
@@ -126,6 +127,7 @@ static void sink_answer(void *ctx)
         if (x->too_large_above && n > x->too_large_above)
                 o.verdict = SW_COURIER_TOO_LARGE;
         if (x->outages) {
+                o.status = x->statuses ? 500 + (int)x->outages : 0;
                 x->outages--;
                 o.verdict = SW_COURIER_OUTAGE;
         }
@@ -215,6 +217,26 @@ Test(courier, an_outage_sends_the_same_again)
         cr_assert_eq(s.retries, 6);
         cr_assert_eq(x.n_requests, 7);
         cr_assert_eq(s.failing_since_ms, 0);
+}
+
+Test(courier, so_many_codes_are_told_apart)
+{
+        struct fixture x = { .n_rows = 3, .outages = 2 }, y = { .n_rows = 3, .outages = 20, .statuses = true };
+        struct sw_courier_stats s = run(&x, (struct sw_courier_conf){ 0 });
+        uint64_t n = 0;
+        uint32_t i;
+
+        cr_assert_eq(s.n_codes, 2);
+        cr_assert(s.codes[0].status == 0 && s.codes[0].n == 2, "no answer at all");
+        cr_assert(s.codes[1].status == 200 && s.codes[1].n == 1, "taken, by a protocol without codes");
+        s = run(&y, (struct sw_courier_conf){ 0 });
+        cr_assert_eq(s.n_codes, SW_COURIER_CODES);
+        cr_assert(s.codes[0].status == 520 && s.codes[0].n == 1);
+        cr_assert(s.codes[SW_COURIER_CODES - 1].status == -1 && s.codes[SW_COURIER_CODES - 1].n == 10);
+        for (i = 0; i <= SW_COURIER_DURATIONS; i++)
+                n += s.durations[i];
+        cr_assert_eq(n, 21);
+        cr_assert_eq(s.sizes[0], 21);
 }
 
 Test(courier, refused_rows_are_found_by_halving)

@@ -31,6 +31,22 @@ Test(metrics, values_of_labels_are_escaped)
         sw_buf_deinit(&b);
 }
 
+Test(metrics, a_histogram_with_labels_that_is_not_of_time)
+{
+        static const int64_t bounds[] = { 1024, 4096 };
+        static const uint64_t counts[] = { 2, 0, 1 };
+        const struct sw_metric_label label = { "sink", SW_STR("a\"b") };
+
+        sw_metrics_histogram(&b, "x_bytes",
+                &(const struct sw_metric_histogram){
+                        bounds, counts, 2, .sum_ms = 9000, .labels = &label, .n_labels = 1, .whole = true });
+        cr_assert_str_eq(text(), "x_bytes_bucket{sink=\"a\\\"b\",le=\"1024\"} 2\n"
+                                 "x_bytes_bucket{sink=\"a\\\"b\",le=\"4096\"} 2\n"
+                                 "x_bytes_bucket{sink=\"a\\\"b\",le=\"+Inf\"} 3\n"
+                                 "x_bytes_sum{sink=\"a\\\"b\"} 9000\nx_bytes_count{sink=\"a\\\"b\"} 3\n");
+        sw_buf_deinit(&b);
+}
+
 Test(metrics, bytes_that_are_no_utf8_are_replaced)
 {
         static const char *const bad[] = { "\xff", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
