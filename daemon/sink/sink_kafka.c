@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "config/connection_string.h"
 #include "encode/enc_row.h"
+#include "net/kafka_setting.h"
 #include "secret.h"
 #include "sink/sink.h"
 
@@ -54,24 +55,11 @@ static const struct kafka_setting kafka_eventhubs[] = { { "security.protocol", "
 
 /* They have options of their own, or what is promised depends on them. */
 static const char *const kafka_reserved[] = { "acks", "bootstrap.servers", "message.timeout.ms", "metadata.broker.list",
-        "plugin.library.paths", "request.required.acks", "transactional.id" };
+        "plugin.library.paths", "request.required.acks", "transactional.id", NULL };
 
 const char *sw_sink_kafka_setting_wrong(const char *key, const char *value)
 {
-        rd_kafka_conf_res_t r;
-        rd_kafka_conf_t *conf;
-        char why[256];
-        size_t i;
-
-        for (i = 0; i < sizeof(kafka_reserved) / sizeof(*kafka_reserved); i++)
-                if (strcmp(key, kafka_reserved[i]) == 0)
-                        return "is set by segwatch and cannot be changed";
-        conf = rd_kafka_conf_new();
-        r = rd_kafka_conf_set(conf, key, value, why, sizeof(why));
-        rd_kafka_conf_destroy(conf);
-        if (r == RD_KAFKA_CONF_UNKNOWN)
-                return "is not a setting of librdkafka";
-        return r == RD_KAFKA_CONF_OK ? NULL : "does not take this value";
+        return sw_kafka_setting_wrong(key, value, kafka_reserved);
 }
 
 /* ---- client ---- */

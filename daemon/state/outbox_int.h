@@ -3,7 +3,8 @@
 /* Shared by the files of the outbox:
  *   outbox_db.c    the file: open, schema, transactions, what errors mean, checkpoints
  *   outbox.c       releases, their findings, configurations
- *   outbox_sink.c  sinks: marks, what waits, what was given up, what is sent again
+ *   outbox_sink.c  sinks: marks, what waits, what was given up
+ *   outbox_read.c  what sinks read, what is sent again
  *   outbox_keep.c  retention
  *
  * Row numbers ascend and are never reused, and each sink gives up its oldest rows of one severity first. So what a sink
@@ -166,6 +167,9 @@ static inline int64_t sw__outbox_wants_after(const struct outbox_sink *s, unsign
 {
         return severity < s->min_severity ? INT64_MAX : s->marked > s->floor[severity] ? s->marked : s->floor[severity];
 }
+struct outbox_sink *sw__outbox_find(struct sw_outbox *o, const char *name); /* NULL: no such sink */
+/* Looks anew at what is sent again and at the oldest row that waits. 0, OUTBOX_AGAIN, negative. */
+int sw__outbox_look(struct sw_outbox *o, struct outbox_sink *s);
 int sw__outbox_load_sinks(struct sw_outbox *o);
 /* In a transaction: a new row of n bytes; then what is over the caps goes. */
 void sw__outbox_count(struct sw_outbox *o, unsigned severity, size_t n, int64_t logged_ms);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sinks: how far each has taken the findings, what waits for it, what was given up, what is sent again. */
+/* Sinks: how far each has taken the findings, what waits for it, what was given up. */
 #include "base/alloc.h"
 #include "state/outbox_int.h"
 
 #include <string.h>
 
-#define OUTBOX_READ_BYTES ((size_t)1 << 20) /* copied out under the lock at a time */
-
-static struct outbox_sink *outbox_find(struct sw_outbox *o, const char *name)
+struct outbox_sink *sw__outbox_find(struct sw_outbox *o, const char *name)
 {
         uint32_t i;
 
@@ -28,8 +26,7 @@ static int outbox_sum(struct sw_outbox *o, unsigned severity, int64_t after, int
         return sw__outbox_ints(o, OUTBOX_SUM, 3, (const int64_t[]){ (int64_t)severity, after, upto }, 2, ret);
 }
 
-/* What follows from the rows that wait. */
-static int outbox_look(struct sw_outbox *o, struct outbox_sink *s)
+int sw__outbox_look(struct sw_outbox *o, struct outbox_sink *s)
 {
         int64_t v[3], first;
         unsigned severity;
@@ -71,7 +68,7 @@ static int outbox_recount(struct sw_outbox *o, struct outbox_sink *s)
                 s->rows += (uint64_t)v[0];
                 s->bytes += (uint64_t)v[1];
         }
-        return outbox_look(o, s);
+        return sw__outbox_look(o, s);
 }
 
 void sw__outbox_count(struct sw_outbox *o, unsigned severity, size_t n, int64_t logged_ms)
@@ -129,7 +126,7 @@ static int outbox_give_up(struct sw_outbox *o, struct outbox_sink *s)
                         "what waits for it is beyond its cap of %llu bytes: its oldest least severe findings are given "
                         "up, %llu so far; the alert file has them",
                         (unsigned long long)s->max_bytes, (unsigned long long)s->given_up);
-        return r == 0 ? outbox_look(o, s) : r;
+        return r == 0 ? sw__outbox_look(o, s) : r;
 }
 
 int sw__outbox_give_up(struct sw_outbox *o)
@@ -200,14 +197,12 @@ struct outbox_sink_job {
         uint64_t max_bytes;
         int64_t number;
         const struct sw_str *note;
-        struct sw_etime since;
-        uint64_t n;
 };
 
 static int outbox_add_sink(struct sw_outbox *o, void *ctx)
 {
         const struct outbox_sink_job *job = ctx;
-        struct outbox_sink *sink = outbox_find(o, job->name);
+        struct outbox_sink *sink = sw__outbox_find(o, job->name);
         sqlite3_stmt *s;
         int r;
 
@@ -248,7 +243,7 @@ int sw_outbox_sink_severity(struct sw_outbox *o, const char *name, uint8_t min_s
         int r = -SW_ERR_NOENT;
 
         sw__outbox_lock(o);
-        sink = outbox_find(o, name);
+        sink = sw__outbox_find(o, name);
         if (sink) {
                 before = *sink;
                 sink->min_severity = (uint8_t)sw__outbox_severity(min_severity);
@@ -280,7 +275,7 @@ static int outbox_remove_sink(struct sw_outbox *o, struct outbox_sink *sink)
 static int outbox_drop_sink(struct sw_outbox *o, void *ctx)
 {
         const struct outbox_sink_job *job = ctx;
-        struct outbox_sink *sink = outbox_find(o, job->name);
+        struct outbox_sink *sink = sw__outbox_find(o, job->name);
 
         return sink ? outbox_remove_sink(o, sink) : -SW_ERR_NOENT;
 }
@@ -311,161 +306,6 @@ int sw_outbox_drop_others(struct sw_outbox *o)
         return sw__outbox_transact(o, true, outbox_drop_others, NULL);
 }
 
-/* ---- reading ---- */
-
-struct outbox_chunk {
-        struct sw_buf text;
-        struct sw_outbox_row *rows; /* .line.p is not set: the text may move while it grows */
-        uint32_t n, cap;
-        bool any_again;
-};
-
-static int outbox_chunk_add(struct outbox_chunk *c, int64_t number, sqlite3_stmt *s, int at)
-{
-        struct sw_outbox_row *row;
-        const char *uid = (const char *)sqlite3_column_text(s, at + 1);
-        const char *line = (const char *)sqlite3_column_text(s, at + 3);
-        size_t n = (size_t)sqlite3_column_bytes(s, at + 3);
-
-        if (!uid || !line)
-                return -SW_ERR_NOMEM;
-        if (c->n == c->cap) {
-                uint32_t cap = c->cap ? c->cap * 2 : 64;
-
-                row = sw_realloc_array(c->rows, cap, sizeof(*row));
-                if (!row)
-                        return -SW_ERR_NOMEM;
-                c->rows = row;
-                c->cap = cap;
-        }
-        row = &c->rows[c->n];
-        *row = (struct sw_outbox_row){ .number = number,
-                .severity = (uint8_t)sqlite3_column_int(s, at),
-                .time = { sqlite3_column_int64(s, at + 2) },
-                .line = { NULL, n } };
-        memcpy(row->uid, uid, strnlen(uid, sizeof(row->uid) - 1));
-        sw_buf_put(&c->text, line, n);
-        if (c->text.failed)
-                return -SW_ERR_NOMEM;
-        c->n++;
-        return 0;
-}
-
-/* The next row that is sent again. *ret_number 0: none. */
-static int outbox_next_resend(struct sw_outbox *o, const struct outbox_sink *sink, int64_t after, int64_t ret[2])
-{
-        int r;
-        sqlite3_stmt *s = sw__outbox_sql(o, OUTBOX_RESENDS, &r);
-
-        ret[0] = ret[1] = 0;
-        if (!s)
-                return r;
-        (void)sqlite3_bind_int64(s, 1, sink->id);
-        (void)sqlite3_bind_int64(s, 2, after);
-        r = sw__outbox_step(o, s);
-        if (r == OUTBOX_ROW) {
-                ret[0] = sqlite3_column_int64(s, 0);
-                ret[1] = sqlite3_column_int64(s, 1);
-                (void)sqlite3_reset(s);
-                r = 0;
-        }
-        return r;
-}
-
-static int outbox_take_resend(struct sw_outbox *o, struct outbox_sink *sink, struct outbox_chunk *c, int64_t next[2])
-{
-        int r;
-        sqlite3_stmt *s = sw__outbox_sql(o, OUTBOX_GET_FINDING, &r);
-
-        if (!s)
-                return r;
-        (void)sqlite3_bind_int64(s, 1, next[1]);
-        r = sw__outbox_step(o, s);
-        if (r == OUTBOX_ROW) {
-                r = outbox_chunk_add(c, next[1], s, 0);
-                (void)sqlite3_reset(s);
-        }
-        if (r != 0)
-                return r;
-        c->any_again = true;
-        sink->served_id = next[0] > sink->served_id ? next[0] : sink->served_id;
-        sink->served_number = next[1] > sink->served_number ? next[1] : sink->served_number;
-        return outbox_next_resend(o, sink, next[1], next);
-}
-
-/* Both streams of a sink, merged by number: what is sent again, and what is new. */
-static int outbox_fill(
-        struct sw_outbox *o, struct outbox_sink *sink, int64_t after, uint32_t max, struct outbox_chunk *c)
-{
-        int64_t again[2], number;
-        int r = outbox_next_resend(o, sink, after, again), e = 0;
-        sqlite3_stmt *s;
-
-        if (r != 0)
-                return r;
-        s = sw__outbox_sql(o, OUTBOX_FINDINGS, &r);
-        if (!s)
-                return r;
-        (void)sqlite3_bind_int64(s, 1, after > sink->marked ? after : sink->marked);
-        while (c->n < max && c->text.n < OUTBOX_READ_BYTES && (r = sw__outbox_step(o, s)) == OUTBOX_ROW) {
-                unsigned severity = sw__outbox_severity((uint8_t)sqlite3_column_int(s, 1));
-
-                number = sqlite3_column_int64(s, 0);
-                while (again[1] != 0 && again[1] <= number && c->n < max && e == 0) {
-                        if (again[1] == number)
-                                number = 0;
-                        e = outbox_take_resend(o, sink, c, again);
-                }
-                if (e == 0 && number > sw__outbox_wants_after(sink, severity) && c->n < max)
-                        e = outbox_chunk_add(c, number, s, 1);
-                if (e != 0)
-                        break;
-        }
-        if (r == OUTBOX_ROW)
-                r = 0;
-        (void)sqlite3_reset(s);
-        while (again[1] != 0 && c->n < max && c->text.n < OUTBOX_READ_BYTES && r == 0 && e == 0)
-                e = outbox_take_resend(o, sink, c, again);
-        return e ? e : r;
-}
-
-int sw_outbox_read(struct sw_outbox *o, const char *name, int64_t after, uint32_t max,
-        int (*each)(void *ctx, const struct sw_outbox_row *row), void *ctx)
-{
-        struct outbox_chunk c = { .text = SW_BUF_NULL };
-        struct outbox_sink *sink;
-        uint32_t i, done = 0;
-        int r = 0;
-
-        while (done < max && r == 0) {
-                size_t at = 0;
-
-                c.n = 0;
-                sw_buf_reset(&c.text);
-                sw__outbox_lock(o);
-                sink = outbox_find(o, name);
-                r = !sink ? -SW_ERR_NOENT : outbox_fill(o, sink, after, max - done, &c);
-                if (r == 0 && c.any_again && sink->again_rows == 0) { /* queued by another process */
-                        r = outbox_look(o, sink);
-                        sw__outbox_show(o);
-                }
-                sw__outbox_unlock(o);
-                r = sw__outbox_as_error(r);
-                if (r != 0 || c.n == 0)
-                        break;
-                for (i = 0; i < c.n && r == 0; i++) {
-                        c.rows[i].line.p = c.text.p + at;
-                        at += c.rows[i].line.n;
-                        after = c.rows[i].number;
-                        r = each(ctx, &c.rows[i]);
-                }
-                done += c.n;
-        }
-        sw_buf_deinit(&c.text);
-        sw_free(c.rows);
-        return r;
-}
-
 /* ---- marks ---- */
 
 static int outbox_mark_rows(struct sw_outbox *o, struct outbox_sink *sink, int64_t number)
@@ -488,7 +328,7 @@ static int outbox_mark_rows(struct sw_outbox *o, struct outbox_sink *sink, int64
 static int outbox_mark(struct sw_outbox *o, void *ctx)
 {
         const struct outbox_sink_job *job = ctx;
-        struct outbox_sink *sink = outbox_find(o, job->name);
+        struct outbox_sink *sink = sw__outbox_find(o, job->name);
         int64_t number = job->number;
         sqlite3_stmt *s;
         int r = 0;
@@ -513,7 +353,7 @@ static int outbox_mark(struct sw_outbox *o, void *ctx)
         if (job->note)
                 (void)sqlite3_bind_blob64(s, 3, job->note->n ? job->note->p : "", job->note->n, SQLITE_STATIC);
         r = sw__outbox_step(o, s);
-        return r == 0 ? outbox_look(o, sink) : r;
+        return r == 0 ? sw__outbox_look(o, sink) : r;
 }
 
 int sw_outbox_mark(struct sw_outbox *o, const char *name, int64_t number)
@@ -537,7 +377,7 @@ int sw_outbox_note(struct sw_outbox *o, const char *name, struct sw_buf *out)
         int r = -SW_ERR_NOENT;
 
         sw__outbox_lock(o);
-        sink = outbox_find(o, name);
+        sink = sw__outbox_find(o, name);
         if (sink)
                 s = sw__outbox_sql(o, OUTBOX_GET_NOTE, &r);
         if (s) {
@@ -613,35 +453,4 @@ void sw_outbox_each_sink(struct sw_outbox *o,
         pthread_mutex_unlock(&o->shown_lock);
         for (i = 0; i < n; i++)
                 each(ctx, names[i], &stats[i]);
-}
-
-/* ---- again ---- */
-
-static int outbox_resend(struct sw_outbox *o, void *ctx)
-{
-        struct outbox_sink_job *job = ctx;
-        struct outbox_sink *sink = outbox_find(o, job->name);
-        unsigned severity;
-        int r = 0;
-
-        if (!sink)
-                return -SW_ERR_NOENT;
-        job->n = 0;
-        for (severity = sink->min_severity; severity < OUTBOX_SEVERITIES && r == 0; severity++) {
-                r = sw__outbox_run(o, OUTBOX_RESEND, 4,
-                        (const int64_t[]){
-                                sink->id, (int64_t)severity, sw__outbox_wants_after(sink, severity), job->since.ms });
-                job->n += r == 0 ? (uint64_t)sqlite3_changes64(o->db) : 0;
-        }
-        return r == 0 ? outbox_look(o, sink) : r;
-}
-
-int sw_outbox_resend(struct sw_outbox *o, const char *name, struct sw_etime since, uint64_t *ret_n)
-{
-        struct outbox_sink_job job = { .name = name, .since = since };
-        int r = sw__outbox_transact(o, true, outbox_resend, &job);
-
-        if (r == 0 && ret_n)
-                *ret_n = job.n;
-        return r;
 }
