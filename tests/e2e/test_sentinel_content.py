@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 import unittest
 
+import jsonschema
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -136,8 +137,45 @@ class Content(unittest.TestCase):
         self.assertEqual([c["name"] for c in rule["streamDeclarations"]["Custom-SegwatchFinding"]["columns"]], names)
         self.assertIn("Microsoft.Authorization/roleAssignments", by_type)
 
+    def wrong(self, template):
+        """What the reference of Azure Resource Manager does not allow: unknown keys, wrong types, values and bounds."""
+        schema = json.loads((ROOT / "tests/sentinel/arm.schema.json").read_text())
+        return ["/".join(map(str, e.absolute_path)) + ": " + e.message
+                for e in jsonschema.Draft7Validator(schema).iter_errors(template)]
+
+    def test_a_template_with_a_mistake_is_not_taken(self):
+        def change(name, edit):
+            template = json.loads((CONTENT / name).read_text())
+            by_type = {r["type"].split("/")[-1]: r for r in template["resources"]}
+            edit(by_type)
+            return template
+
+        def column(key, value):
+            return lambda r: r["tables"]["properties"]["schema"]["columns"][3].update({key: value})
+
+        def rule(key, value):
+            return lambda r: r["alertRules"]["properties"].update({key: value})
+
+        for name, edit in (
+                ("azuredeploy.json", lambda r: r["tables"].update(apiVersion="2021-12-01-preview")),
+                ("azuredeploy.json", lambda r: r["tables"]["properties"].update(retention=90)),
+                ("azuredeploy.json", column("type", "text")), ("azuredeploy.json", column("name", "1st")),
+                ("azuredeploy.json", lambda r: r["dataCollectionRules"].pop("kind")),
+                ("azuredeploy.json", lambda r: r["dataCollectionRules"]["properties"]["dataFlows"][0].pop("outputStream")),
+                ("azuredeploy.json", lambda r: r["roleAssignments"]["properties"].update(principalType="Machine")),
+                ("azuredeploy.json", lambda r: r["roleAssignments"]["properties"].update(roleDefinitionId="Publisher")),
+                ("content.json", rule("severity", "Critical")), ("content.json", rule("queryPeriod", "1h")),
+                ("content.json", rule("triggerThreshold", "0")), ("content.json", rule("tactic", [])),
+                ("content.json", rule("entityMappings", [{"entityType": "Ip", "fieldMappings": []}])),
+                ("content.json", lambda r: r["savedSearches"]["properties"].pop("query")),
+                ("content.json", lambda r: r["workbooks"].update(kind="user"))):
+            template = change(name, edit)
+            with self.subTest(f"{name} {template != json.loads((CONTENT / name).read_text())}"):
+                self.assertNotEqual(self.wrong(template), [])
+
     def check_template(self, template):
         """The shape that Azure Resource Manager demands, and no reference to a parameter that is not there."""
+        self.assertEqual(self.wrong(template), [])
         self.assertRegex(template["$schema"], r"^https://schema\.management\.azure\.com/schemas/2019-04-01/")
         self.assertRegex(template["contentVersion"], r"^\d+\.\d+\.\d+\.\d+$")
         for resource in template["resources"]:
