@@ -171,21 +171,28 @@ Test(alert_export, is_readable_for_its_group)
         end(&x);
 }
 
+/* The best of five, because others may have the processor; without being woken it would be a second. */
 Test(alert_export, a_line_is_there_soon_after_its_commit)
 {
         struct fixture x = { 0 };
         struct timespec a, b;
-        int i;
+        long ms, best = 1000;
+        size_t n;
+        int i, k;
 
         start(&x);
-        sw_alert_export_drain(x.e);
-        clock_gettime(CLOCK_MONOTONIC, &a);
-        commit(&x, 1);
-        for (i = 0; i < 2000 && !*content(&x, ""); i++)
-                usleep(500);
-        clock_gettime(CLOCK_MONOTONIC, &b);
-        cr_assert_lt(
-                (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000, 500); /* 100 ms on an idle machine */
+        for (k = 1; k <= 5; k++) {
+                sw_alert_export_drain(x.e);
+                n = strlen(content(&x, ""));
+                clock_gettime(CLOCK_MONOTONIC, &a);
+                commit(&x, 1);
+                for (i = 0; i < 2000 && strlen(content(&x, "")) == n; i++)
+                        usleep(500);
+                clock_gettime(CLOCK_MONOTONIC, &b);
+                ms = (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000;
+                best = ms < best ? ms : best;
+        }
+        cr_assert_lt(best, 500); /* 100 ms on an idle machine */
         end(&x);
 }
 
