@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -142,6 +143,36 @@ class Run(Case):
         self.assertEqual(refused() & self.uids(), set())
         self.assertEqual(count(), len(rows))
         self.assertIn("rejected.jsonl", told()[0]["message"])
+
+    def sinks_of_the_outbox(self):
+        db = sqlite3.connect(f"file:{self.dir}/state/outbox.db?mode=ro", uri=True, timeout=30)
+        try:
+            return {name: marked for name, marked in db.execute("SELECT name, marked FROM sink")}
+        finally:
+            db.close()
+
+    def test_outputs_change_with_a_restart_and_keep_their_marks(self):
+        scenario = self.scenario()
+        d = Daemon(self, self.config(scenario, self.sentinel()))
+        d.wait_for(self.all_there, "every line of the alert file at the fake")
+        self.config(scenario, self.sentinel(rows_per_request=5), self.sentinel(name="second"))
+        d.process.send_signal(signal.SIGHUP)
+        d.wait_log("these changes need a restart: outputs")
+        d.wait_for(lambda: self.sinks_of_the_outbox()["sentinel"] == self.sinks_of_the_outbox()["alerts"], "all is marked")
+        d.stop()
+        n, marked = len(self.fake.rows), self.sinks_of_the_outbox()["sentinel"]
+        d = Daemon(self, self.dir / "segwatch.yaml")
+        d.wait_for(lambda: "second" in self.sinks_of_the_outbox(), "the new output is known")
+        self.assertGreaterEqual(self.sinks_of_the_outbox()["second"], marked, "it begins with what is new")
+        time.sleep(1.5)
+        d.stop()
+        self.assertGreaterEqual(self.sinks_of_the_outbox()["sentinel"], marked)
+        uids = [r["EventOriginalUid"] for r in self.fake.rows]
+        self.assertEqual(len(uids[:n]), len(set(uids[:n])), "nothing comes twice")
+        self.assertFalse(set(uids[:n]) & set(uids[n:]), "nor after the restart")
+        d = Daemon(self, self.config(scenario, self.sentinel(name="second")))
+        d.wait_for(lambda: set(self.sinks_of_the_outbox()) == {"alerts", "second"}, "what is no longer configured keeps nothing")
+        d.stop()
 
     def test_what_is_kept_is_sent_again_when_asked_for(self):
         config = self.config(self.scenario(), self.sentinel())

@@ -17,6 +17,7 @@ from sinks import T0, Sinks, columns, finding  # noqa: E402
 SOAK = "SEGWATCH_SOAK" in os.environ
 SEED = int(os.environ.get("SEGWATCH_SEED", 7))
 REQUESTS = int(os.environ.get("SEGWATCH_COUNT", 10000 if SOAK else 3000))
+OUTPUT_KIB = 8 * 1024  # of memory, each
 TOKEN_SECONDS = 60 if SOAK else 10
 
 
@@ -96,6 +97,25 @@ class Delivery(Case):
         self.check_contract()
         sizes = [r["plain"] for r in self.fake.requests]
         self.assertGreater(max(sizes), 900_000, "and is not wastefully small")
+
+    def test_an_output_needs_so_much_memory_and_no_more(self):
+        """docs/OUTPUTS.md says how much; findings of the largest size make the fullest batches."""
+        def peak(n):
+            subprocess.run(["rm", "-rf", self.folder / "state"], check=True)
+            self.fake.rows = []
+            s = self.sinks(*[self.output(name=f"s{i}") for i in range(n)])
+            s.feed(finding(i, pad=14_000) for i in range(400))
+            end = time.monotonic() + 40
+            while len(self.fake.rows) < 400 * n and time.monotonic() < end:
+                time.sleep(0.05)
+            with open(f"/proc/{s.process.pid}/status") as f:
+                most = next(int(l.split()[1]) for l in f if l.startswith("VmHWM"))
+            s.end()
+            return most
+
+        one, five = peak(1), peak(5)
+        self.assertGreater(five - one, 4 * 1024, "five have more than one: else this measures nothing")
+        self.assertLess((five - one) / 4, OUTPUT_KIB)
 
     def test_oversize_rows_are_cut_and_marked(self):
         s = self.sinks()
