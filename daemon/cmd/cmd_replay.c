@@ -20,6 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Waits between threads: about one piece for each. What is read should still be in the cache when it is decoded, and
+ * what is decoded when it is folded; more gains nothing, since a file does not keep anybody waiting. */
+#define QUEUE_BYTES ((size_t)256 << 10)
+
 #define SHOWN_ERRORS 10u
 #define MAX_WORKERS 64u
 
@@ -302,7 +306,9 @@ static int save_state(struct replay *r)
 
 static int open_pipeline(struct replay *r)
 {
-        struct sw_pipeline_conf conf = { .core = &r->core, .n_workers = r->o.n_workers };
+        struct sw_pipeline_conf conf = {
+                .core = &r->core, .n_workers = r->o.n_workers, .queue_max_bytes = QUEUE_BYTES * (r->o.n_workers + 2u)
+        };
         struct sw_pipeline_hooks hooks = { .ctx = r, .on_actions = on_actions, .on_errors = on_errors };
         struct sw_err err = SW_ERR_NULL;
         uint32_t i, number;
