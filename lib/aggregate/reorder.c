@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "aggregate/reorder.h"
 
+#include "base/fetch.h"
+
 #include <assert.h>
 
 /* A quiet second takes a small chunk, a busy one fills large ones. */
@@ -216,6 +218,33 @@ int sw_reorder_add_room(struct sw_reorder *r, struct sw_etime time, struct sw_ot
         *recent = id;
         *ret = append_room(r, b);
         return *ret ? SW_REORDER_OK : SW_REORDER_E_FULL;
+}
+
+/* The chunk at the end of that second's bucket; NULL: there is none, or it is not a recent one. */
+static const struct chunk *recent_tail(const struct sw_reorder *r, struct sw_etime time)
+{
+        int64_t second = time.ms / SW_SECOND;
+        const struct sw_reorder_bucket *b = sw_table_peek(&r->buckets, r->recent[second & (SW_REORDER_RECENT - 1)]);
+
+        return b && b->second == second && b->tail ? chunk_peek(r, b->tail) : NULL;
+}
+
+void sw_reorder_prefetch(const struct sw_reorder *r, struct sw_etime time)
+{
+        const struct chunk *c = recent_tail(r, time);
+
+        if (c)
+                sw_fetch(c);
+}
+
+void sw_reorder_prefetch_room(const struct sw_reorder *r, struct sw_etime time)
+{
+        const struct chunk *c = recent_tail(r, time);
+
+        if (!c)
+                return;
+        sw_fetch(&c->tuples[c->n]);
+        sw_fetch((const unsigned char *)&c->tuples[c->n] + sizeof(struct sw_otuple) - 1);
 }
 
 int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t)

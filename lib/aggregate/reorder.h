@@ -44,6 +44,9 @@ enum { SW_REORDER_OK, SW_REORDER_E_FULL /* release the oldest second, then try a
 int sw_reorder_add(struct sw_reorder *r, const struct sw_otuple *t); /* copied */
 /* The same for a tuple of that time that the caller writes in place, all of it. OK: *ret is set. */
 int sw_reorder_add_room(struct sw_reorder *r, struct sw_etime time, struct sw_otuple **ret);
+/* Ask for the memory that a tuple of that time will touch: where its bucket is filled, then its place there. */
+void sw_reorder_prefetch(const struct sw_reorder *r, struct sw_etime time);
+void sw_reorder_prefetch_room(const struct sw_reorder *r, struct sw_etime time);
 int sw_reorder_add_late(struct sw_reorder *r, const struct sw_otuple *t);
 bool sw_reorder_is_pressed(const struct sw_reorder *r); /* more than half of the limit is in use */
 

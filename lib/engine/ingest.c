@@ -2,6 +2,7 @@
 #include "engine/engine_int.h"
 
 #define PRINTS_AHEAD 4u /* records whose fingerprint slot is asked for before their turn */
+#define ROOMS_AHEAD 4u  /* tuples whose place is asked for before their turn */
 
 /* One record on its way in. */
 struct intake {
@@ -30,38 +31,43 @@ static void add_decode_stats(struct sw_engine *e, const struct sw_batch *b)
                         e->stats.reasons[b->errors[i].reason]++;
 }
 
-static void count_tuples(struct sw_engine *e, const struct sw_batch *b, const struct sw_record *r)
+/* What is asked of all tuples of a record before the first of them is taken. */
+struct survey {
+        struct sw_etime newest;
+        uint64_t states[SW_STATE_DENIED + 2]; /* the last: stateless ones */
+        uint64_t totals[SW_N_COUNTERS];
+};
+
+static struct survey survey_tuples(const struct sw_engine *e, const struct sw_batch *b, const struct sw_record *r)
 {
-        struct sw_engine_stats *s = &e->stats;
+        struct survey s = { .newest = SW_ETIME_NONE };
         uint32_t i, j;
 
-        s->tuples += r->n_tuples;
         for (i = 0; i < r->n_tuples; i++) {
                 const struct sw_tuple *t = &b->tuples[r->first_tuple + i];
 
-                if (t->flags & SW_TUPLE_STATELESS)
-                        s->tuples_stateless++;
-                else if (t->state == SW_STATE_BEGIN)
-                        s->tuples_begin++;
-                else if (t->state == SW_STATE_CONTINUE)
-                        s->tuples_continue++;
-                else if (t->state == SW_STATE_END)
-                        s->tuples_end++;
-                else
-                        s->tuples_denied++;
+                sw_reorder_prefetch(&e->reorder, t->time);
+                s.newest = sw_etime_max(s.newest, t->time);
+                /* No branch: states come in no order that could be foreseen. */
+                s.states[t->flags & SW_TUPLE_STATELESS ? SW_STATE_DENIED + 1 : t->state]++;
                 for (j = 0; j < SW_N_COUNTERS; j++)
-                        s->totals[j] += t->counters[j];
+                        s.totals[j] += t->counters[j];
         }
+        return s;
 }
 
-static struct sw_etime record_newest(const struct sw_batch *b, const struct sw_record *r)
+static void count_tuples(struct sw_engine_stats *s, const struct survey *all, uint32_t n)
 {
-        struct sw_etime newest = SW_ETIME_NONE;
-        uint32_t i;
+        uint32_t j;
 
-        for (i = 0; i < r->n_tuples; i++)
-                newest = sw_etime_max(newest, b->tuples[r->first_tuple + i].time);
-        return newest;
+        s->tuples += n;
+        s->tuples_begin += all->states[SW_STATE_BEGIN];
+        s->tuples_continue += all->states[SW_STATE_CONTINUE];
+        s->tuples_end += all->states[SW_STATE_END];
+        s->tuples_denied += all->states[SW_STATE_DENIED];
+        s->tuples_stateless += all->states[SW_STATE_DENIED + 1];
+        for (j = 0; j < SW_N_COUNTERS; j++)
+                s->totals[j] += all->totals[j];
 }
 
 /* A full buffer gives way from its oldest end. */
@@ -298,7 +304,8 @@ static int ingest_record(
         struct sw_engine *e, const struct sw_batch *b, const struct sw_record *r, struct sw_etime carrier)
 {
         struct intake in = { .e = e, .b = b, .r = r, .stamp = sw_etime_is_none(carrier) ? r->time : carrier };
-        struct sw_etime newest = record_newest(b, r), time = sw_etime_is_none(r->time) ? newest : r->time;
+        struct survey all = survey_tuples(e, b, r);
+        struct sw_etime time = sw_etime_is_none(r->time) ? all.newest : r->time;
         const struct sw_directory_sensor *s;
         uint32_t i;
         int c = SW_DEDUPE_NEW, result;
@@ -310,7 +317,7 @@ static int ingest_record(
                 e->stats.records_duplicate++;
                 return 0;
         }
-        count_tuples(e, b, r);
+        count_tuples(&e->stats, &all, r->n_tuples);
         if (c == SW_DEDUPE_OLD) {
                 e->stats.records_old++;
                 return 0;
@@ -321,9 +328,12 @@ static int ingest_record(
         s = sw_directory_sensor_at(&e->world.directory, in.sensor);
         in.fold = s->fold;
         in.realm = s->realm;
-        result = ingest_ahead(&in, newest);
-        for (i = 0; i < r->n_tuples && result == 0; i++)
+        result = ingest_ahead(&in, all.newest);
+        for (i = 0; i < r->n_tuples && result == 0; i++) {
+                if (i + ROOMS_AHEAD < r->n_tuples)
+                        sw_reorder_prefetch_room(&e->reorder, b->tuples[r->first_tuple + i + ROOMS_AHEAD].time);
                 result = ingest_tuple(&in, &b->tuples[r->first_tuple + i]);
+        }
         return result < 0 || in.hold ? result : sw__engine_settle(e, e->released);
 }
 
