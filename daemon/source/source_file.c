@@ -214,15 +214,15 @@ static int file_open(struct file *x, size_t piece_bytes, struct sw_err *reterr)
         return r < 0 ? file_error(x, r, sw_error_text(r), reterr) : 0;
 }
 
-/* Fills the read buffer; the first time at least two bytes, to see the magic. Returns the bytes read. */
-static ssize_t file_fill(struct sw_files *f, struct file *x, bool *ret_eof)
+/* Fills READ_BYTES at p; the first time at least two bytes, to see the magic. Returns the bytes read. */
+static ssize_t file_fill(struct file *x, char *p, bool *ret_eof)
 {
         size_t want = x->begun ? 1 : 2, have = 0;
         ssize_t n;
 
         *ret_eof = false;
         while (have < want) {
-                n = read(x->fd, f->read_buffer + have, READ_BYTES - have);
+                n = read(x->fd, p + have, READ_BYTES - have);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
@@ -269,17 +269,23 @@ static int file_feed(struct file *x, const char *p, size_t n, bool eof)
 /* Reads one block into the framer. */
 static int file_read(struct sw_files *f, struct file *x, struct sw_err *reterr)
 {
-        bool eof;
-        ssize_t n = file_fill(f, x, &eof);
+        bool eof, direct = x->begun && !x->inflate; /* plain text goes straight into the framer */
+        char *p = direct ? sw_framer_room(x->framer, READ_BYTES) : f->read_buffer;
+        ssize_t n;
         int r = 0;
 
+        if (!p)
+                return file_error(x, -SW_ERR_NOMEM, sw_error_text(-SW_ERR_NOMEM), reterr);
+        n = file_fill(x, p, &eof);
         if (n < 0)
                 return file_error(x, -SW_ERR_IO, strerror(errno), reterr);
         f->bytes_read += (uint64_t)n;
         if (!x->begun && sw_inflate_is_gzip((struct sw_str){ f->read_buffer, (size_t)n }))
                 r = sw_inflate_new(&x->inflate);
         x->begun = true;
-        if (r == 0)
+        if (direct)
+                sw_framer_fed(x->framer, (size_t)n);
+        else if (r == 0)
                 r = file_feed(x, f->read_buffer, (size_t)n, eof);
         if (r < 0 && r != -SW_ERR_DATA)
                 return file_error(x, r, sw_error_text(r), reterr);

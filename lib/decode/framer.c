@@ -85,16 +85,14 @@ static void framer_drop(struct sw_framer *f)
         sw_items_shift(&f->w, by);
 }
 
-int sw_framer_feed(struct sw_framer *f, const void *p, size_t n)
+char *sw_framer_room(struct sw_framer *f, size_t n)
 {
         size_t want, cap = f->cap ? f->cap : f->conf.piece_bytes;
         char *memory;
 
         framer_drop(f);
-        if (n == 0)
-                return 0;
         if (__builtin_add_overflow(f->n, n, &want))
-                return -SW_ERR_NOMEM;
+                return NULL;
         if (f->memory && f->cap - (size_t)(f->buf - f->memory) < want) {
                 memmove(f->memory, f->buf, f->n);
                 f->buf = f->memory;
@@ -104,12 +102,27 @@ int sw_framer_feed(struct sw_framer *f, const void *p, size_t n)
                         cap = cap > SIZE_MAX / 2 ? want : cap * 2;
                 memory = sw_realloc_array(f->memory, cap, 1);
                 if (!memory)
-                        return -SW_ERR_NOMEM;
+                        return NULL;
                 f->memory = f->buf = memory;
                 f->cap = cap;
         }
-        memcpy(f->buf + f->n, p, n);
+        return f->buf + f->n;
+}
+
+void sw_framer_fed(struct sw_framer *f, size_t n)
+{
         f->n += n;
+}
+
+int sw_framer_feed(struct sw_framer *f, const void *p, size_t n)
+{
+        char *room = n ? sw_framer_room(f, n) : NULL;
+
+        if (n && !room)
+                return -SW_ERR_NOMEM;
+        if (n)
+                memcpy(room, p, n);
+        sw_framer_fed(f, n);
         return 0;
 }
 

@@ -32,6 +32,10 @@ struct sw_framer;
 int sw_framer_new(const struct sw_framer_conf *conf, struct sw_framer **ret);
 struct sw_framer *sw_framer_free(struct sw_framer *f);
 int sw_framer_feed(struct sw_framer *f, const void *p, size_t n); /* copies; 0 | -SW_ERR_NOMEM */
+/* The same without a copy: room for n >= 1 bytes to read into, valid until the next call; then _fed says how many came.
+ * NULL: no memory. */
+char *sw_framer_room(struct sw_framer *f, size_t n);
+void sw_framer_fed(struct sw_framer *f, size_t n);
 void sw_framer_finish(struct sw_framer *f);                       /* no more bytes will come */
 int sw_framer_next(struct sw_framer *f, struct sw_piece *ret);    /* SW_FRAMER_* */
 /* After MORE, when no more bytes are there for now (a file that grows): hands out what is whole so far. A value that is

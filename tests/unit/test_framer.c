@@ -23,6 +23,22 @@ static void add(struct total *t, const struct sw_batch *b)
                 t->hash = (t->hash ^ b->records[i].fingerprint.lo ^ b->records[i].offset) * 1099511628211u;
 }
 
+/* Both ways in; more room is asked for than is used, as of a read that came short. */
+static void feed(struct sw_framer *f, const char *p, size_t n, bool in_place)
+{
+        char *room;
+
+        if (!in_place) {
+                cr_assert_eq(sw_framer_feed(f, p, n), 0);
+                return;
+        }
+        room = sw_framer_room(f, n + 7);
+        cr_assert(room);
+        memset(room, '}', n + 7);
+        memcpy(room, p, n);
+        sw_framer_fed(f, n);
+}
+
 /* Feeds `step` bytes at a time and decodes every piece. flush: asks for what is whole after each. */
 static struct total run_flushed(struct sw_str s, size_t step, const struct sw_framer_conf *conf, bool flush)
 {
@@ -53,7 +69,7 @@ static struct total run_flushed(struct sw_str s, size_t step, const struct sw_fr
                 if (n == 0)
                         sw_framer_finish(f);
                 else
-                        cr_assert_eq(sw_framer_feed(f, s.p + at, n), 0);
+                        feed(f, s.p + at, n, at % 3 == 1);
                 at += n;
         }
         cr_assert_eq(sw_framer_next(f, &p), SW_FRAMER_END);
