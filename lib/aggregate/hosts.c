@@ -82,7 +82,10 @@ const struct sw_host *sw_hosts_guess(const struct sw_hosts *h, const struct sw_h
 
 void sw_hosts_prefetch_id(const struct sw_hosts *h, uint32_t id)
 {
-        sw_table_prefetch_id(id & SW_HOSTS_INTERNET_BIT ? &h->internet : &h->internal, id & ~SW_HOSTS_INTERNET_BIT);
+        const struct sw_table *t = id & SW_HOSTS_INTERNET_BIT ? &h->internet : &h->internal;
+
+        /* Segment, pins and taints lie side by side. */
+        sw_table_prefetch_part(t, id & ~SW_HOSTS_INTERNET_BIT, offsetof(struct sw_host, n_pins));
 }
 
 struct sw_host *sw_hosts_intern_probe(

@@ -191,6 +191,14 @@ void sw_table_prefetch_id(const struct sw_table *t, uint32_t id)
                 prefetch_id(t, id);
 }
 
+void sw_table_prefetch_part(const struct sw_table *t, uint32_t id, size_t offset)
+{
+        if (id >= t->n_high)
+                return;
+        sw_fetch((const unsigned char *)entry_ptr(t, id) + offset);
+        sw_fetch(meta_ptr(t, id));
+}
+
 /* By words: keys are a few of them, and a call to memcmp costs more than it compares. */
 static bool same_key(const struct sw_table *t, const void *entry, const void *key)
 {
@@ -206,15 +214,17 @@ static bool same_key(const struct sw_table *t, const void *entry, const void *ke
         }
         if (n == 0)
                 return true;
-        if (t->spec.key_size == 4) {
-                uint32_t p, q;
+        if (t->spec.key_size < 8) { /* and at least 4 */
+                uint32_t v, w;
 
-                memcpy(&p, a, 4);
-                memcpy(&q, b, 4);
-                return p == q;
+                memcpy(&v, a, 4);
+                memcpy(&w, b, 4);
+                if (v != w)
+                        return false;
+                memcpy(&v, a + n - 4, 4);
+                memcpy(&w, b + n - 4, 4);
+                return v == w;
         }
-        if (t->spec.key_size < 8)
-                return memcmp(a, b, n) == 0;
         /* The last word, which begins inside the one before. */
         memcpy(&x, a + n - 8, 8);
         memcpy(&y, b + n - 8, 8);
