@@ -109,3 +109,40 @@ Test(scan, unescapes_as_cjson_does)
                 cJSON_Delete(tree);
         }
 }
+
+/* Where a long string is looked at in wide steps, every place of a byte in a step counts. */
+Test(scan, finds_what_ends_a_string_at_every_place)
+{
+        static const char ends[] = { '"', '\\', '\n', '\0', 0x1f };
+        unsigned n, i;
+
+        for (n = 0; n < 200; n++)
+                for (i = 0; i < sizeof(ends); i++) {
+                        char text[600] = "[\"";
+                        size_t used = 2, at = 0;
+                        struct sw_scan s;
+                        enum sw_scan_result r;
+
+                        memset(text + used, n % 2 ? 0xc3 : 'x', n);
+                        used += n;
+                        text[used++] = ends[i];
+                        if (ends[i] == '\\')
+                                text[used++] = '"';
+                        if (ends[i] == '\\')
+                                text[used++] = '"';
+                        memcpy(text + used, ",\"abc\",\"d\"]", 11);
+                        used += 11;
+                        memset(text + used, ' ', sizeof(text) - used);
+                        sw_scan_start(&s, false, 8);
+                        r = sw_scan_run(&s, text, sizeof(text), &at, true);
+                        if (i > 1) {
+                                cr_assert_eq(r, SW_SCAN_BAD, "%u bytes, then %d", n, ends[i]);
+                                cr_assert_eq(at, 2u + n, "a control byte is where it is");
+                                continue;
+                        }
+                        cr_assert_eq(r, SW_SCAN_DONE, "%u bytes, then %d", n, ends[i]);
+                        cr_assert_eq(at, used);
+                        cr_assert_eq(s.n_values, 4u, "an array of three");
+                        cr_assert_eq(s.escaped, false, "the last string is plain");
+                }
+}
