@@ -122,8 +122,6 @@ uint64_t sw_table_hash(const struct sw_table *t, const void *key)
 {
         /* A constant length unrolls to half the instructions: the sizes of the busiest tables. */
         switch (t->spec.key_size) {
-        case 4:
-                return sw_keyhash(&t->key, key, 4);
         case 8:
                 return sw_keyhash(&t->key, key, 8);
         case 9:
@@ -143,6 +141,15 @@ void sw_table_prefetch(const struct sw_table *t, uint64_t hash)
 {
         if (t->slots)
                 sw_fetch(&t->slots[(uint32_t)hash & t->slot_mask]);
+}
+
+/* A function of its own: hashing is worth inlining only where a tuple cannot do without. */
+__attribute__((noinline)) uint64_t sw_table_look_ahead(const struct sw_table *t, const void *key)
+{
+        uint64_t hash = sw_table_hash(t, key);
+
+        sw_table_prefetch(t, hash);
+        return hash;
 }
 
 /* Three lines at most, and the byte that a hit marks. */
@@ -563,13 +570,18 @@ void *sw_table_use(struct sw_table *t, uint32_t id)
 
 void sw_table_sweep(struct sw_table *t, uint32_t n, bool (*over)(void *ctx, const void *entry), void *ctx)
 {
-        for (; n > 0 && t->n_high > 0; n--) {
-                uint32_t id = t->hand;
+        uint32_t i, id, ahead;
 
+        for (i = 0; i < n && t->n_high > 0; i++) {
+                id = t->hand;
                 t->hand = t->hand + 1 < t->n_high ? t->hand + 1 : 0;
                 if ((*meta_ptr(t, id) & (META_USED | META_PINNED)) == META_USED && over(ctx, entry_ptr(t, id)))
                         sw_table_remove_id(t, id);
         }
+        /* The next ones will leave their slots, which lie anywhere. */
+        for (id = t->hand, ahead = 0; ahead < n && id < t->n_high; ahead++, id++)
+                if (*meta_ptr(t, id) & META_USED)
+                        (void)sw_table_look_ahead(t, entry_ptr(t, id));
 }
 
 void sw_table_pin(struct sw_table *t, uint32_t id, bool pinned)

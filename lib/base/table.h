@@ -58,6 +58,7 @@ void sw_table_deinit(struct sw_table *t); /* NULL-safe, twice is fine */
 
 uint64_t sw_table_hash(const struct sw_table *t, const void *key);
 void sw_table_prefetch(const struct sw_table *t, uint64_t hash);
+uint64_t sw_table_look_ahead(const struct sw_table *t, const void *key); /* both */
 /* Second step, some look-ups after the first: the entry that the (now cached) slots near its home point to; NULL if
  * there seems to be none. Its key was not compared: good for prefetching only. */
 const void *sw_table_guess(const struct sw_table *t, uint64_t hash);

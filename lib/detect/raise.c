@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define LATE_MS (2 * SW_HOUR) /* stamps of 32 bits: what seems older than all others by less than this is late */
+
 bool sw_raise_is_internal(uint32_t segment, const struct sw_host *h)
 {
         if (segment == SW_SEGMENT_INTERNET || segment == SW_SEGMENT_PLATFORM)
@@ -26,9 +28,14 @@ bool sw_raise_has_role(const struct sw_host *h, uint32_t roles)
 
 void sw_raise_keep(struct sw_raise_evidence *k, const struct sw_conn_event *ev)
 {
+        uint32_t i, now_ms = (uint32_t)(uint64_t)ev->first.time.ms;
         struct sw_evidence *place;
-        uint32_t i;
 
+        if (k->n > SW_SIGNAL_EVIDENCE)
+                k->n = 0; /* nobody wrote that */
+        /* Most of a long scan ends here, with one line of memory. */
+        if (k->oldest_ms && now_ms - k->oldest_ms + LATE_MS < SW_RAISE_FRESH_MS + LATE_MS)
+                return;
         for (i = 0; i < k->n; i++)
                 if (sw_evidence_cmp(&k->e[i], &ev->first) == 0)
                         return;
@@ -39,17 +46,19 @@ void sw_raise_keep(struct sw_raise_evidence *k, const struct sw_conn_event *ev)
                 for (i = 1; i < k->n; i++)
                         if (sw_evidence_cmp(&k->e[i], place) < 0)
                                 place = &k->e[i];
+                k->oldest_ms = (uint32_t)(uint64_t)place->time.ms;
                 if (ev->first.time.ms - place->time.ms < SW_RAISE_FRESH_MS)
                         return;
         }
         *place = ev->first;
         place->outcome = (uint8_t)ev->outcome;
+        k->oldest_ms = 0; /* another one is */
 }
 
 enum sw_raise_step sw_raise_due(
         const struct sw_raise_ladder *l, struct sw_etime now, uint64_t value, int64_t quiet_ms, uint32_t segment)
 {
-        uint32_t i;
+        uint32_t i, n = l->n_segments < SW_RAISE_SEGMENTS ? l->n_segments : SW_RAISE_SEGMENTS;
 
         if (l->raised_ms == 0)
                 return SW_RAISE_FIRST;
@@ -57,17 +66,17 @@ enum sw_raise_step sw_raise_due(
                 return SW_RAISE_AGAIN;
         if (value >= 2 * l->raised_value)
                 return SW_RAISE_MORE;
-        for (i = 0; i < l->n_segments; i++)
+        for (i = 0; i < n; i++)
                 if (l->segments[i] == segment)
                         return SW_RAISE_NOT;
-        return l->n_segments < SW_RAISE_SEGMENTS ? SW_RAISE_MORE : SW_RAISE_NOT;
+        return n < SW_RAISE_SEGMENTS ? SW_RAISE_MORE : SW_RAISE_NOT;
 }
 
 void sw_raise_done(struct sw_raise_ladder *l, struct sw_etime now, uint64_t value, uint32_t segment, bool again)
 {
         uint32_t i;
 
-        if (again)
+        if (again || l->n_segments > SW_RAISE_SEGMENTS)
                 l->n_segments = 0;
         l->raised_value = again || value > l->raised_value ? value : l->raised_value;
         l->raised_ms = now.ms;

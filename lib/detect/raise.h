@@ -27,7 +27,8 @@ static inline unsigned sw_raise_novelty_pct(const struct sw_host *src)
 
 /* Up to five tuples: the canonically smallest of the last five minutes, else the newest ones. */
 struct sw_raise_evidence {
-        uint32_t n, pad;
+        uint32_t n;
+        uint32_t oldest_ms; /* low 32 bits of the smallest one's time while all places are taken; 0: not known */
         struct sw_evidence e[SW_SIGNAL_EVIDENCE];
 };
 #define SW_RAISE_FRESH_MS (5 * SW_MINUTE)

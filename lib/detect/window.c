@@ -44,10 +44,18 @@ uint32_t sw_window_keep_items(struct sw_window_item *items, uint32_t n, struct s
 
 static void window_purge(struct sw_window *w, struct sw_etime now, int64_t keep_ms)
 {
+        uint32_t i;
+
         /* The 32-bit stamps of a window that slept longer than any window are meaningless. */
         if (w->last_ms && now.ms - w->last_ms >= KEEP_MAX_MS)
-                w->n = 0;
+                w->n = w->oldest_ms = 0;
+        if (w->oldest_ms && (int64_t)(window_low(now) - w->oldest_ms) < keep_ms)
+                return; /* nothing is that old */
         w->n = sw_window_keep_items(w->items, w->n, now, keep_ms);
+        w->oldest_ms = window_low(now);
+        for (i = 0; i < w->n; i++)
+                if (window_age(&w->items[i], now) > window_low(now) - w->oldest_ms)
+                        w->oldest_ms = w->items[i].last_ms;
 }
 
 static void window_register(struct sw_window *w, uint64_t hash)
@@ -117,6 +125,8 @@ struct sw_window_item *sw_window_add(
         }
         w->last_ms = at.ms;
         window_register(w, hash);
+        if (window_low(at) - window_low(now) > window_low(at) - w->oldest_ms)
+                w->oldest_ms = window_low(now); /* a late one */
         return sw_window_put_item(w->items, &w->n, SW_WINDOW_CAP, now, what);
 }
 

@@ -22,7 +22,8 @@ enum { SW_WINDOW_RAISED = 1 << 15 };
 struct sw_window {
         int64_t last_ms;  /* newest add; 0 = never */
         int64_t burst_ms; /* when the burst began that the registers count */
-        uint32_t n, pad;
+        uint32_t n;
+        uint32_t oldest_ms; /* low 32 bits of a time at or before every item's last; 0: not known */
         struct sw_window_item items[SW_WINDOW_CAP];
         uint8_t registers[SW_WINDOW_REGISTERS];
 };

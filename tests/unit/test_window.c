@@ -102,3 +102,42 @@ Test(window, starts_a_new_estimate_after_a_quiet_hour)
         cr_assert_leq(sw_window_estimate(&w), 1);
         cr_assert_eq(w.burst_ms, T0 + 2 * SW_HOUR);
 }
+
+static uint64_t next_random(uint64_t *x)
+{
+        *x ^= *x << 13;
+        *x ^= *x >> 7;
+        *x ^= *x << 17;
+        return *x;
+}
+
+/* The window looks for what is over only when something may be: nobody can tell. */
+Test(window, forgets_at_the_millisecond_also_what_came_late)
+{
+        static struct {
+                int64_t last;
+                bool in;
+        } truth[40];
+        uint64_t x = 88172645463325252ULL;
+        int64_t ms = SW_DAY, newest = 0;
+        unsigned step, k, n;
+
+        for (step = 0; step < 20000; step++) {
+                uint64_t r = next_random(&x);
+                int64_t late = r >> 60 == 0 ? (int64_t)(r >> 8) % SW_HOUR : 0, at;
+
+                ms += (int64_t)(r >> 20) % (step % 64 ? 20 * SW_MINUTE : 9 * SW_HOUR);
+                at = ms - late;
+                newest = at > newest ? at : newest;
+                for (k = 0; k < 40; k++)
+                        truth[k].in = truth[k].in && newest - truth[k].last < SW_DAY;
+                k = (unsigned)(r >> 40) % 40;
+                if (!truth[k].in || truth[k].last < at)
+                        truth[k].last = at;
+                truth[k].in = true;
+                (void)add(at, k, 0);
+                for (k = n = 0; k < 40; k++)
+                        n += truth[k].in;
+                cr_assert_eq(w.n, n, "step %u", step);
+        }
+}
