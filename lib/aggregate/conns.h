@@ -113,6 +113,9 @@ void sw_conns_fetch(const struct sw_conns *c, const struct sw_conns_ahead *a);
 void sw_conns_follow(const struct sw_conns *c, const struct sw_otuple *t, struct sw_conns_ahead *a);
 void sw_conns_edge(const struct sw_conns *c, struct sw_conns_ahead *a);
 void sw_conns_last(const struct sw_conns *c, const struct sw_conns_ahead *a);
+/* After _follow: the events that detectors may need memory for. False: none. */
+bool sw_conns_soon(
+        const struct sw_conns *c, const struct sw_otuple *t, const struct sw_conns_ahead *a, struct sw_conn_soon *ret);
 
 /* view->now is the tuple's time, or later for a late one. */
 int sw_conns_fold(struct sw_conns *c, const struct sw_otuple *t, const struct sw_conns_ahead *a, bool late);

@@ -98,6 +98,62 @@ void sw_conns_last(const struct sw_conns *c, const struct sw_conns_ahead *a)
                 sw_roles_prefetch_entries(&c->view->world->roles, &a->roles);
 }
 
+static bool soon_denied(
+        const struct sw_conns *c, const struct sw_otuple *t, const struct sw_conns_ahead *a, struct sw_conn_soon *ret)
+{
+        const struct sw_hosts *hosts = &c->view->world->hosts;
+        const struct sw_host *src = sw_hosts_guess(hosts, &a->src), *dst = sw_hosts_guess(hosts, &a->dst);
+
+        if (!src || !dst)
+                return false;
+        *ret = (struct sw_conn_soon){ .events = 1u << SW_CONN_DENIED,
+                .src = sw_hosts_id(hosts, src),
+                .dst = sw_hosts_id(hosts, dst),
+                .src_host = src,
+                .src_segment = src->segment,
+                .dst_segment = dst->segment,
+                .dport = t->key.dport,
+                .proto = t->key.proto };
+        return true;
+}
+
+bool sw_conns_soon(
+        const struct sw_conns *c, const struct sw_otuple *t, const struct sw_conns_ahead *a, struct sw_conn_soon *ret)
+{
+        const struct sw_world *w = c->view->world;
+        const struct sw_host *src, *dst;
+        const struct sw_conn *x;
+        unsigned events;
+        bool admin;
+
+        if (a->begins)
+                return t->state == SW_STATE_DENIED && soon_denied(c, t, a, ret);
+        x = sw_table_guess(&c->table, a->hash);
+        if (!x || x->life == LIFE_LINGER)
+                return false;
+        admin = sw_service_is_admin((enum sw_service)x->service);
+        events = (x->flags & FLAG_SUCCEEDED ? 0 : 1u << SW_CONN_SUCCEEDED) | (admin ? 1u << SW_CONN_PROGRESSED : 0);
+        events &= c->some[admin];
+        if (!events)
+                return false;
+        src = sw_hosts_peek(&w->hosts, x->src);
+        dst = sw_hosts_peek(&w->hosts, x->dst);
+        if (!src || !dst)
+                return false;
+        *ret = (struct sw_conn_soon){ .events = events,
+                .conn = x->id,
+                .src = x->src,
+                .dst = x->dst,
+                .src_host = src,
+                .src_segment = src->segment,
+                .dst_segment = dst->segment,
+                .service = (enum sw_service)x->service,
+                .dport = x->flags & FLAG_REVERSED ? x->key.sport : x->key.dport,
+                .proto = x->key.proto,
+                .learning = admin && sw_segs_learning(&w->segs, src->segment, c->view->now, NULL) };
+        return true;
+}
+
 /* Of the timers that come next in this second. */
 static void ahead_timer(const struct sw_conns *c, uint32_t n)
 {

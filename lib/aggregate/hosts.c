@@ -80,6 +80,13 @@ const struct sw_host *sw_hosts_guess(const struct sw_hosts *h, const struct sw_h
         return sw_table_guess(p->internet ? &h->internet : &h->internal, p->hash);
 }
 
+uint32_t sw_hosts_id(const struct sw_hosts *h, const struct sw_host *host)
+{
+        uint32_t id = sw_table_id(&h->internal, host);
+
+        return id == SW_TABLE_NO_ID ? sw_table_id(&h->internet, host) | SW_HOSTS_INTERNET_BIT : id;
+}
+
 void sw_hosts_prefetch_id(const struct sw_hosts *h, uint32_t id)
 {
         const struct sw_table *t = id & SW_HOSTS_INTERNET_BIT ? &h->internet : &h->internal;

@@ -34,6 +34,7 @@ void sw_hosts_prefetch(const struct sw_hosts *h, const struct sw_host_probe *p, 
 void sw_hosts_prefetch_id(const struct sw_hosts *h, uint32_t id);
 const struct sw_host *sw_hosts_guess(const struct sw_hosts *h, const struct sw_host_probe *p); /* see sw_table_guess */
 
+uint32_t sw_hosts_id(const struct sw_hosts *h, const struct sw_host *host); /* of an entry */
 struct sw_host *sw_hosts_at(const struct sw_hosts *h, uint32_t id);         /* NULL if it was evicted */
 const struct sw_host *sw_hosts_peek(const struct sw_hosts *h, uint32_t id); /* only to look at it */
 void sw_hosts_pin(struct sw_hosts *h, uint32_t id, bool on);                /* counts */

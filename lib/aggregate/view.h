@@ -102,6 +102,18 @@ static inline unsigned sw_conn_kind(const struct sw_conn_event *ev)
                (ev->learning ? SW_CONN_IS_LEARNING : 0) | (ev->late ? SW_CONN_IS_LATE : 0);
 }
 
+/* What a tuple that is still some places away may become: enough to ask for memory early. */
+struct sw_conn_soon {
+        unsigned events;         /* bit per event type */
+        uint32_t conn, src, dst; /* conn: not of SW_CONN_DENIED */
+        const struct sw_host *src_host;
+        uint32_t src_segment, dst_segment;
+        enum sw_service service;
+        uint16_t dport;
+        uint8_t proto;
+        bool learning;
+};
+
 struct sw_view; /* of the engine */
 
 struct sw_etime sw_view_now(const struct sw_view *v);

@@ -110,6 +110,14 @@ static int admin_fanout_on_event(struct sw_tables *own, const void *conf, const 
         return 0;
 }
 
+static void admin_fanout_soon(const struct sw_tables *own, const struct sw_conn_soon *ev, struct sw_ahead *a)
+{
+        const uint32_t key[4] = { ev->src, (uint32_t)ev->service, 0, 0 };
+
+        if (!ev->learning && sw_service_is_admin(ev->service) && !sw_raise_has_role(ev->src_host, ROLES_SILENT))
+                sw_track_soon(a, own->t, key);
+}
+
 static void admin_fanout_tell(struct sw_buf *out, const struct sw_view *v, const struct sw_signal *s)
 {
         sw_buf_puts(out, "reached ");
@@ -144,5 +152,6 @@ const struct sw_detector sw_det_admin_fanout = {
         .admin_only = true,
         .events = SW_ON(SUCCEEDED),
         .on_event = admin_fanout_on_event,
+        .soon = admin_fanout_soon,
         .tell = admin_fanout_tell,
 };

@@ -157,9 +157,6 @@ static void horizontal_scan_answered(struct sw_table *t, const struct sw_view *v
         struct sw_track_what what = horizontal_scan_what(ev), answers = horizontal_scan_answers(ev);
         struct sw_track_ref r;
 
-        /* Nothing is kept of a port on which nothing failed: most answers end here. */
-        if (!sw_host_failed_port(ev->src_host, ev->first.dport, ev->first.proto))
-                return;
         if (ev->type == SW_CONN_WITHDRAWN) {
                 sw_track_forget(t, &what, v);
                 return;
@@ -183,19 +180,31 @@ static int horizontal_scan_on_event(struct sw_tables *own, const void *conf, con
         struct sw_edge_info edge;
         struct sw_track_ref r;
 
-        if (!horizontal_scan_concerns(ev))
-                return 0;
         if (ev->type == SW_CONN_WITHDRAWN || ev->type == SW_CONN_SUCCEEDED) {
-                horizontal_scan_answered(t, v, ev);
+                /* Nothing is kept of a port on which nothing failed: most answers end here. */
+                if (sw_host_failed_port(ev->src_host, ev->first.dport, ev->first.proto) && horizontal_scan_concerns(ev))
+                        horizontal_scan_answered(t, v, ev);
                 return 0;
         }
+        if (!horizontal_scan_concerns(ev))
+                return 0;
         if (sw_view_edge(v, ev->src, ev->dst, ev->service, &edge) && !edge.tainted)
                 return 0;
         what = horizontal_scan_what(ev);
-        if (!sw_track_add(t, &what, v, ev, &r) || horizontal_scan_cannot(conf, r.n, internet) ||
-                !horizontal_scan_judge(conf, t, v, ev, &r, &hit) || !sw_track_grow_large(t, v, &r))
+        if (!sw_track_add(t, &what, v, ev, &r) || (internet && sw_track_told(&r, ev->time, SW_DAY)) ||
+                horizontal_scan_cannot(conf, r.n, internet) || !horizontal_scan_judge(conf, t, v, ev, &r, &hit) ||
+                !sw_track_grow_large(t, v, &r))
                 return 0;
         return horizontal_scan_raise(r.large, v, ev, &hit, out);
+}
+
+static void horizontal_scan_soon(const struct sw_tables *own, const struct sw_conn_soon *ev, struct sw_ahead *a)
+{
+        bool internet = sw_raise_is_internet(ev->src_segment);
+        const uint32_t key[4] = { ev->src, internet ? ev->dst_segment : 0, ev->dport | (uint32_t)ev->proto << 16, 0 };
+
+        if (ev->events & SW_ON(DENIED) || sw_host_failed_port(ev->src_host, ev->dport, ev->proto))
+                sw_track_soon(a, &own->t[internet ? TABLES_INTERNET : TABLES_INTERNAL], key);
 }
 
 static void horizontal_scan_tell(struct sw_buf *out, const struct sw_view *v, const struct sw_signal *s)
@@ -232,5 +241,6 @@ const struct sw_detector sw_det_horizontal_scan = {
         .handles_late = true,
         .events = SW_ON(FAILED) | SW_ON(DENIED) | SW_ON(SUCCEEDED) | SW_ON(WITHDRAWN),
         .on_event = horizontal_scan_on_event,
+        .soon = horizontal_scan_soon,
         .tell = horizontal_scan_tell,
 };

@@ -341,6 +341,17 @@ static int pivot_on_event(struct sw_tables *own, const void *conf, const struct 
         }
 }
 
+static void pivot_soon(const struct sw_tables *own, const struct sw_conn_soon *ev, struct sw_ahead *a)
+{
+        const uint32_t key[2] = { ev->conn, 0 };
+
+        if (ev->learning || !(ev->events & SW_ON(PROGRESSED)))
+                return;
+        sw_ahead_look(a, &own->t[TABLE_FLOWS], key);
+        if (sw_raise_controls(ev->service))
+                sw_ahead_look(a, &own->t[TABLE_HOSTS], &ev->dst);
+}
+
 static void pivot_tell(struct sw_buf *out, const struct sw_view *v, const struct sw_signal *s)
 {
         uint32_t i;
@@ -381,5 +392,6 @@ const struct sw_detector sw_det_pivot_chain = {
         .admin_only = true,
         .events = SW_ON(OPENED) | SW_ON(SUCCEEDED) | SW_ON(PROGRESSED) | SW_ON(FAILED) | SW_ON(DENIED) | SW_ON(CLOSED),
         .on_event = pivot_on_event,
+        .soon = pivot_soon,
         .tell = pivot_tell,
 };

@@ -146,7 +146,10 @@ static int vertical_scan_on_event(struct sw_tables *own, const void *conf, const
         /* Most answers end here. */
         if (ev->type == SW_CONN_SUCCEEDED && !sw_host_failed_host(ev->src_host, ev->dst))
                 return 0;
-        if (sw_service_is_admin(sw_service_of(ev->first.proto, ev->first.dport)))
+        /* By its port: the class of a connection also knows what follows a call for the RPC mapper. */
+        if (sw_service_is_admin(ev->service) &&
+                (ev->first.dport < DYNAMIC_FIRST ||
+                        sw_service_is_admin(sw_service_of(ev->first.proto, ev->first.dport))))
                 what.item.flags = FLAG_SENSITIVE;
         if ((ev->type == SW_CONN_SUCCEEDED && !what.item.flags) || !vertical_scan_concerns(ev))
                 return 0;
@@ -161,10 +164,19 @@ static int vertical_scan_on_event(struct sw_tables *own, const void *conf, const
         } else if (!sw_track_find(t, &what, v, &r)) {
                 return 0;
         }
-        if (!sw_track_add(t, &what, v, ev, &r) || !vertical_scan_judge(conf, &r, ev, &hit) ||
-                !sw_track_grow_large(t, v, &r))
+        if (!sw_track_add(t, &what, v, ev, &r) || (internet && sw_track_told(&r, ev->time, SW_DAY)) ||
+                !vertical_scan_judge(conf, &r, ev, &hit) || !sw_track_grow_large(t, v, &r))
                 return 0;
         return vertical_scan_raise(r.large, v, ev, &hit, out);
+}
+
+static void vertical_scan_soon(const struct sw_tables *own, const struct sw_conn_soon *ev, struct sw_ahead *a)
+{
+        const uint32_t key[4] = { ev->src, ev->dst, 0, 0 };
+
+        if (ev->events & SW_ON(DENIED) || sw_host_failed_host(ev->src_host, ev->dst))
+                sw_track_soon(
+                        a, &own->t[sw_raise_is_internet(ev->src_segment) ? TABLES_INTERNET : TABLES_INTERNAL], key);
 }
 
 static void vertical_scan_tell(struct sw_buf *out, const struct sw_view *v, const struct sw_signal *s)
@@ -198,5 +210,6 @@ const struct sw_detector sw_det_vertical_scan = {
         .handles_late = true,
         .events = SW_ON(FAILED) | SW_ON(DENIED) | SW_ON(SUCCEEDED) | SW_ON(WITHDRAWN),
         .on_event = vertical_scan_on_event,
+        .soon = vertical_scan_soon,
         .tell = vertical_scan_tell,
 };

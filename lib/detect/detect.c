@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "config/schema.h"
+#include "detect/track.h"
 
 const struct sw_detector *const sw_detectors[SW_N_DETECTORS] = {
 #define DETECT_ROW(id, name, code) [SW_DETECTOR_##id] = &sw_det_##name,
@@ -50,8 +51,12 @@ bool sw_detector_is_asked(const struct sw_detector *det, unsigned kind)
 /* Most events concern few detectors: who is asked is known beforehand. */
 static void detect_ask(struct sw_detect *d)
 {
-        unsigned type, kind, i;
+        unsigned type, kind, i, n = 0;
 
+        for (i = 0; i < SW_N_DETECTORS; i++)
+                if (sw_detectors[i]->soon && d->conf[i].mode != SW_MODE_OFF)
+                        d->soon[n++] = (uint8_t)i;
+        d->soon[n] = SW_N_DETECTORS;
         for (type = 0; type < SW_CONN_EVENT_TYPES; type++)
                 for (kind = 0; kind < SW_CONN_KINDS; kind++) {
                         uint8_t *asked = d->asked[type][kind];
@@ -124,6 +129,32 @@ int sw_detect_event(
                 d->n_signals[*i] += out->n - before;
         }
         return 0;
+}
+
+void sw_detect_soon(const struct sw_detect *d, const struct sw_conn_soon *ev, struct sw_ahead *ret)
+{
+        const uint8_t *i;
+
+        for (i = d->soon; *i != SW_N_DETECTORS; i++)
+                if (sw_detectors[*i]->events & ev->events)
+                        sw_detectors[*i]->soon(&d->tables[*i], ev, ret);
+}
+
+void sw_detect_fetch(const struct sw_ahead *a)
+{
+        uint32_t i;
+
+        for (i = 0; i < a->n; i++)
+                sw_table_prefetch_entry(a->looks[i].t, a->looks[i].hash);
+}
+
+void sw_detect_fetch_more(const struct sw_ahead *a)
+{
+        uint32_t i;
+
+        for (i = 0; i < a->n; i++)
+                if (a->tracks >> i & 1)
+                        sw_track_fetch(a->looks[i].t, a->looks[i].hash);
 }
 
 int sw_detect_minute(struct sw_detect *d, const struct sw_view *v, struct sw_etime now, struct sw_signals *out)

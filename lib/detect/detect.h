@@ -15,6 +15,7 @@ struct sw_detect {
         void *defaults[SW_N_DETECTORS]; /* filled from the option tables where conf is NULL */
         uint64_t n_signals[SW_N_DETECTORS];
         /* Who is asked, by type and kind: detectors in their order, ended by SW_N_DETECTORS. */
+        uint8_t soon[SW_N_DETECTORS + 1]; /* those that have it, ended likewise */
         uint8_t asked[SW_CONN_EVENT_TYPES][SW_CONN_KINDS][SW_N_DETECTORS + 1];
 };
 
@@ -28,6 +29,10 @@ void sw_detect_set_conf(struct sw_detect *d, const struct sw_detector_conf *conf
 /* Runs every detector that is not off; signals are appended to *out. 0 or negative. */
 int sw_detect_event(
         struct sw_detect *d, const struct sw_view *v, const struct sw_conn_event *ev, struct sw_signals *out);
+/* Asks for the memory of an event that may come: the three steps of struct sw_ahead. */
+void sw_detect_soon(const struct sw_detect *d, const struct sw_conn_soon *ev, struct sw_ahead *ret);
+void sw_detect_fetch(const struct sw_ahead *a);
+void sw_detect_fetch_more(const struct sw_ahead *a);
 int sw_detect_minute(struct sw_detect *d, const struct sw_view *v, struct sw_etime now, struct sw_signals *out);
 uint64_t sw_detect_evicted(const struct sw_detect *d);
 uint64_t sw_detect_bytes(const struct sw_detect *d);

@@ -58,6 +58,25 @@ struct sw_tables {
         unsigned n;
 };
 
+/* Entries that a detector will look up soon. Asked for in three steps, a few tuples apart: the index, the entry, and
+ * what a track (track.h) points to. */
+#define SW_AHEAD_LOOKS 4
+struct sw_ahead {
+        uint32_t n;
+        uint32_t tracks; /* bit per look */
+        struct {
+                const struct sw_table *t;
+                uint64_t hash;
+        } looks[SW_AHEAD_LOOKS];
+};
+static inline void sw_ahead_look(struct sw_ahead *a, const struct sw_table *t, const void *key)
+{
+        if (a->n == SW_AHEAD_LOOKS)
+                return;
+        a->looks[a->n].t = t;
+        a->looks[a->n++].hash = sw_table_look_ahead(t, key);
+}
+
 struct sw_detector {
         const char *name, *code, *summary;
         const char *title;                     /* of its findings: "Horizontal scan" */
@@ -75,6 +94,8 @@ struct sw_detector {
         int (*check)(const void *conf, struct sw_err *reterr); /* rules across options; may be NULL */
         int (*on_event)(struct sw_tables *own, const void *conf, const struct sw_view *v,
                 const struct sw_conn_event *ev, struct sw_signals *out);
+        /* Such an event may come soon: says what it will look up. Changes nothing; may be NULL. */
+        void (*soon)(const struct sw_tables *own, const struct sw_conn_soon *ev, struct sw_ahead *a);
         /* Called at every whole minute of event time, before the tuples of that millisecond; may be NULL. */
         int (*on_minute)(struct sw_tables *own, const void *conf, const struct sw_view *v, struct sw_etime now,
                 struct sw_signals *out);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "detect/track.h"
 
+#include "base/fetch.h"
+
 #include <assert.h>
 
 #define SLEPT_MS (20 * SW_DAY) /* stamps of 32 bits mean nothing any more */
@@ -39,8 +41,7 @@ static bool track_open(struct sw_table *t, struct sw_track *h, struct sw_track_r
         if (!l || !track_same_key(l, h))
                 return false;
         *ret = (struct sw_track_ref){ .head = h, .items = l->window.items, .large = l, .n = l->window.n };
-        return l->window.n <= SW_WINDOW_CAP && l->evidence.n <= SW_SIGNAL_EVIDENCE &&
-               l->ladder.n_segments <= SW_RAISE_SEGMENTS;
+        return l->window.n <= SW_WINDOW_CAP;
 }
 
 static void track_drop_body(struct sw_table *t, const struct sw_track *h)
@@ -373,6 +374,23 @@ bool sw_track_second(struct sw_table *t, const struct sw_track_what *what, const
         }
         h->stage = SW_TRACK_WINDOW;
         return true;
+}
+
+void sw_track_fetch(const struct sw_table *t, uint64_t hash)
+{
+        const struct sw_track *h = sw_table_guess(&t[HEADS], hash);
+        const char *body;
+        unsigned i;
+
+        if (!h || (h->size != SW_TRACK_IS_MIDDLE && h->size != SW_TRACK_IS_LARGE))
+                return;
+        body = sw_table_peek(&t[h->size], h->body - 1);
+        if (!body)
+                return;
+        for (i = 0; i < 4; i++)
+                sw_fetch(body + 64 * i);
+        if (h->size == SW_TRACK_IS_LARGE)
+                sw_fetch(&((const struct sw_track_large *)(const void *)body)->evidence);
 }
 
 bool sw_track_add(struct sw_table *t, const struct sw_track_what *what, const struct sw_view *v,

@@ -85,6 +85,13 @@ struct sw_track_ref {
         uint32_t n;
 };
 
+/* For a detector's soon: its track will be looked up. And its last step: the body. */
+static inline void sw_track_soon(struct sw_ahead *a, const struct sw_table *t, const uint32_t key[4])
+{
+        a->tracks |= 1u << a->n;
+        sw_ahead_look(a, t, key);
+}
+void sw_track_fetch(const struct sw_table *t, uint64_t hash);
 /* Notes the event. False while it is the first of its key, or the same again; or there is no room. */
 bool sw_track_add(struct sw_table *t, const struct sw_track_what *what, const struct sw_view *v,
         const struct sw_conn_event *ev, struct sw_track_ref *ret);
@@ -99,6 +106,11 @@ void sw_track_forget(struct sw_table *t, const struct sw_track_what *what, const
 /* Makes it large. False: no room. */
 bool sw_track_grow_large(struct sw_table *t, const struct sw_view *v, struct sw_track_ref *r);
 
+/* Whether it was told of less than quiet_ms ago: what is told only once then need not be judged. */
+static inline bool sw_track_told(const struct sw_track_ref *r, struct sw_etime now, int64_t quiet_ms)
+{
+        return r->large && r->large->ladder.raised_ms != 0 && now.ms - r->large->ladder.raised_ms < quiet_ms;
+}
 /* As sw_window_count and sw_window_value. */
 uint32_t sw_track_count(
         const struct sw_track_ref *r, struct sw_etime now, int64_t span_ms, uint16_t mask, uint16_t want);

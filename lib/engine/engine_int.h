@@ -31,6 +31,7 @@ struct sw_engine {
         struct sw_etime correlate_next;
         int64_t next_minute; /* event time, ms */
         struct sw_conns_ahead ahead[SW_ENGINE_AHEAD];
+        struct sw_ahead soon[SW_ENGINE_AHEAD]; /* the same for detectors */
         struct sw_signals signals;
         struct sw_engine_stats stats;
         uint32_t late_sensor; /* of stats.late_by_ms */

@@ -10,6 +10,9 @@
 #define AHEAD_FOLLOW 9u
 #define AHEAD_EDGE 12u
 #define AHEAD_LAST 14u
+#define AHEAD_SOON 10u /* what detectors will look up: which, then entries, then the rest */
+#define AHEAD_SOON_ENTRY 13u
+#define AHEAD_SOON_MORE 15u
 #define AHEAD_RING SW_ENGINE_AHEAD
 _Static_assert(AHEAD_SLOT < AHEAD_RING && (AHEAD_RING & (AHEAD_RING - 1)) == 0, "a ring that holds what is ahead");
 
@@ -110,6 +113,25 @@ static int fire_until(struct sw_engine *e, struct sw_etime until)
         return r;
 }
 
+/* The i-th step of what is ahead for detectors. */
+static void ahead_soon(struct sw_engine *e, const struct sw_reorder_run *run, uint32_t i)
+{
+        struct sw_conn_soon soon;
+        struct sw_ahead *a;
+
+        if (i >= AHEAD_SOON && i - AHEAD_SOON < run->n) {
+                a = &e->soon[(i - AHEAD_SOON) % AHEAD_RING];
+                a->n = a->tracks = 0;
+                if (sw_conns_soon(e->conns, run->items[i - AHEAD_SOON].tuple, &e->ahead[(i - AHEAD_SOON) % AHEAD_RING],
+                            &soon))
+                        sw_detect_soon(&e->detect, &soon, a);
+        }
+        if (i >= AHEAD_SOON_ENTRY && i - AHEAD_SOON_ENTRY < run->n)
+                sw_detect_fetch(&e->soon[(i - AHEAD_SOON_ENTRY) % AHEAD_RING]);
+        if (i >= AHEAD_SOON_MORE && i - AHEAD_SOON_MORE < run->n)
+                sw_detect_fetch_more(&e->soon[(i - AHEAD_SOON_MORE) % AHEAD_RING]);
+}
+
 /* Folds sorted tuples. Look-ups are started some tuples ahead: the tuple, then slots, entries, what they point to. */
 static int fold_run(struct sw_engine *e, const struct sw_reorder_run *run, bool late)
 {
@@ -134,6 +156,7 @@ static int fold_run(struct sw_engine *e, const struct sw_reorder_run *run, bool 
                         sw_conns_edge(e->conns, &ring[(i - AHEAD_EDGE) % AHEAD_RING]);
                 if (i >= AHEAD_LAST && i - AHEAD_LAST < run->n)
                         sw_conns_last(e->conns, &ring[(i - AHEAD_LAST) % AHEAD_RING]);
+                ahead_soon(e, run, i);
                 if (i < AHEAD_SLOT)
                         continue;
                 t = run->items[at].tuple;

@@ -97,3 +97,42 @@ Test(detect, stays_within_its_share_and_counts_what_it_forgets)
         cr_assert_leq(sw_detect_bytes(&d), limit / 4);
         sw_detect_deinit(&d);
 }
+
+/* What is asked for early is what is looked up then, and asking changes nothing. */
+Test(detect, knows_before_an_event_what_it_will_look_up)
+{
+        static const unsigned many[] = { 1, 2, 5, 20 }; /* every size of a track */
+        unsigned i, k, t;
+
+        for (i = 0; i < 4; i++)
+                for (k = 0; k < many[i]; k++)
+                        fake_see(&r, SW_CONN_DENIED, i * 100 + k, fake_addr("10.1.0.", i + 1),
+                                fake_addr("10.2.0.", k + 1), 445);
+        for (i = 0; i < 4; i++) {
+                struct sw_conn_event ev =
+                        fake_event(r.v, SW_CONN_DENIED, 1000, fake_addr("10.1.0.", i + 1), "10.2.0.1", 445);
+                const struct sw_conn_soon soon = { .events = SW_ON(DENIED),
+                        .src = ev.src,
+                        .dst = ev.dst,
+                        .src_host = ev.src_host,
+                        .src_segment = ev.src_segment,
+                        .dst_segment = ev.dst_segment,
+                        .dport = 445,
+                        .proto = SW_PROTO_TCP };
+                struct sw_tables before[SW_N_DETECTORS];
+                struct sw_ahead a = { 0 };
+
+                memcpy(before, r.detect.tables, sizeof(before));
+                sw_detect_soon(&r.detect, &soon, &a);
+                cr_assert_eq(a.n, 2);
+                cr_assert_eq(a.tracks, 3);
+                for (t = 0; t < a.n; t++) {
+                        const uint32_t *key = sw_table_guess(a.looks[t].t, a.looks[t].hash);
+
+                        cr_assert(key && key[0] == ev.src, "look %u of %u", t, i);
+                }
+                sw_detect_fetch(&a);
+                sw_detect_fetch_more(&a);
+                cr_assert_eq(memcmp(before, r.detect.tables, sizeof(before)), 0);
+        }
+}

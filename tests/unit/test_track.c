@@ -363,3 +363,46 @@ Test(track, damage_is_not_followed)
         r.head->body = UINT32_MAX;
         cr_assert_not(see(60, 1, 20, &r));
 }
+
+/* As simple as can be: the canonically smallest of five gives way to one that is five minutes younger. */
+static void keep_plainly(struct sw_raise_evidence *k, const struct sw_conn_event *ev)
+{
+        uint32_t i, at = 0;
+
+        for (i = 0; i < k->n; i++)
+                if (sw_evidence_cmp(&k->e[i], &ev->first) == 0)
+                        return;
+        for (i = 1; i < k->n; i++)
+                if (sw_evidence_cmp(&k->e[i], &k->e[at]) < 0)
+                        at = i;
+        if (k->n < SW_SIGNAL_EVIDENCE)
+                at = k->n++;
+        else if (ev->first.time.ms - k->e[at].time.ms < SW_RAISE_FRESH_MS)
+                return;
+        k->e[at] = ev->first;
+        k->e[at].outcome = (uint8_t)ev->outcome;
+}
+
+Test(track, evidence_is_kept_as_if_all_of_it_were_looked_at)
+{
+        static const int64_t steps[] = { 0, 1, SW_MINUTE, SW_RAISE_FRESH_MS - 1, SW_RAISE_FRESH_MS, -SW_MINUTE,
+                -SW_HOUR, SW_HOUR, 2 * SW_DAY, 23 * SW_DAY, 30 * SW_DAY };
+        struct sw_raise_evidence plain = { 0 }, k = { 0 };
+        uint64_t x = 88172645463325252ULL;
+        int64_t ms = SW_DAY;
+        unsigned step, i;
+
+        for (step = 0; step < 20000; step++) {
+                struct sw_conn_event ev;
+
+                x = x * 6364136223846793005u + 1442695040888963407u;
+                ms += steps[(x >> 40) % (step % 100 ? 8 : sizeof(steps) / sizeof(steps[0]))];
+                ev = event(ms, 1, (unsigned)(x >> 50) % 3);
+                ev.first.sport = (uint16_t)(x >> 33 & 1);
+                keep_plainly(&plain, &ev);
+                sw_raise_keep(&k, &ev);
+                cr_assert_eq(k.n, plain.n);
+                for (i = 0; i < k.n; i++)
+                        cr_assert_eq(sw_evidence_cmp(&k.e[i], &plain.e[i]), 0, "step %u", step);
+        }
+}
