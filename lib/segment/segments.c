@@ -19,7 +19,8 @@ struct sw_segments {
         uint32_t *by_name;           /* ids in order of names */
         struct sw_policy_row *policy;
         uint32_t n_policy;
-        uint32_t *by_pair; /* policy rows in order of (to, from, line) */
+        uint32_t *by_pair;  /* policy rows in order of (to, from, line) */
+        uint64_t pairs[32]; /* a bit per pair that has rows; many share one. Most pairs have none. */
         struct segments_realm *realms;
         uint32_t n_realm_prefixes;
         const char **realm_names;   /* of realm i + 1; n_spaces - 1 of them */
@@ -268,6 +269,11 @@ static int segments_add_names(struct sw_segments *s, const struct sw_segments_sp
         return 0;
 }
 
+static unsigned segments_pair_bit(uint32_t from, uint32_t to)
+{
+        return (from * UINT32_C(0x9e3779b1) + to * UINT32_C(0x85ebca6b)) >> 21; /* 11 bits: 32 words */
+}
+
 static int segments_by_pair_cmp(const void *pa, const void *pb, void *ctx)
 {
         const struct sw_segments *s = ctx;
@@ -283,6 +289,7 @@ static int segments_by_pair_cmp(const void *pa, const void *pb, void *ctx)
 
 static int segments_add_policy(struct sw_segments *s, const struct sw_segments_spec *spec)
 {
+        unsigned bit;
         uint32_t i;
 
         s->policy = sw_calloc(spec->n_policy + (size_t)1, sizeof(*s->policy));
@@ -300,6 +307,8 @@ static int segments_add_policy(struct sw_segments *s, const struct sw_segments_s
                 if (size)
                         memcpy(row->services, spec->policy[i].services, size);
                 s->by_pair[i] = i;
+                bit = segments_pair_bit(row->from, row->to);
+                s->pairs[bit / 64] |= UINT64_C(1) << bit % 64;
                 if (row->to >= SW_SEGMENT_FIRST && row->to - SW_SEGMENT_FIRST < s->n_segments)
                         s->segments[row->to].default_deny = true;
         }
@@ -482,7 +491,10 @@ static const struct sw_policy_row *segments_pair_row(
 {
         const struct sw_policy_row *best = NULL;
         uint32_t lo = 0, hi = s->n_policy, best_width = 0;
+        unsigned bit = segments_pair_bit(from, to);
 
+        if (!(s->pairs[bit / 64] >> bit % 64 & 1))
+                return NULL;
         while (lo < hi) {
                 uint32_t mid = lo + (hi - lo) / 2;
                 const struct sw_policy_row *row = &s->policy[s->by_pair[mid]];
