@@ -121,7 +121,7 @@ bool sw_conns_soon(
         const struct sw_conns *c, const struct sw_otuple *t, const struct sw_conns_ahead *a, struct sw_conn_soon *ret)
 {
         const struct sw_world *w = c->view->world;
-        const struct sw_host *src, *dst;
+        const struct sw_host *src, *dst = NULL;
         const struct sw_conn *x;
         unsigned events;
         bool admin;
@@ -137,16 +137,17 @@ bool sw_conns_soon(
         if (!events)
                 return false;
         src = sw_hosts_peek(&w->hosts, x->src);
-        dst = sw_hosts_peek(&w->hosts, x->dst);
-        if (!src || !dst)
+        if (!src || (!admin && !src->failed_ports))
                 return false;
+        if (src->segment == SW_SEGMENT_INTERNET)
+                dst = sw_hosts_peek(&w->hosts, x->dst);
         *ret = (struct sw_conn_soon){ .events = events,
                 .conn = x->id,
                 .src = x->src,
                 .dst = x->dst,
                 .src_host = src,
                 .src_segment = src->segment,
-                .dst_segment = dst->segment,
+                .dst_segment = dst ? dst->segment : SW_SEGMENT_UNASSIGNED,
                 .service = (enum sw_service)x->service,
                 .dport = x->flags & FLAG_REVERSED ? x->key.sport : x->key.dport,
                 .proto = x->key.proto,

@@ -107,7 +107,7 @@ struct sw_conn_soon {
         unsigned events;         /* bit per event type */
         uint32_t conn, src, dst; /* conn: not of SW_CONN_DENIED */
         const struct sw_host *src_host;
-        uint32_t src_segment, dst_segment;
+        uint32_t src_segment, dst_segment; /* dst_segment: of sources on the Internet only */
         enum sw_service service;
         uint16_t dport;
         uint8_t proto;

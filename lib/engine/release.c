@@ -10,8 +10,8 @@
 #define AHEAD_FOLLOW 9u
 #define AHEAD_EDGE 12u
 #define AHEAD_LAST 14u
-#define AHEAD_SOON 10u /* what detectors will look up: which, then entries, then the rest */
-#define AHEAD_SOON_ENTRY 13u
+#define AHEAD_SOON 12u /* what detectors will look up: which, then entries, then the rest */
+#define AHEAD_SOON_ENTRY 14u
 #define AHEAD_SOON_MORE 15u
 #define AHEAD_RING SW_ENGINE_AHEAD
 _Static_assert(AHEAD_SLOT < AHEAD_RING && (AHEAD_RING & (AHEAD_RING - 1)) == 0, "a ring that holds what is ahead");

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "detect/track.h"
 #include "fake_view.h"
 
 #include <criterion/criterion.h>
@@ -224,4 +225,24 @@ Test(det_horizontal_scan, lists_the_smallest_twenty_targets)
         cr_assert_eq(fake_last(&r)->n_targets_total, 40);
         cr_assert_eq(fake_last(&r)->targets[0], fake_host(r.v, "10.2.0.1"));
         cr_assert_eq(fake_last(&r)->targets[19], fake_host(r.v, "10.2.0.20"));
+}
+
+Test(det_horizontal_scan, a_flood_from_the_internet_takes_nothing_from_internal_sources)
+{
+        const struct sw_tables *own = &r.detect.tables[SW_DETECTOR_HORIZONTAL_SCAN];
+        unsigned i, k;
+
+        cr_assert_eq(scan("10.1.0.4", "10.2.0.", 1, 0, 1000, 445), 0); /* one that waits for its second */
+        cr_assert_eq(scan("10.1.0.5", "10.2.0.", 9, 0, 1000, 445), 0);
+        for (i = 0; i < 4; i++)
+                for (k = 0; k < 20000; k++)
+                        fake_see(&r, SW_CONN_DENIED, 9000, fake_addr("198.51.100.", i + 1), "10.2.0.1",
+                                (uint16_t)(k + 1));
+        cr_assert_gt(own->t[SW_TRACK_TABLES].n_evicted, 0, "the flood was large enough");
+        for (i = 0; i < SW_TRACK_TABLES; i++)
+                cr_assert_eq(own->t[i].n_evicted, 0);
+        cr_assert_eq(fake_see(&r, SW_CONN_FAILED, 9001, "10.1.0.5", "10.2.0.10", 445), 1);
+        for (i = 2; i <= 10; i++)
+                k = fake_see(&r, SW_CONN_FAILED, 9000 + i, "10.1.0.4", fake_addr("10.2.0.", i), 445);
+        cr_assert_eq(k, 1);
 }
