@@ -68,8 +68,11 @@ void sw_track_on_evict(void *ctx, void *entry)
 
 static bool track_is_over(const struct sw_track *h, const struct sw_track_what *what, struct sw_etime now)
 {
-        int64_t age = now.ms - h->last_ms - h->late_ms;
+        int64_t age;
 
+        if (h->last_ms < 0 || h->last_ms > INT64_MAX / 2)
+                return true; /* out of a damaged snapshot */
+        age = now.ms - h->last_ms - h->late_ms;
         return age >= (h->stage == SW_TRACK_FIRST ? what->first_ms : what->keep_ms);
 }
 

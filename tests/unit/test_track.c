@@ -362,6 +362,12 @@ Test(track, damage_is_not_followed)
         r.head->size = SW_TRACK_IS_MIDDLE;
         r.head->body = UINT32_MAX;
         cr_assert_not(see(60, 1, 20, &r));
+        cr_assert(see(61, 1, 21, &r));
+        r.head->last_ms = INT64_MIN;
+        cr_assert_not(see(70, 1, 20, &r));
+        cr_assert(see(71, 1, 21, &r));
+        r.head->last_ms = INT64_MAX;
+        cr_assert_not(see(80, 1, 20, &r));
 }
 
 /* As simple as can be: the canonically smallest of five gives way to one that is five minutes younger. */
