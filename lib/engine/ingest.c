@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/engine_int.h"
 
+#include <assert.h>
+
 #define PRINTS_AHEAD 4u /* records whose fingerprint slot is asked for before their turn */
 #define ROOMS_AHEAD 4u  /* tuples whose place is asked for before their turn */
 
@@ -26,9 +28,10 @@ static void add_decode_stats(struct sw_engine *e, const struct sw_batch *b)
         s->record_errors += b->stats.record_errors;
         s->tuple_errors += b->stats.tuple_errors;
         s->unknown_versions += b->stats.unknown_versions;
-        for (i = 0; i < b->n_errors; i++)
-                if ((unsigned)b->errors[i].reason < SW_N_REASONS)
-                        e->stats.reasons[b->errors[i].reason]++;
+        for (i = 0; i < b->n_errors; i++) {
+                assert((unsigned)b->errors[i].reason < SW_N_REASONS);
+                e->stats.reasons[b->errors[i].reason]++;
+        }
 }
 
 /* What is asked of all tuples of a record before the first of them is taken. */

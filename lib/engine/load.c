@@ -263,6 +263,43 @@ static void begin_learned(struct loading *l)
         sw_hosts_unpin(&e->world.hosts, false);
 }
 
+static bool is_time(struct sw_etime t)
+{
+        return sw_etime_is_none(t) || t.ms == SW_ENGINE_UNSURE.ms || (t.ms >= 0 && t.ms <= 2 * SW_ETIME_MAX_MS);
+}
+
+/* Time goes from minute to minute: from where a wrong number puts it, it would not arrive. */
+static bool times_are_sound(const struct sw_engine *e)
+{
+        const struct sw_etime all[] = { e->view.now, e->view.learned_until, e->correlate_next, e->believed, e->released,
+                e->wall, e->signal_time };
+        uint32_t i;
+
+        for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+                if (!is_time(all[i]))
+                        return false;
+        for (i = 0; i < e->n_newest; i++)
+                if (!is_time(e->newest[i]))
+                        return false;
+        return sw_etime_is_none(e->view.now) ||
+               (e->next_minute > e->view.now.ms && e->next_minute - e->view.now.ms <= SW_MINUTE);
+}
+
+static bool held_is_sound(const struct sw_engine *e)
+{
+        uint32_t i;
+
+        for (i = 0; i < e->hold.n; i++) {
+                const struct sw_held *x = &e->hold.items[i];
+
+                if (x->partition >= e->n_newest || !is_time(x->tuple.time) || x->tuple.time.ms < 0 ||
+                        x->tuple.state > SW_STATE_DENIED || !sw_table_at(&e->world.directory.rules, x->tuple.rule) ||
+                        !sw_table_at(&e->world.directory.sensors, x->tuple.sensor))
+                        return false;
+        }
+        return true;
+}
+
 static int restored(struct loading *l)
 {
         struct sw_engine *e = l->e;
@@ -275,6 +312,8 @@ static int restored(struct loading *l)
                         sw_hosts_unpin(&e->world.hosts, !l->lost[SW_GROUP_INCIDENTS]);
                         sw_conns_pin(e->conns);
                 }
+                if (!times_are_sound(e) || !held_is_sound(e))
+                        return refuse(l, -SW_ERR_DATA, "engine", "its times do not fit each other");
                 r = sw_conns_restored(e->conns);
                 if (r < 0)
                         return refuse(l, r, "connections", "its entries do not fit each other");

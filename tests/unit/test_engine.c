@@ -565,6 +565,22 @@ Test(engine, a_first_record_larger_than_what_is_held_back_is_believed)
         sw_fixture_deinit(&f);
 }
 
+Test(engine, a_late_tuple_may_be_the_first_of_all)
+{
+        struct sw_event nothing = { .type = SW_EVENT_RELEASE,
+                .release = { .watermark = SW_ETIME_NONE, .wall = SW_ETIME_NONE } };
+        struct sw_fixture f;
+
+        sw_fixture_init(&f);
+        sw_fixture_run(&f, "release 10m\n5m O B tcp 10.0.1.1:50000 10.0.2.1:22\n");
+        cr_assert_eq(sw_fixture_stats(&f).tuples_late, 1);
+        cr_assert_eq(sw_engine_step(f.engine, &nothing, &f.actions), 0);
+        cr_assert_eq(sw_engine_watermark(f.engine).ms, sw_fixture_time("10m").ms);
+        sw_fixture_run(&f, "release 11m\n");
+        cr_assert_eq(sw_fixture_count(&f, "OPENED"), 1);
+        sw_fixture_deinit(&f);
+}
+
 Test(engine, odd_batches_are_taken_or_refused)
 {
         struct sw_batch b = SW_BATCH_NULL;
