@@ -12,12 +12,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define DAEMON_RELEASE_MS 250
 #define WATCH_MS 1000
 #define DAEMON_QUEUE_BYTES ((size_t)8 << 20)
-#define DAEMON_LEAVE_S 3 /* after everything is safe on the disk nobody is waited for longer */
+#define DAEMON_LEAVE_MS 3000 /* after everything is safe on the disk nobody is waited for longer */
+#define DAEMON_LEAVE_LEAST_MS 500
+#define DAEMON_STOP_MS 4700 /* from the signal on */
 
 /* ---- configuration ---- */
 
@@ -405,6 +408,19 @@ static void daemon_leave_failed(int signum)
         _exit(SW_EXIT_FAILURE);
 }
 
+/* What is still waited for from here on, a disk that hardly moves above all, may be cut off. */
+static void daemon_leave_in_time(const struct sw_daemon *d)
+{
+        int64_t ms = d->stop_began.ms ? d->stop_began.ms + DAEMON_STOP_MS - sw_clock_mono().ms : DAEMON_LEAVE_MS;
+        struct itimerval t = { 0 };
+
+        ms = ms > DAEMON_LEAVE_MS ? DAEMON_LEAVE_MS : ms < DAEMON_LEAVE_LEAST_MS ? DAEMON_LEAVE_LEAST_MS : ms;
+        t.it_value.tv_sec = ms / 1000;
+        t.it_value.tv_usec = ms % 1000 * 1000;
+        signal(SIGALRM, d->exit_code ? daemon_leave_failed : daemon_leave_ok);
+        (void)setitimer(ITIMER_REAL, &t, NULL);
+}
+
 /* Everything worth keeping is kept here; what comes after only frees memory. */
 static int daemon_finish(struct sw_daemon *d)
 {
@@ -440,8 +456,7 @@ static void daemon_close(struct sw_daemon *d)
                 (void)pthread_kill(d->stop_thread, SIGTERM);
                 (void)pthread_join(d->stop_thread, NULL);
         }
-        signal(SIGALRM, d->exit_code ? daemon_leave_failed : daemon_leave_ok);
-        alarm(DAEMON_LEAVE_S);
+        daemon_leave_in_time(d);
         for (i = 0; i < d->n_sources; i++)
                 if (d->sources[i].kafka)
                         sw_source_kafka_stop(d->sources[i].kafka);
@@ -449,10 +464,10 @@ static void daemon_close(struct sw_daemon *d)
                         sw_source_tail_stop(d->sources[i].tail);
         sw__daemon_close_admin(d);
         sw__daemon_stop_outputs(d);
+        sw__keeper_stop_thread(d); /* it wakes the loop */
         d->loop = sw_loop_free(d->loop);
         signal(SIGHUP, SIG_IGN); /* threads of the pool do not hold them */
         signal(SIGUSR1, SIG_IGN);
-        sw__keeper_stop_thread(d);
         if (d->pipeline)
                 sw_pipeline_stop(d->pipeline);
         sw__keeper_end(d);
@@ -504,6 +519,7 @@ static int daemon_main(struct sw_daemon *d)
         daemon_hold_signals(SIG_UNBLOCK);
         sw_service_notify("READY=1");
         sw_loop_run(d->loop);
+        d->stop_began = sw_clock_mono();
         sw_service_notify("STOPPING=1");
         atomic_store(&d->stop, true);
         return daemon_finish(d);

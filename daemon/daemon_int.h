@@ -203,7 +203,7 @@ struct sw_daemon {
         bool stats_writing;
         struct sw__daemon_admin *admin;
         bool paused; /* sources deliver nothing; see sw__daemon_pause */
-        struct sw_mono started;
+        struct sw_mono started, stop_began; /* 0: it has not */
         struct sw_wall started_wall;
         struct sw__daemon_reloads reloads;
         struct sw__daemon_disk disk, disk_next; /* next: written by the pool's thread while looking */

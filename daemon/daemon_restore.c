@@ -48,10 +48,27 @@ static void restore_dropped(void *ctx, const char *section, const char *why)
         sw_log_each(d->log, SW_LOG_WARNING, "snapshot", section, "left out of the snapshot: %s", why);
 }
 
-/* Only what the engine wrote about itself says which configuration it is to be loaded under: the head is read first, as
- * a load under the present one. */
-static int restore_load(struct sw_daemon *d, const struct sw__daemon_conf *conf, uint64_t number, struct sw_buf *extra,
-        struct sw_err *err)
+/* Which configuration it is to be loaded under, only the snapshot says: its head is read first. */
+static int restore_cover(struct sw_daemon *d, uint64_t number, struct sw_err *err)
+{
+        struct sw__keeper *k = d->keeper;
+        struct sw_buf extra = SW_BUF_NULL;
+        int fd, r = sw_snapshots_read(k->files, number, &fd, err);
+
+        if (r < 0)
+                return r;
+        r = sw_snapshot_extra(sw_snapshots_pull, &fd, &extra, err);
+        (void)close(fd);
+        if (r == 0)
+                r = sw_cover_parse((struct sw_str){ extra.p, extra.n }, &k->cover);
+        sw_buf_deinit(&extra);
+        if (r == 0 && k->cover.release.number != number)
+                r = sw_err_set(err, -SW_ERR_DATA, "it says that it is number %llu",
+                        (unsigned long long)k->cover.release.number);
+        return r;
+}
+
+static int restore_load(struct sw_daemon *d, const struct sw__daemon_conf *conf, uint64_t number, struct sw_err *err)
 {
         const struct sw_snapshot_loss loss = { restore_dropped, d };
         struct sw__keeper *k = d->keeper;
@@ -63,7 +80,7 @@ static int restore_load(struct sw_daemon *d, const struct sw__daemon_conf *conf,
         /* sizes are what the file says now: they need a restart, and this is one */
         core.memory_limit_bytes = d->conf->core.memory_limit_bytes;
         core.dedupe_ms = d->conf->core.dedupe_ms;
-        r = sw_engine_load(&core, sw_snapshots_pull, &fd, &loss, extra, &k->engine, err);
+        r = sw_engine_load(&core, sw_snapshots_pull, &fd, &loss, NULL, &k->engine, err);
         (void)close(fd);
         return r;
 }
@@ -72,28 +89,18 @@ static int restore_load(struct sw_daemon *d, const struct sw__daemon_conf *conf,
 static int restore_one(struct sw_daemon *d, uint64_t number, uint64_t committed, struct sw_err *err)
 {
         struct sw__keeper *k = d->keeper;
-        struct sw_buf extra = SW_BUF_NULL;
         struct sw__daemon_conf *conf = d->conf;
         int r;
 
         if (committed && number > committed)
                 return sw_err_set(err, -SW_ERR_DATA, "its release was never committed (the outbox ends at %llu)",
                         (unsigned long long)committed);
-        r = restore_load(d, conf, number, &extra, err);
-        if (r == 0)
-                r = extra.failed ? -SW_ERR_NOMEM : sw_cover_parse((struct sw_str){ extra.p, extra.n }, &k->cover);
-        if (r == 0 && k->cover.release.number != number)
-                r = sw_err_set(err, -SW_ERR_DATA, "it says that it is number %llu",
-                        (unsigned long long)k->cover.release.number);
+        r = restore_cover(d, number, err);
         if (r == 0 && strcmp(k->cover.release.conf, conf->hash) != 0)
                 conf = sw__keeper_conf(d, k->cover.release.conf);
-        if (r == 0 && conf && conf != d->conf) { /* segments are resolved under the one that was in force */
-                k->engine = sw_engine_free(k->engine);
-                sw_buf_reset(&extra);
-                r = restore_load(d, conf, number, &extra, err);
-        }
-        sw_buf_deinit(&extra);
         k->engine_conf = conf ? conf : d->conf;
+        if (r == 0)
+                r = restore_load(d, k->engine_conf, number, err);
         if (r < 0) {
                 k->engine = sw_engine_free(k->engine);
                 sw_cover_deinit(&k->cover);

@@ -7,9 +7,9 @@
 
 #include <time.h>
 
-#define SNAPSHOT_BYTES_PER_S (INT64_C(8) << 20)        /* on average, not more */
-#define SNAPSHOT_LAST_MS 2500                          /* the last one of a process has to be through by then */
-#define SNAPSHOT_LAST_BYTES_PER_MS (INT64_C(30) << 10) /* of a disk that nothing is known of */
+#define SNAPSHOT_BYTES_PER_S (INT64_C(8) << 20)         /* on average, not more */
+#define SNAPSHOT_LAST_MS 2500                           /* the last one of a process has to be through by then */
+#define SNAPSHOT_LAST_BYTES_PER_MS (INT64_C(100) << 10) /* of a disk that nothing is known of; it is tried */
 #define SNAPSHOT_GIVE_UP_MS 500
 #define SNAPSHOT_COMMIT_POLL_NS 5000000
 #define SNAPSHOT_MANY_ROWS 100u
@@ -74,7 +74,15 @@ void sw__keeper_end(struct sw_daemon *d)
 struct snapshot_pull {
         struct sw__keeper *keeper;
         uint64_t bytes;
+        bool is_over;
 };
+
+/* k->snapshot is the engine's again, which is slowed down no more: the disk may take its time. */
+static void snapshot_read(struct snapshot_pull *p)
+{
+        p->is_over = true;
+        atomic_store_explicit(&p->keeper->stage, SW__KEEPER_READ, memory_order_release);
+}
 
 static int snapshot_pull(void *ctx, void *buf, size_t n, size_t *ret_n)
 {
@@ -82,6 +90,8 @@ static int snapshot_pull(void *ctx, void *buf, size_t n, size_t *ret_n)
         int r = sw_snapshot_read(p->keeper->snapshot, buf, n, ret_n);
 
         p->bytes += r == 0 ? *ret_n : 0;
+        if (r == 0 && *ret_n == 0)
+                snapshot_read(p);
         return r;
 }
 
@@ -147,9 +157,10 @@ static void snapshot_write(struct sw_daemon *d, uint64_t number)
         struct sw_err err = SW_ERR_NULL;
         int r = sw_snapshots_write(k->files, number, snapshot_pull, &p, &k->give_up, &err);
 
-        if (r != 0)
+        if (!p.is_over) {
                 sw_snapshot_abandon(k->snapshot); /* the engine must not wait for a reader that is gone */
-        atomic_store_explicit(&k->stage, SW__KEEPER_READ, memory_order_release); /* k->snapshot is the engine's again */
+                snapshot_read(&p);
+        }
         if (r != 0)
                 snapshot_failed(d, number, r, &err);
         else if (snapshot_wait_commit(d, number))
@@ -305,10 +316,8 @@ void sw__keeper_want_last(struct sw_daemon *d)
         if (k->repeating)
                 return;
         sw_pipeline_progress(d->pipeline, &p);
-        if (bytes == 0) {
-                bytes = (int64_t)p.engine.bytes;
-                took = bytes / SNAPSHOT_LAST_BYTES_PER_MS;
-        }
+        if (took == 0) /* none was written by this process */
+                took = (bytes ? bytes : (int64_t)p.engine.bytes) / SNAPSHOT_LAST_BYTES_PER_MS;
         if (took > SNAPSHOT_LAST_MS) {
                 sw_log(d->log, SW_LOG_INFO, "snapshot", NULL,
                         "no last one: it would take %lld ms; the next start repeats the releases since the one before",

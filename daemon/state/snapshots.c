@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 #define SNAPSHOTS_CHUNK ((size_t)256 << 10)
-#define SNAPSHOTS_MAX 64u /* that are listed: more than two are there only if somebody put them there */
+#define SNAPSHOTS_SYNC ((off_t)8 << 20) /* a slow disk is not waited for longer at once than these bytes take */
+#define SNAPSHOTS_MAX 64u               /* that are listed: more than two are there only if somebody put them there */
 #define SNAPSHOTS_NAME 64
 
 struct sw_snapshots {
@@ -163,6 +164,11 @@ static int snapshots_put(int fd, const char *p, size_t n)
         return 0;
 }
 
+static bool snapshots_is_full(int error)
+{
+        return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
 /* Copies until the end. 0, SW_SNAPSHOTS_STOPPED, or negative; *ret_errno: the disk said no. */
 static int snapshots_copy(int fd, sw_snapshots_source source, void *ctx, const atomic_bool *stop, int *ret_errno)
 {
@@ -188,9 +194,33 @@ static int snapshots_copy(int fd, sw_snapshots_source source, void *ctx, const a
         return r;
 }
 
-static bool snapshots_is_full(int error)
+/* An error is told once for a file, so one from here must count. Where there is no such call, fsync does it all. */
+static int snapshots_range(int fd, off_t at, unsigned flags)
 {
-        return error == ENOSPC || error == EDQUOT || error == EFBIG;
+        if (sync_file_range(fd, at, SNAPSHOTS_SYNC, flags) == 0)
+                return 0;
+        return errno == EIO || snapshots_is_full(errno) ? errno : 0;
+}
+
+/* To the disk, in steps: fsync of all of it at once could not be stopped. The next step is on its way while one is
+ * waited for. 0 or SW_SNAPSHOTS_STOPPED; *ret_errno: the disk said no. */
+static int snapshots_sync(int fd, const atomic_bool *stop, int *ret_errno)
+{
+        const unsigned wait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+        off_t at, size = lseek(fd, 0, SEEK_CUR);
+
+        *ret_errno = 0;
+        for (at = 0; at < size && !*ret_errno; at += SNAPSHOTS_SYNC) {
+                if (stop && atomic_load(stop))
+                        return SW_SNAPSHOTS_STOPPED;
+                if (at + SNAPSHOTS_SYNC < size)
+                        *ret_errno = snapshots_range(fd, at + SNAPSHOTS_SYNC, SYNC_FILE_RANGE_WRITE);
+                if (!*ret_errno)
+                        *ret_errno = snapshots_range(fd, at, wait);
+        }
+        if (!*ret_errno && fsync(fd) != 0)
+                *ret_errno = errno;
+        return 0;
 }
 
 int sw_snapshots_write(struct sw_snapshots *s, uint64_t number, sw_snapshots_source source, void *ctx,
@@ -209,8 +239,8 @@ int sw_snapshots_write(struct sw_snapshots *s, uint64_t number, sw_snapshots_sou
                 return r;
         }
         r = snapshots_copy(fd, source, ctx, stop, &error);
-        if (r == 0 && !error && fsync(fd) != 0)
-                error = errno;
+        if (r == 0 && !error)
+                r = snapshots_sync(fd, stop, &error);
         if (close(fd) != 0 && !error)
                 error = errno;
         if (r == 0 && !error)

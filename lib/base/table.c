@@ -648,25 +648,45 @@ void sw_table_put(
         memcpy(meta_ptr(t, first), meta, n);
 }
 
-int sw_table_restore_end(struct sw_table *t, const struct sw_table_image *image)
+/* Puts what is in use into the index. Where an entry belongs is asked for some entries ahead: the index of a large
+ * table is in no cache. */
+static int restore_index(struct sw_table *t, const struct sw_table_image *image)
 {
-        uint32_t id, slot, next, n_free = t->n_high - image->n_used;
-        uint64_t hash;
+        enum { AHEAD = 16 };
+        uint64_t hashes[AHEAD], hash;
+        uint32_t ids[AHEAD], id, slot, i, n_asked = 0;
 
-        for (id = 0; id < t->n_high; id++) {
-                if (*meta_ptr(t, id) & ~(META_USED | META_RECENT | META_PINNED))
-                        return -SW_ERR_DATA;
-                if (!(*meta_ptr(t, id) & META_USED))
+        for (id = 0, i = 0; id < t->n_high || i < n_asked;) {
+                if (id < t->n_high && n_asked - i < AHEAD) {
+                        if (*meta_ptr(t, id) & ~(META_USED | META_RECENT | META_PINNED))
+                                return -SW_ERR_DATA;
+                        if (*meta_ptr(t, id) & META_USED) {
+                                if (n_asked == image->n_used)
+                                        return -SW_ERR_DATA;
+                                hashes[n_asked % AHEAD] = sw_table_hash(t, entry_ptr(t, id));
+                                ids[n_asked % AHEAD] = id;
+                                sw_table_prefetch(t, hashes[n_asked++ % AHEAD]);
+                        }
+                        id++;
                         continue;
-                if (t->n_used == image->n_used)
-                        return -SW_ERR_DATA;
-                hash = sw_table_hash(t, entry_ptr(t, id));
-                slot = probe(t, entry_ptr(t, id), hash);
+                }
+                hash = hashes[i % AHEAD];
+                slot = probe(t, entry_ptr(t, ids[i % AHEAD]), hash);
                 if (t->slots[slot])
                         return -SW_ERR_DATA;
-                t->slots[slot] = hash << 32 | (uint64_t)(id + 1);
+                t->slots[slot] = hash << 32 | (uint64_t)(ids[i++ % AHEAD] + 1);
                 t->n_used++;
         }
+        return 0;
+}
+
+int sw_table_restore_end(struct sw_table *t, const struct sw_table_image *image)
+{
+        uint32_t next, n_free = t->n_high - image->n_used;
+        int r = restore_index(t, image);
+
+        if (r < 0)
+                return r;
         /* As long as it should be, so it has no loop; all entries that are not in use. */
         for (next = image->free_head; next; n_free--) {
                 if (!n_free || next > t->n_high || *meta_ptr(t, next - 1))

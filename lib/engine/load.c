@@ -390,3 +390,24 @@ int sw_engine_load(const struct sw_core_conf *conf, sw_snapshot_source source, v
         sw_free(l);
         return r;
 }
+
+int sw_snapshot_extra(sw_snapshot_source source, void *source_ctx, struct sw_buf *extra, struct sw_err *reterr)
+{
+        struct sw_section_reader reader;
+        struct sw_section x;
+        int r = sw_section_open(&reader, source, source_ctx, MAX_EXTRA, reterr);
+
+        if (r == 0)
+                r = sw_section_next(&reader, &x, reterr);
+        if (r == 0 && strcmp(x.name, "snapshot") == 0)
+                r = sw_section_next(&reader, &x, reterr);
+        if (r == 0 && strcmp(x.name, "extra") != 0)
+                r = sw_err_set(reterr, -SW_ERR_DATA, "snapshot: %s: the first sections are others", x.name);
+        if (r == 0) {
+                sw_buf_put(extra, x.p, x.n);
+                if (extra->failed)
+                        r = sw_err_set(reterr, -SW_ERR_NOMEM, "%s", sw_error_text(-SW_ERR_NOMEM));
+        }
+        sw_section_close(&reader);
+        return r;
+}

@@ -51,6 +51,10 @@ struct sw_snapshot_loss {
         void *ctx;
 };
 
+/* Only the daemon's section, from the head of the file, appended to extra: what has to be known before a load. The rest
+ * is not looked at. -SW_ERR_DATA | -SW_ERR_VERSION | -SW_ERR_NOMEM | -SW_ERR_IO. */
+int sw_snapshot_extra(sw_snapshot_source source, void *source_ctx, struct sw_buf *extra, struct sw_err *reterr);
+
 /* An engine as it was at begin, under `conf` (segments are resolved again). *extra is appended to. -SW_ERR_DATA:
  * damaged or of a newer format, reterr says which; -SW_ERR_NOMEM; -SW_ERR_IO. The seed is the snapshot's. */
 int sw_engine_load(const struct sw_core_conf *conf, sw_snapshot_source source, void *source_ctx,

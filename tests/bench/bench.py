@@ -12,15 +12,18 @@
    the Kafka path alone; and whether everything was sent a minute later. The service is bench_drain, an HTTPS server in C
    that hands out tokens and discards what it gets (the strict one of the tests is Python and would keep a core busy).
    Broker, service, consumer and output share the machine's cores.
+5. With a state of 1 GiB: start to READY, and SIGTERM to exit.
 
 A machine's speed drifts; ratios within a round do not, so the median of the rounds' ratios is what counts.
 BUILD is a release build with tests; `./dev bench` makes it. Corpora are kept in build-bench/. Exit 0, with --gate 1 when
 a target is missed."""
 import argparse
+import atexit
 import hashlib
 import json
 import os
 import pathlib
+import socket
 import statistics
 import subprocess
 import sys
@@ -201,7 +204,7 @@ def measure_kafka(table, build, mib, rounds):
     table.note("  librdkafka, discarding", discard_rate, " MB/s")
 
 
-SNAPSHOT_MEMORY = 5600  # MiB of memory.limit, of which the made-up connections fill a fifth: 1 GiB
+SNAPSHOT_MEMORY = 6800  # MiB of memory.limit, of which the made-up connections fill about a sixth: 1 GiB
 
 
 def snapshot_row(build, memory_mib, path, rounds):
@@ -303,6 +306,99 @@ def measure_outbox(table, build, mib, rounds, seconds):
     table.note("  CPU of one finding (outbox, alert file, Sentinel)", by_cpu, " us")
     table.note("  consumer alone", rates, " MB/s")
     table.note("  bytes of a finding", [lines.stat().st_size / lines.read_bytes().count(b"\n")], "")
+def read_bandwidth(path):
+    """Of a file that the page cache does not hold; MiB/s."""
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    buf, n, began = bytearray(MIB), 0, time.monotonic()
+    while got := os.readv(fd, [buf]):
+        n += got
+    took = time.monotonic() - began
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
+    return n / MIB / took
+
+
+class Daemon:
+    """`segwatch run` as systemd starts it; .ready is the seconds until READY=1."""
+
+    def __init__(self, segwatch, config, log):
+        notify = CACHE / "start/notify"
+        notify.unlink(missing_ok=True)
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        door.bind(str(notify))
+        door.settimeout(120)
+        began = time.monotonic()
+        self.process = subprocess.Popen([segwatch, "run", "-c", config], stderr=open(log, "ab"), stdin=subprocess.DEVNULL,
+                                        env=dict(os.environ, NOTIFY_SOCKET=str(notify)))
+        atexit.register(self.process.kill)
+        while b"READY=1" not in door.recv(4096):
+            pass
+        self.ready = time.monotonic() - began
+        self.cpu = sum(int(x) for x in pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")")[1].split()[11:13])
+        self.cpu /= os.sysconf("SC_CLK_TCK")
+        door.close()
+
+    def leave(self):
+        began = time.monotonic()
+        self.process.terminate()
+        code = self.process.wait(60)
+        if code:
+            raise SystemExit(f"bench: run left with {code}: see {CACHE}/start/log")
+        return time.monotonic() - began
+
+
+def newest_snapshot(d):
+    return max((p for p in (d / "state").glob("snapshot.*") if p.suffix[1:].isdigit()), key=lambda p: int(p.suffix[1:]))
+
+
+def measure_start(table, build, memory_mib, rounds):
+    """A state of about 1 GiB in the real daemon: start to READY, SIGTERM to exit without and with a snapshot to write."""
+    d, segwatch = CACHE / "start", build / "daemon/segwatch"
+    subprocess.run(["rm", "-rf", d], check=True)
+    (d / "state").mkdir(parents=True, mode=0o700)
+    snapshot = d / "state/snapshot.1"
+    (d / "flows.json").write_text("")
+    config = d / "segwatch.yaml"
+    config.write_text(f"sources: [{{name: lab, kind: file, path: {d}/flows.json}}]\nalerts: {{file: {d}/alerts.jsonl}}\n"
+                      f"state: {{dir: {d}/state}}\nadmin: {{socket: {d}/ctl, http: none}}\nmemory: {{limit: {memory_mib}MiB}}\n")
+    subprocess.run([build / "tests/bench/bench_snapshot", str(memory_mib), snapshot, "1", "0",
+                    '{"version":1,"number":"1","conf":"","places":[]}'], check=True, stdout=subprocess.DEVNULL)
+    size = snapshot.stat().st_size / MIB
+    ready, cpu, allowed, disk, leave, written, leave_last = [], [], [], [], [], [], []
+    for i in range(rounds):
+        newest = newest_snapshot(d)
+        disk.append(read_bandwidth(newest))
+        run = Daemon(segwatch, config, d / "log")
+        ready.append(run.ready)
+        cpu.append(run.cpu)
+        allowed.append(run.ready - size / disk[-1])
+        leave.append(run.leave())  # of a disk that nothing is known of: no last snapshot, if it is large
+        run = Daemon(segwatch, config, d / "log")
+        began, before = time.monotonic(), newest_snapshot(d)
+        subprocess.run([segwatch, "ctl", "snapshot", "-c", config], check=True, stdout=subprocess.DEVNULL)
+        while before == newest_snapshot(d):
+            time.sleep(0.01)
+            if time.monotonic() - began > 120:
+                raise SystemExit("bench: no snapshot after 120 s")
+        written.append(time.monotonic() - began)
+        time.sleep(0.5)
+        subprocess.run([segwatch, "ctl", "snapshot", "-c", config], check=False, stdout=subprocess.DEVNULL)
+        time.sleep(0.2)
+        leave_last.append(run.leave())
+        say(f"round {i + 1}: {size:.0f} MiB, disk {disk[-1]:.0f} MiB/s, ready {ready[-1]:.2f} s, exit {leave[-1]:.2f} s, "
+            f"in the middle of a snapshot {leave_last[-1]:.2f} s")
+    table.limit("start to READY beyond size / bandwidth of the disk", statistics.median(allowed), 1, 1, " s")
+    table.limit("  CPU of a start", statistics.median(cpu), 1, 1, " s")
+    table.note("  start to READY", ready, " s")
+    table.note("  size of the snapshot", [size], " MiB")
+    table.note("  the disk reads", disk, " MiB/s")
+    table.limit("SIGTERM to exit", max(leave), 5, 1, " s")
+    table.limit("  the same while a snapshot is written", max(leave_last), 5, 1, " s")
+    table.note("  a snapshot is written in", written, " s")
+    subprocess.run(["rm", "-rf", d], check=True)
 
 
 def main():
@@ -311,7 +407,7 @@ def main():
     args.add_argument("--quick", action="store_true", help="64 MiB instead of 1 GiB, 3 rounds")
     args.add_argument("--rounds", type=int)
     args.add_argument("--gate", action="store_true", help="exit 1 when a target is missed")
-    args.add_argument("--only", choices=["job", "kafka", "snapshot", "outbox"])
+    args.add_argument("--only", choices=["job", "kafka", "snapshot", "outbox", "start"])
     args.add_argument("--seconds", type=int, help="length of a turn of the outbox (default 60, --quick 10)")
     o = args.parse_args()
     CACHE.mkdir(exist_ok=True)
@@ -328,6 +424,8 @@ def main():
         measure_snapshot(table, o.build, 1400 if o.quick else SNAPSHOT_MEMORY, 3 if o.quick else 5)
     if o.only in (None, "outbox"):
         measure_outbox(table, o.build, min(mib, 192), o.rounds or 3, o.seconds or (10 if o.quick else 60))
+    if o.only in (None, "start"):
+        measure_start(table, o.build, 1400 if o.quick else SNAPSHOT_MEMORY, 3)
     print(f"\n{notes}; {rounds} interleaved rounds; medians of round-wise ratios.\nThe Kafka broker shares the cores with "
           "the consumer.\n")
     table.show()

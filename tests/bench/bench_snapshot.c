@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a snapshot costs the engine: how long begin stops it, and how fast it is while another thread reads.
  *
- * Usage: bench_snapshot [MEMORY-MIB [FILE [ROUNDS [OPEN-CONNECTIONS]]]]
+ * Usage: bench_snapshot [MEMORY-MIB [FILE [ROUNDS [OPEN-CONNECTIONS [EXTRA]]]]]
  * The state is filled first. Then, ROUNDS times, the same traffic is measured for a while without a snapshot and
  * through one. With FILE ("" is none) the reader does what the daemon's does: write in blocks of 256 KiB, and fsync;
  * without it only takes the bytes, faster than any disk. Connections go on at random, so that nearly every tuple is the
- * first one of its connection after begin: the worst that there is. Lines: name, value; of rounds the median (speeds),
- * the sum (counts) or the worst. */
+ * first one of its connection after begin: the worst that there is. EXTRA is what the daemon writes about itself.
+ * Lines: name, value; of rounds the median (speeds), the sum (counts) or the worst. */
 #include "engine/engine.h"
 #include "engine/snapshot.h"
 
@@ -193,12 +193,12 @@ static void *bench_read(void *ctx)
                         bench_write(r, fd, buf, n);
         }
         r->took = now_s() - t;
+        r->is_over = 1; /* the engine is slowed down no more */
         if (fd >= 0) {
                 r->result |= fsync(fd);
                 (void)close(fd);
         }
         free(buf);
-        r->is_over = 1;
         return NULL;
 }
 
@@ -208,7 +208,7 @@ struct round {
         struct sw_snapshot_stats stats;
 };
 
-static void bench_round(struct bench *b, const char *path, struct round *ret)
+static void bench_round(struct bench *b, const char *path, const char *extra, struct round *ret)
 {
         struct reader r = { .path = path };
         pthread_t thread;
@@ -218,7 +218,7 @@ static void bench_round(struct bench *b, const char *path, struct round *ret)
         ret->quiet = bench_cost(b, QUIET_S);
         ret->longest_quiet = b->longest;
         t = now_s();
-        if (sw_snapshot_begin(b->e, SW_STR(""), &r.s) < 0)
+        if (sw_snapshot_begin(b->e, sw_str_of(extra), &r.s) < 0)
                 exit(1);
         ret->begin = now_s() - t;
         t = now_s();
@@ -306,7 +306,7 @@ int main(int argc, char **argv)
 
         if (rounds < 1 || rounds > MAX_ROUNDS || mib == 0)
                 return 2;
-        b.n_open = argc > 4 ? strtoull(argv[4], NULL, 10) : mib * 520;
+        b.n_open = argc > 4 && atoi(argv[4]) ? strtoull(argv[4], NULL, 10) : mib * 520;
         b.n_hosts = mib * 200;
         sw_core_conf_default(&conf);
         conf.memory_limit_bytes = mib << 20;
@@ -319,7 +319,7 @@ int main(int argc, char **argv)
         while (b.next < b.n_open)
                 (void)bench_second(&b);
         for (i = 0; i < rounds; i++)
-                bench_round(&b, path, &r[i]);
+                bench_round(&b, path, argc > 5 ? argv[5] : "", &r[i]);
         r[rounds].quiet = bench_cost(&b, QUIET_S);
         bench_show(r, rounds);
         sw_engine_free(b.e);

@@ -241,6 +241,55 @@ class Recovery(unittest.TestCase):
         self.assertLess(time.monotonic() - began, 1 + size / 50e6)
         self.assertEqual(d.stop()[0], 0)
 
+    def test_a_disk_that_hardly_moves_does_not_hold_up_a_stop(self):
+        broker = self.broker(self.messages)
+        shared = self.dir / "shared"
+        # 4 s: it comes back while the process leaves; 60 s: it does not; and with a snapshot that is under way already
+        for i, (seconds, checkpoint) in enumerate(((4, "3600000"), (60, "3600000"), (60, "100"))):
+            config = self.config(broker, f"disk{i}", group=f"disk{i}")
+            shared.write_bytes(bytes(4096))
+            hits = lambda: int.from_bytes(shared.read_bytes()[8:16], sys.byteorder)
+            d = Daemon(self, config, "--checkpoint-ms", checkpoint,
+                       env={"LD_PRELOAD": str(kit.BUILD / "tests/fault_shim.so"), "FAULT_DIR": str(config.parent),
+                            "FAULT_SHARED": str(shared), "FAULT_KIND": "slow", "FAULT_FOR": str(seconds)})
+            d.wait_for(lambda: d.log() and self.consumed(config) == len(self.messages), "everything consumed")
+            if checkpoint == "100":
+                d.wait_for(lambda: hits() > 0, "a snapshot that waits for the disk")
+            code, took = d.stop()
+            kit.say("recovery", f"stopped in {took * 1000:.0f} ms by a disk that takes {seconds} s")
+            self.assertEqual(code, 0, d.log())
+            self.assertLess(took, 5.5)  # 5, on a machine that does other things as well
+            self.assertGreater(hits(), 0, "the disk was asked")
+            if seconds == 60:
+                self.assertEqual(state(config).get("snapshots", []), [], "what was not written counts for nothing")
+            d = self.read_all(config)
+            d.wait_log("event=recovered" if seconds == 60 else "event=start ")
+            d.wait_for(lambda: len(rig.read_lines(config.parent / "alerts.jsonl")) >= len(self.expected), "found")
+            self.assertEqual(d.stop()[0], 0)
+            self.assertIsNone(rig.compare(self.expected, config.parent / "alerts.jsonl"))
+            self.assertFalse(list((config.parent / "state").glob("*.tmp")))
+
+    def test_less_memory_than_the_state_takes_is_refused_and_nothing_is_lost(self):
+        config = self.config(self.broker(self.messages[:10]), more="memory: {limit: 64MiB}\n")
+        text, folder = config.read_text(), config.parent / "state"
+        folder.mkdir(mode=0o700)
+        file = folder / "snapshot.1"
+        subprocess.run([kit.BUILD / "tests/bench/bench_snapshot", "512", file, "1", "200000",
+                        json.dumps({"version": 1, "number": "1", "conf": "", "places": []})], check=True, timeout=120,
+                       stdout=subprocess.DEVNULL)
+        before = file.read_bytes()
+        for _ in range(2):  # systemd tries again
+            d = Daemon(self, config)
+            self.assertEqual(d.process.wait(20), 1, d.log())
+            self.assertRegex(d.log(), r"event=start_failed .*memory\.limit is too small for what it holds: raise it again, "
+                                      "or move the state away to begin anew")
+            self.assertEqual(file.read_bytes(), before)
+        config.write_text(text.replace("64MiB", "512MiB"))
+        d = Daemon(self, config)
+        d.wait_log("event=start ")
+        self.assertIn("state of release 1 loaded", d.log())
+        self.assertEqual(d.stop()[0], 0)
+
 
 if __name__ == "__main__":
     unittest.main()

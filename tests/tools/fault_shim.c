@@ -3,11 +3,11 @@
  *
  *   FAULT_DIR     only files under this folder count (an absolute path)
  *   FAULT_SHARED  a file of at least 4096 bytes that is mapped: see struct shared
- *   FAULT_KIND    exit | enospc | eio | short | powerloss; nothing: only count
+ *   FAULT_KIND    exit | enospc | eio | short | powerloss | slow; nothing: only count
  *   FAULT_AT      the call that is hit, counted from 1 over write, pwrite, writev, fsync, fdatasync, ftruncate,
  *                 rename and unlink
- *   FAULT_FOR     enospc: how many calls fail (default 1); 0 = while shared->hold is set
- *   FAULT_SEED    chooses among the ways in which a call can be hit
+ *   FAULT_FOR     enospc: how many calls fail (default 1); 0 = while shared->hold is set. slow: seconds that each sync
+ * of a snapshot takes FAULT_SEED    chooses among the ways in which a call can be hit
  *
  * exit: the process ends before the call, after half of what it writes, or after it, as on SIGKILL. powerloss: it ends
  * likewise, and what was not synced is undone first: everything, or of each file all after a certain write. A rename is
@@ -34,7 +34,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 enum { SHIM_EXIT = 99, PATH_BYTES = 1024 };
-enum kind { COUNT, EXIT, ENOSPC_, EIO_, SHORT, POWERLOSS };
+enum kind { COUNT, EXIT, ENOSPC_, EIO_, SHORT, POWERLOSS, SLOW };
 enum op { WRITE, SYNC, TRUNCATE, RENAME, UNLINK };
 
 struct shared {
@@ -76,7 +76,7 @@ static unsigned long number(const char *name, unsigned long otherwise)
 
 __attribute__((constructor)) static void start(void)
 {
-        static const char *const kinds[] = { "", "exit", "enospc", "eio", "short", "powerloss" };
+        static const char *const kinds[] = { "", "exit", "enospc", "eio", "short", "powerloss", "slow" };
         const char *kind = getenv("FAULT_KIND"), *path = getenv("FAULT_SHARED");
         unsigned i;
         int fd;
@@ -385,6 +385,10 @@ static int any_sync(int fd, long number_of_call)
 
         if (!watched(fd, path))
                 return (int)syscall(number_of_call, fd);
+        if (shim.kind == SLOW && strstr(path, "/snapshot.")) {
+                atomic_fetch_add(&shim.shared->n_hit, 1);
+                (void)sleep((unsigned)shim.count);
+        }
         (void)pthread_mutex_lock(&shim.lock);
         if (hit("sync", path)) {
                 if (shim.kind == EIO_) {
