@@ -9,6 +9,7 @@
 #include "service.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -49,11 +50,12 @@ static void daemon_free_conf(struct sw__daemon_conf *c)
         sw_free(c);
 }
 
-/* Those that neither the sources, the engine, nor the ring points into. all: every one. */
-static void daemon_free_confs(struct sw_daemon *d, bool all)
+/* Those that neither the sources, the engine, nor the ring points into; all: every one. True: there was one. */
+static bool daemon_free_confs(struct sw_daemon *d, bool all)
 {
         uint64_t in_force = atomic_load(&d->conf_in_force);
         struct sw__daemon_conf **at = &d->confs, *c;
+        bool freed = false;
 
         while ((c = *at)) {
                 if (!all && (c == d->conf || c == d->boot || c->sequence >= in_force)) {
@@ -62,9 +64,11 @@ static void daemon_free_confs(struct sw_daemon *d, bool all)
                 }
                 *at = c->next;
                 daemon_free_conf(c);
+                freed = true;
         }
         if (all)
                 d->conf = d->boot = NULL;
+        return freed;
 }
 
 int sw__daemon_load_conf(
@@ -257,7 +261,14 @@ static void daemon_second(void *ctx)
 {
         struct sw_daemon *d = ctx;
 
-        daemon_free_confs(d, false);
+        bool freed = daemon_free_confs(d, false);
+
+        /* To read a configuration takes many times its own memory, which the allocator would keep: with each reload a
+         * little more, as the pieces never fit. */
+        if (freed || d->reloads.n != d->reloads.n_trimmed) {
+                d->reloads.n_trimmed = d->reloads.n;
+                (void)malloc_trim(0);
+        }
         sw__daemon_watch(d);
 }
 
@@ -492,7 +503,7 @@ static void daemon_close(struct sw_daemon *d)
         sw_buf_deinit(&d->stats_line);
         sw_buf_deinit(&d->reloads.need_restart);
         d->log = sw_log_free(d->log);
-        daemon_free_confs(d, true);
+        (void)daemon_free_confs(d, true);
         pthread_mutex_destroy(&d->parts_lock);
         pthread_mutex_destroy(&d->tally.lock);
         pthread_mutex_destroy(&d->outputs_lock);
@@ -518,6 +529,7 @@ static int daemon_main(struct sw_daemon *d)
         d->watchdog_moved_ms = d->stats_at_ms = sw_clock_mono().ms;
         daemon_hold_signals(SIG_UNBLOCK);
         sw_service_notify("READY=1");
+        (void)malloc_trim(0); /* what the start took */
         sw_loop_run(d->loop);
         d->stop_began = sw_clock_mono();
         sw_service_notify("STOPPING=1");

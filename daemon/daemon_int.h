@@ -111,6 +111,7 @@ struct sw__daemon_reloads {
         uint64_t n;
         struct sw_wall at, ok_at;   /* of the last attempt, and of the last that worked */
         struct sw_buf need_restart; /* options whose change waits for a restart, with a NUL; empty before a reload */
+        uint64_t n_trimmed;         /* n when the allocator last gave back what reading them took */
 };
 
 #define SW__DAEMON_NO_SOURCE UINT32_MAX
@@ -202,7 +203,7 @@ struct sw_daemon {
         struct sw_buf stats_line;        /* being written by a thread of the pool while stats_writing */
         bool stats_writing;
         struct sw__daemon_admin *admin;
-        bool paused; /* sources deliver nothing; see sw__daemon_pause */
+        bool paused;                        /* sources deliver nothing; see sw__daemon_pause */
         struct sw_mono started, stop_began; /* 0: it has not */
         struct sw_wall started_wall;
         struct sw__daemon_reloads reloads;

@@ -3,6 +3,7 @@
 secret that is configured everywhere appears nowhere."""
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import tempfile
@@ -83,6 +84,38 @@ class Reload(unittest.TestCase):
             before = run.log().count("event=stats ")
             time.sleep(0.5)
             self.assertEqual(run.log().count("event=stats "), before, "the right one was applied")
+            self.assertEqual(run.end(), 0)
+
+    def test_what_reloads_took_is_given_back(self):
+        n = kit.size(60, 500)
+        choice = random.Random(f"{kit.SEED} given back")
+        with tempfile.TemporaryDirectory(prefix="segwatch-faults-") as folder:
+            d = pathlib.Path(folder)
+            (d / "in.ndjson").write_text("")
+            good = (f"sources:\n  - {{name: f, kind: file, path: {d}/in.ndjson, follow: true}}\nstate: {{dir: {d}/state}}\n"
+                    f"alerts: {{file: {d}/alerts.jsonl}}\nadmin: {{socket: none, http: none}}\n")
+            config = d / "segwatch.yaml"
+            config.write_text(good)
+            run = rig.Run(type("Holder", (), {"running": []})(), d)
+            self.addCleanup(run.end, 9)
+            self.assertTrue(run.wait(lambda: run.watermark(), 20), run.log())
+
+            def resident():
+                time.sleep(2.5)  # it is swept once a second
+                return int(re.search(r"RssAnon:\s+(\d+)", pathlib.Path(f"/proc/{run.process.pid}/status").read_text()).group(1))
+
+            def reload(times):
+                for _ in range(times):
+                    config.write_text(good + choice.choice(["log: {level: info}\n", "log: {level: warning}\n", "nonsense: 1\n"]))
+                    run.process.send_signal(signal.SIGHUP)
+                    time.sleep(0.02)
+
+            reload(1)
+            before = resident()
+            reload(n)
+            after = resident()
+            kit.say("reload", f"resident {before} KiB after a reload, {after} KiB after {n} more")
+            self.assertLess(after - before, 512)
             self.assertEqual(run.end(), 0)
 
 
