@@ -145,9 +145,11 @@ class Secrets(unittest.TestCase):
         secret = folder / "secret"
         secret.write_text(secret_text)
         secret.chmod(0o600)
+        sasl = "{security.protocol: SASL_PLAINTEXT, sasl.mechanism: PLAIN, sasl.username: segwatch}"
         config = folder / "segwatch.yaml"
         config.write_text(
             f"sources:\n  - {{name: weu, kind: eventhubs, connection_string: {{file: {secret}}}, brokers: [\"127.0.0.1:1\"], topic: t}}\n"
+            f"  - {{name: own, kind: kafka, password: {{file: {secret}}}, brokers: [\"127.0.0.1:1\"], topic: t, librdkafka: {sasl}}}\n"
             f"state: {{dir: {folder}/state}}\nalerts: {{file: {folder}/alerts.jsonl}}\nlog: {{level: debug}}\n"
             f"admin: {{socket: {folder}/ctl.sock, http: \"127.0.0.1:{port}\", token: {{file: {secret}}}}}\n" + outputs.replace("SECRET", str(secret)))
         found = []
@@ -179,7 +181,9 @@ class Secrets(unittest.TestCase):
                    "{tenant: 00000000-0000-0000-0000-000000000000, client_id: 00000000-0000-0000-0000-000000000001, "
                    "client_secret: {file: SECRET}}}\n"
                    "  - {name: w, kind: webhook, url: \"https://127.0.0.1:1/x\", bearer: {file: SECRET}, signature: {file: SECRET}}\n"
-                   "  - {name: k, kind: kafka, connection_string: {file: SECRET}, brokers: [\"127.0.0.1:1\"], topic: t}\n")
+                   "  - {name: k, kind: kafka, connection_string: {file: SECRET}, brokers: [\"127.0.0.1:1\"], topic: t}\n"
+                   "  - {name: p, kind: kafka, password: {file: SECRET}, brokers: [\"127.0.0.1:1\"], topic: t, librdkafka: "
+                   "{security.protocol: SASL_PLAINTEXT, sasl.mechanism: PLAIN, sasl.username: segwatch}}\n")
         cases = {"right": (right, ""), "outputs": (right, outputs), "no key": (right.replace("SharedAccessKey=", "SharedAccesKey="), ""),
                  "cut": (right[:-20], ""), "not one": (CANARY + "\n", ""), "two lines": (right + "\n" + right, ""),
                  "bad host": (right.replace("sb://ns.", "sb://" + CANARY[:8] + "/;"), "")}
