@@ -64,7 +64,9 @@ int sw_cmd_args_bad_value(const struct sw_cmd_args *a, int code, const char *mus
         while (o->name && o->code != code)
                 o++;
         assert(o->name);
+        if (!must && o->words)
+                return sw_cmd_usage(a->cmd, "--%s takes one of: %s; not '%s'", o->name, o->words, value);
         if (!must)
-                return sw_cmd_usage(a->cmd, "'%s' is not a value of option '--%s'", value, o->name);
+                return sw_cmd_usage(a->cmd, "'%s' is not a value of option '--%s': %s", value, o->name, o->help);
         return sw_cmd_usage(a->cmd, "--%s takes %s, not '%s'", o->name, must, value);
 }

@@ -348,7 +348,7 @@ static int tail_parse(struct tail *t, int argc, char **argv, enum sw_color *colo
                         break;
                 }
                 if (!ok)
-                        return sw_cmd_args_bad_value(&a, c, NULL);
+                        return sw_cmd_args_bad_value(&a, c, c == 'n' ? "a number up to 1000000" : NULL);
         }
         if (c < 0)
                 return SW_EXIT_USAGE;
