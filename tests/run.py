@@ -155,12 +155,51 @@ def stage_diff():
 
 
 FUZZ_LENGTH = {"snapshot": 65536}  # of inputs; else 4096 bytes
-FUZZ_BUDGET_S = 200  # for all targets of a run without FUZZ_SECONDS: a sixth target makes the others shorter
+FUZZ_RUNS = 200_000  # inputs of each target in every run
+FUZZ_SLICE_S = 1800  # a target that takes longer for them is too slow
+FUZZ_FIRST = ["snapshot", "framer", "config", "decode", "row"]  # the slow ones, so that none is left for the end
+
+
+def fuzz_slice(name, seed, *bounds, timeout):
+    """(inputs it ran, whether all was well, output) of one call of a target."""
+    found = ROOT / FUZZ / "corpus" / name
+    found.mkdir(parents=True, exist_ok=True)
+    code, out = call([str(ROOT / FUZZ / f"tests/fuzz_{name}"), f"-max_len={FUZZ_LENGTH.get(name, 4096)}", "-timeout=20",
+                      f"-seed={seed}", "-print_final_stats=1", f"-artifact_prefix={found.parent}/{name}-", *bounds, str(found),
+                      str(ROOT / "tests/corpus" / name)], timeout=timeout,
+                     env=dict(os.environ, UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1", ASAN_OPTIONS="detect_leaks=1"))
+    m = re.search(r"stat::number_of_executed_units: (\d+)", out)
+    return int(m.group(1)) if m else 0, code == 0, out
+
+
+def fuzz_target(name, wanted, seconds, progress):
+    """(row, passed, detail): so many inputs, or for so many seconds. With FUZZ_RUNS it goes on where the last call left off:
+    what was found stays in build-fuzz/corpus, how far it came in build-fuzz/fuzzed."""
+    path = ROOT / FUZZ / "fuzzed" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done = int(path.read_text()) if progress and path.exists() else 0
+    began, before = time.monotonic(), done
+    while True:
+        bounds = [f"-max_total_time={seconds}"] if seconds else [f"-runs={min(FUZZ_RUNS, max(1, wanted - done))}",
+                                                                f"-max_total_time={FUZZ_SLICE_S}"]
+        if not seconds and done >= wanted:
+            break
+        n, good, out = fuzz_slice(name, 1 + done, *bounds, timeout=(seconds or FUZZ_SLICE_S) + 120)
+        done += n
+        if progress:
+            path.write_text(str(done))
+        if not good:
+            return f"fuzz {name}: {done} inputs", False, out[-4000:]
+        if seconds or n < FUZZ_RUNS // 2:
+            break
+    sys.stdout.write(f"fuzz {name}: {done} inputs, {done - before} of them in {time.monotonic() - began:.0f} s\n")
+    sys.stdout.flush()
+    return f"fuzz {name}", seconds > 0 or done >= wanted, f"{done} inputs instead of {wanted}"
 
 
 def stage_fuzz():
-    """Every target of tests/fuzz for a while (FUZZ_SECONDS each, else a share of the budget, at most 40 s and 200,000
-    runs); new inputs and crashes stay in build-fuzz."""
+    """Every target of tests/fuzz: 200,000 inputs; FUZZ_SECONDS: for so long; FUZZ_RUNS: so many in all, over as many calls
+    as it takes. New inputs and crashes stay in build-fuzz."""
     ok = True
     for row in meson_build(FUZZ, SANITIZE + ["-Dfuzz=true", "-Dwerror=false", "-Dtests=enabled"], {"CC": "clang"},
                            ["fuzz-programs"]):
@@ -169,20 +208,11 @@ def stage_fuzz():
     if not ok:
         return
     names = sorted(p.stem[len("fuzz_"):] for p in (ROOT / "tests/fuzz").glob("fuzz_*.c"))
-    if "FUZZ_SECONDS" in os.environ:
-        seconds, bound = int(os.environ["FUZZ_SECONDS"]), []
-    else:
-        seconds, bound = max(5, min(40, FUZZ_BUDGET_S // len(names))), ["-runs=200000"]
-    for name in names:
-        found = ROOT / FUZZ / "corpus" / name
-        found.mkdir(parents=True, exist_ok=True)
-        yield from check(f"fuzz {name}", [str(ROOT / FUZZ / f"tests/fuzz_{name}"), f"-max_total_time={seconds}",
-                                          f"-max_len={FUZZ_LENGTH.get(name, 4096)}", "-timeout=20",
-                                          f"-artifact_prefix={found.parent}/{name}-",
-                                          str(found), str(ROOT / "tests/corpus" / name)] + bound,
-                         timeout=seconds + 120,
-                         env=dict(os.environ, UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
-                                  ASAN_OPTIONS="detect_leaks=1"))
+    names.sort(key=lambda n: FUZZ_FIRST.index(n) if n in FUZZ_FIRST else len(FUZZ_FIRST))
+    seconds = int(os.environ.get("FUZZ_SECONDS", "0"))
+    wanted = int(os.environ.get("FUZZ_RUNS", FUZZ_RUNS))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(lambda name: fuzz_target(name, wanted, seconds, "FUZZ_RUNS" in os.environ), names)
 
 
 def stage_threads():
