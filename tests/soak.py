@@ -11,6 +11,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -27,10 +28,40 @@ KINDS = {
     "reload": ["test_reload"],
     "mixed": ["mixed"],
     "sink": ["test_sentinel", "test_syslog", "test_webhook", "test_outage"],
+    # the whole of tests/e2e with the program built under AddressSanitizer and UBSan
+    "sanitizers": sorted(p.stem for p in (ROOT / "tests/e2e").glob("test_*.py") if p.stem != "test_sandbox"),
 }
+# test_sandbox: the unit forbids what AddressSanitizer needs (memory that it reserves, /proc/self)
 
 
-def one_round(kind, seed, count):
+def sanitizer_reports(folder):
+    """Prints what the sanitizers wrote; how many processes did."""
+    reports = [p for p in sorted(pathlib.Path(folder).iterdir()) if p.stat().st_size]
+    for p in reports[:10]:
+        print(f"soak sanitizers: {p.name}:\n{p.read_text(errors='replace')[:4000]}", flush=True)
+    return len(reports)
+
+
+def sanitized(env, reports):
+    """The environment of a round under the sanitizers: a report ends the program, and is kept whatever the test does."""
+    asan = ROOT / "build-asan/daemon/segwatch"
+    return dict(env, SEGWATCH=str(asan), SEGWATCH_ASAN=str(asan),
+                ASAN_OPTIONS=f"detect_leaks=1:verify_asan_link_order=0:log_path={reports}/asan",
+                UBSAN_OPTIONS=f"halt_on_error=1:print_stacktrace=1:log_path={reports}/ubsan")
+
+
+def sees_a_report():
+    """The check can fail: a program that reads beyond its memory is seen."""
+    with tempfile.TemporaryDirectory(prefix="segwatch-soak-") as d:
+        code = "#include <stdlib.h>\nint main(int n, char **v) { char *p = malloc(8); (void)v; return p[7 + n]; }\n"
+        (pathlib.Path(d) / "t.c").write_text(code)
+        os.mkdir(f"{d}/reports")
+        subprocess.run(["cc", "-fsanitize=address", "-o", f"{d}/t", f"{d}/t.c"], check=True)
+        subprocess.run([f"{d}/t"], env=sanitized(dict(os.environ), f"{d}/reports"), stderr=subprocess.DEVNULL)
+        return any(p.stat().st_size for p in pathlib.Path(d, "reports").iterdir())
+
+
+def one_round(kind, seed, count, modules):
     env = dict(os.environ, SEGWATCH_SOAK="1", SEGWATCH_SEED=str(seed),
                SEGWATCH=os.environ.get("SEGWATCH", str(ROOT / "build-test/daemon/segwatch")),
                SEGWATCH_BUILD=os.environ.get("SEGWATCH_BUILD", str(ROOT / "build-test")),
@@ -38,7 +69,13 @@ def one_round(kind, seed, count):
     if count:
         env["SEGWATCH_COUNT"] = str(count)
     began = time.monotonic()
-    code = subprocess.run(["/usr/bin/python3", "-m", "unittest", "-v", *KINDS[kind]], cwd=ROOT, env=env).returncode
+    with tempfile.TemporaryDirectory(prefix="segwatch-soak-") as reports:
+        if kind == "sanitizers":
+            env = sanitized(env, reports)
+            env.pop("SEGWATCH_SOAK")  # the sizes of ./dev test: what counts is that everything is gone through
+        code = subprocess.run(["/usr/bin/python3", "-m", "unittest", "-v", *(modules or KINDS[kind])], cwd=ROOT, env=env).returncode
+        if kind == "sanitizers" and (not sees_a_report() or sanitizer_reports(reports)):
+            code = 1
     print(f"soak {kind}: seed {seed}: {'ok' if code == 0 else 'FAILED'} in {time.monotonic() - began:.0f} s", flush=True)
     return code == 0
 
@@ -48,6 +85,7 @@ def main():
     p.add_argument("kind", nargs="?", choices=list(KINDS))
     p.add_argument("--list", action="store_true")
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--only", nargs="*", metavar="MODULE", help="of a kind, only these modules or classes")
     length = p.add_mutually_exclusive_group()
     length.add_argument("--count", type=int)
     length.add_argument("--hours", type=float)
@@ -59,7 +97,7 @@ def main():
     seed = args.seed
     while True:
         for kind in [args.kind] if args.kind else KINDS:
-            if not one_round(kind, seed, args.count):
+            if not one_round(kind, seed, args.count, args.only):
                 return 1
         seed += 1
         if time.monotonic() >= end:

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import time
 
+import canary
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SEGWATCH = os.environ.get("SEGWATCH", str(ROOT / "build/daemon/segwatch"))
 
@@ -29,6 +31,7 @@ class Daemon:
     """`segwatch run` with its log in a file; always ended."""
 
     def __init__(self, test, config, *options, env=None):
+        self.config, self.env, self.canaries = config, env, canary.remember(config, env)
         self.log_path = pathlib.Path(config).with_suffix(f".{time.monotonic_ns()}.log")
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
@@ -50,6 +53,9 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        if self.canaries is not None:
+            before, self.canaries = self.canaries, None
+            canary.look(self.config, before, self.env)
 
     def log(self):
         return self.log_path.read_text(errors="replace")

@@ -215,6 +215,8 @@ class RunFile(unittest.TestCase):
         config = self.config()
         d = Daemon(self, config)
         d.wait_for(lambda: "1 of 1 partitions at their end" in d.log(), "the first half read")
+        half = self.count(b"".join(self.lines[:n // 2]))
+        d.wait_for(lambda: d.records() == half, "the first half folded: a stop leaves the rest for the next start")
         self.assertEqual(d.stop()[0], 0)
         self.assertEqual(self.place(), (self.path.stat().st_ino, self.path.stat().st_size))
         self.append(b"".join(self.lines[n // 2:]))

@@ -12,6 +12,8 @@ import zlib
 
 import kit
 
+import canary  # of tests/e2e, which kit makes known
+
 MAC = re.compile(rb'"macAddress":"(\w+)"')
 WATERMARK = re.compile(r'event=stats .*?msg="watermark (\S+),')
 
@@ -119,6 +121,7 @@ class Run:
 
     def __init__(self, rig, folder, env=None, more=()):
         self.rig, self.folder = rig, folder
+        self.canaries = canary.remember(folder / "segwatch.yaml", env)
         self.log_path = folder / f"log.{time.monotonic_ns()}"
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen([kit.SEGWATCH, "run", "-c", str(folder / "segwatch.yaml"), "--stats-ms",
@@ -146,12 +149,17 @@ class Run:
     def end(self, sig=15):
         if self.process.poll() is None:
             self.process.send_signal(sig)
+        code = None
         try:
-            return self.process.wait(20)
+            code = self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            return None
+        if self.canaries is not None:
+            before, self.canaries = self.canaries, None
+            if self.folder.exists():
+                canary.look(self.folder / "segwatch.yaml", before)
+        return code
 
 
 class Rig:
