@@ -68,10 +68,18 @@ class Run(Case):
         lines = self.alerts()
         return lines and {l["metadata"]["uid"] for l in lines} <= self.uids()
 
+    def settled(self):
+        """All of it is there, and no more comes."""
+        n = len(self.alerts())
+        if not self.all_there():
+            return False
+        time.sleep(1)
+        return len(self.alerts()) == n
+
     def test_what_the_alert_file_has_arrives(self):
         scenario = self.scenario()
         d = Daemon(self, self.config(scenario, self.sentinel()))
-        d.wait_for(self.all_there, "every line of the alert file at the fake")
+        d.wait_for(self.settled, "every line of the alert file at the fake")
         code, _ = d.stop()
         self.assertEqual(code, 0)
         rows = {r["EventOriginalUid"]: r for r in self.fake.rows}
@@ -154,7 +162,7 @@ class Run(Case):
     def test_outputs_change_with_a_restart_and_keep_their_marks(self):
         scenario = self.scenario()
         d = Daemon(self, self.config(scenario, self.sentinel()))
-        d.wait_for(self.all_there, "every line of the alert file at the fake")
+        d.wait_for(self.settled, "every line of the alert file at the fake")
         self.config(scenario, self.sentinel(rows_per_request=5), self.sentinel(name="second"))
         d.process.send_signal(signal.SIGHUP)
         d.wait_log("these changes need a restart: outputs")
@@ -177,7 +185,7 @@ class Run(Case):
     def test_what_is_kept_is_sent_again_when_asked_for(self):
         config = self.config(self.scenario(), self.sentinel())
         d = Daemon(self, config)
-        d.wait_for(self.all_there, "every line of the alert file at the fake")
+        d.wait_for(self.settled, "every line of the alert file at the fake")
         n = len(self.fake.rows)
         subprocess.run([SEGWATCH, "resend", "-c", config, "--to", "sentinel", "--since", "1d"], check=True, timeout=30,
                        stderr=subprocess.PIPE)
