@@ -58,8 +58,10 @@ static bool sample_newest(const struct metric_look *l, const struct sw__sight_so
 
 static bool sample_behind(const struct metric_look *l, const struct sw__sight_source *k, int64_t *ret)
 {
+        if (sw_etime_is_none(k->count.newest))
+                return false;
         *ret = l->s->now.ms > k->count.newest.ms ? l->s->now.ms - k->count.newest.ms : 0;
-        return !sw_etime_is_none(k->count.newest);
+        return true;
 }
 
 /* METRIC_SOURCES(name, kafka only, milliseconds): the row's function */

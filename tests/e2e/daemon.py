@@ -53,6 +53,9 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        report = re.search(r"(?m)^.*(runtime error: |(?:Address|Leak)Sanitizer).*$", self.log() if self.log_path.exists() else "")
+        if report:
+            raise AssertionError("a sanitizer complains: " + self.log()[report.start():report.start() + 3000])
         if self.canaries is not None:
             before, self.canaries = self.canaries, None
             canary.look(self.config, before, self.env)
