@@ -62,7 +62,7 @@ void sw_conns_follow(const struct sw_conns *c, const struct sw_otuple *t, struct
                 return;
         sw_hosts_prefetch_id(&w->hosts, x->src);
         sw_hosts_prefetch_id(&w->hosts, x->dst);
-        sw_table_prefetch_part(&w->pairs.pairs, x->pair, 0);
+        sw_table_prefetch_id(&w->pairs.pairs, x->pair);
         if (x->flags & FLAG_SUCCEEDED || x->life == LIFE_LINGER)
                 return;
         a->service = x->service;
@@ -158,41 +158,23 @@ bool sw_conns_soon(
 /* Of the timers that come next in this second. */
 static void ahead_timer(const struct sw_conns *c, uint32_t n)
 {
-        struct sw_etime at;
         uint32_t id;
 
-        if (sw_timers_peek(c->timers, n, &id, &at))
-                sw_table_prefetch_part(&c->table, id, offsetof(struct sw_conn, due));
+        if (sw_timers_peek(c->timers, n, &id))
+                sw_table_prefetch_id(&c->table, id);
 }
 
-static const struct sw_conn *ahead_counts(const struct sw_conns *c, uint32_t n, uint32_t *ret_id)
-{
-        const struct sw_conn *x;
-        struct sw_etime at;
-
-        if (!sw_timers_peek(c->timers, n, ret_id, &at))
-                return NULL;
-        x = sw_table_peek(&c->table, *ret_id);
-        return x && x->due == (uint32_t)at.ms ? x : NULL;
-}
-
-/* First what tells whether a timer still counts (most are of deadlines that moved or of connections that are gone),
- * then the rest of those that do, then what they point to. */
 void sw__conns_timers_ahead(const struct sw_conns *c, bool first)
 {
         const struct sw_hosts *hosts = &c->view->world->hosts;
         const struct sw_conn *x;
-        uint32_t n, id;
+        uint32_t id, n;
 
         for (n = first ? 0 : TIMERS_AHEAD; n <= TIMERS_AHEAD; n++)
                 ahead_timer(c, n);
-        x = ahead_counts(c, TIMERS_AHEAD * 2 / 3, &id);
-        if (x) {
-                sw_table_prefetch_part(&c->table, id, 64);
-                if (x->life != LIFE_LINGER) /* such a one only goes: its counters do not matter any more */
-                        sw_table_prefetch_part(&c->table, id, 128);
-        }
-        x = ahead_counts(c, TIMERS_AHEAD / 3, &id);
+        if (!sw_timers_peek(c->timers, TIMERS_AHEAD / 2, &id))
+                return;
+        x = sw_table_peek(&c->table, id);
         if (!x)
                 return;
         sw_hosts_prefetch_id(hosts, x->src);

@@ -14,7 +14,7 @@ enum {
         FLAG_ALLOWED = 1 << 5,   /* counted as allowed in its segment pair */
 };
 
-#define TIMERS_AHEAD 36u /* connections whose timers come next are fetched early */
+#define TIMERS_AHEAD 12u /* connections whose timers come next are fetched early */
 
 static inline enum sw_service sw__conns_port_service(const struct sw_conns *c, uint8_t proto, uint16_t port)
 {

@@ -89,10 +89,7 @@ uint32_t sw_hosts_id(const struct sw_hosts *h, const struct sw_host *host)
 
 void sw_hosts_prefetch_id(const struct sw_hosts *h, uint32_t id)
 {
-        const struct sw_table *t = id & SW_HOSTS_INTERNET_BIT ? &h->internet : &h->internal;
-
-        /* Segment, pins and taints lie side by side. */
-        sw_table_prefetch_part(t, id & ~SW_HOSTS_INTERNET_BIT, offsetof(struct sw_host, n_pins));
+        sw_table_prefetch_id(id & SW_HOSTS_INTERNET_BIT ? &h->internet : &h->internal, id & ~SW_HOSTS_INTERNET_BIT);
 }
 
 struct sw_host *sw_hosts_intern_probe(

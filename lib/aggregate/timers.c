@@ -218,15 +218,11 @@ uint32_t sw_timers_pop(struct sw_timers *t)
         return (uint32_t)t->due[t->next_due++];
 }
 
-bool sw_timers_peek(const struct sw_timers *t, uint32_t n, uint32_t *ret_id, struct sw_etime *ret_at)
+bool sw_timers_peek(const struct sw_timers *t, uint32_t n, uint32_t *ret)
 {
-        uint64_t item;
-
         if (!t->loaded || n > t->n_due || t->next_due >= t->n_due - n)
                 return false;
-        item = t->due[t->next_due + n];
-        *ret_id = (uint32_t)item;
-        ret_at->ms = t->second * SW_SECOND + (int64_t)(item >> 32);
+        *ret = (uint32_t)t->due[t->next_due + n];
         return true;
 }
 

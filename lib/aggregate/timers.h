@@ -42,8 +42,8 @@ bool sw_timers_next_second(const struct sw_timers *t, int64_t *ret);
 struct sw_etime sw_timers_next(struct sw_timers *t, struct sw_etime limit);
 /* Takes the timer that sw_timers_next announced. */
 uint32_t sw_timers_pop(struct sw_timers *t);
-/* The timer that is n behind the one popped last, to fetch what it is about early; false: not known yet. */
-bool sw_timers_peek(const struct sw_timers *t, uint32_t n, uint32_t *ret_id, struct sw_etime *ret_at);
+/* Id of the timer that is n behind the one popped last, to fetch it early; false: not known yet. */
+bool sw_timers_peek(const struct sw_timers *t, uint32_t n, uint32_t *ret);
 
 void sw_timers_state(struct sw_timers *t, struct sw_state_io *s);
 void sw_timers_forget(struct sw_timers *t); /* none is armed; its chunks are the caller's to empty */

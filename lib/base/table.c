@@ -198,14 +198,6 @@ void sw_table_prefetch_id(const struct sw_table *t, uint32_t id)
                 prefetch_id(t, id);
 }
 
-void sw_table_prefetch_part(const struct sw_table *t, uint32_t id, size_t offset)
-{
-        if (id >= t->n_high)
-                return;
-        sw_fetch((const unsigned char *)entry_ptr(t, id) + offset);
-        sw_fetch(meta_ptr(t, id));
-}
-
 /* By words: keys are a few of them, and a call to memcmp costs more than it compares. */
 static bool same_key(const struct sw_table *t, const void *entry, const void *key)
 {

@@ -64,8 +64,6 @@ uint64_t sw_table_look_ahead(const struct sw_table *t, const void *key); /* both
 const void *sw_table_guess(const struct sw_table *t, uint64_t hash);
 void sw_table_prefetch_entry(const struct sw_table *t, uint64_t hash);
 void sw_table_prefetch_id(const struct sw_table *t, uint32_t id);
-/* Only the cache line with that byte of the entry, and what _at and _peek look at. */
-void sw_table_prefetch_part(const struct sw_table *t, uint32_t id, size_t offset);
 
 /* NULL if absent. A hit marks the entry as used for the clock. Valid until it is removed or evicted. */
 void *sw_table_find(struct sw_table *t, const void *key);
