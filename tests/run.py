@@ -68,21 +68,23 @@ def stage_style():
     yield from check("shellcheck", ["shellcheck", "dev", ".ci/run", "config/debian/build", "config/debian/segwatch.postrm"])
 
 
-def stage_unit():
+def built(*builds):
+    """Yields the rows of these builds; returns whether all of them passed."""
     ok = True
-    for row in meson_build(BUILD, []):
-        ok = ok and row[1]
-        yield row
-    if ok:
+    for rows in builds:
+        for row in rows:
+            ok = ok and row[1]
+            yield row
+    return ok
+
+
+def stage_unit():
+    if (yield from built(meson_build(BUILD, []))):
         yield from meson_test(BUILD, ["--suite", "unit"])
 
 
 def stage_sanitizers():
-    ok = True
-    for row in meson_build(ASAN, SANITIZE):
-        ok = ok and row[1]
-        yield row
-    if ok:
+    if (yield from built(meson_build(ASAN, SANITIZE))):
         yield from meson_test(ASAN, ["--suite", "unit"], {
             "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
 
@@ -111,11 +113,7 @@ def valgrind(program):
 
 def stage_valgrind():
     """Reads of memory that was never written, which the sanitizers do not see."""
-    ok = True
-    for row in meson_build(BUILD, []):
-        ok = ok and row[1]
-        yield row
-    if not ok:
+    if not (yield from built(meson_build(BUILD, []))):
         return
     with tempfile.TemporaryDirectory() as d:
         pathlib.Path(d, "t.c").write_text(UNSET)
@@ -150,11 +148,7 @@ def python_tests(directory):
 
 
 def stage_diff():
-    ok = True
-    for row in meson_build(BUILD, []):
-        ok = ok and row[1]
-        yield row
-    if ok:
+    if (yield from built(meson_build(BUILD, []))):
         yield from meson_test(BUILD, ["--suite", "diff"])
 
 
@@ -204,12 +198,8 @@ def fuzz_target(name, wanted, seconds, progress):
 def stage_fuzz():
     """Every target of tests/fuzz: 200,000 inputs; FUZZ_SECONDS: for so long; FUZZ_RUNS: so many in all, over as many calls
     as it takes. New inputs and crashes stay in build-fuzz."""
-    ok = True
-    for row in meson_build(FUZZ, SANITIZE + ["-Dfuzz=true", "-Dwerror=false", "-Dtests=enabled"], {"CC": "clang"},
-                           ["fuzz-programs"]):
-        ok = ok and row[1]
-        yield row
-    if not ok:
+    if not (yield from built(meson_build(FUZZ, SANITIZE + ["-Dfuzz=true", "-Dwerror=false", "-Dtests=enabled"], {"CC": "clang"},
+                           ["fuzz-programs"]))):
         return
     names = sorted(p.stem[len("fuzz_"):] for p in (ROOT / "tests/fuzz").glob("fuzz_*.c"))
     names.sort(key=lambda n: FUZZ_FIRST.index(n) if n in FUZZ_FIRST else len(FUZZ_FIRST))
@@ -222,12 +212,8 @@ def stage_fuzz():
 def stage_threads():
     """The whole job with four workers under ThreadSanitizer: no race, and the same bytes as the plain build; snapshots
     read while the engine goes on."""
-    ok = True
-    for row in meson_build(TSAN, ["-Db_sanitize=thread", "-Db_lundef=false", "-Dwerror=false", "-Dtests=enabled"],
-                           targets=["daemon/segwatch", "tests/snapshot_race"]):
-        ok = ok and row[1]
-        yield row
-    if ok:
+    if (yield from built(meson_build(TSAN, ["-Db_sanitize=thread", "-Db_lundef=false", "-Dwerror=false", "-Dtests=enabled"],
+                           targets=["daemon/segwatch", "tests/snapshot_race"]))):
         yield from check("snapshots without a race", [str(ROOT / TSAN / "tests/snapshot_race"), "8"],
                          env=dict(os.environ, TSAN_OPTIONS="halt_on_error=1"))
     with tempfile.TemporaryDirectory() as d:
@@ -245,16 +231,13 @@ def stage_threads():
 
 
 def stage_e2e():
-    yield from python_tests("tests/e2e")
+    if (yield from built(meson_build(BUILD, []))):
+        yield from python_tests("tests/e2e")
 
 
 def stage_faults():
     """What breaks: allocations, disks, brokers, floods (sizes for CI; `./dev soak` does more)."""
-    ok = True
-    for row in list(meson_build(BUILD, [])) + list(meson_build(ASAN, SANITIZE)):
-        ok = ok and row[1]
-        yield row
-    if ok:
+    if (yield from built(meson_build(BUILD, []), meson_build(ASAN, SANITIZE))):
         yield from python_tests("tests/faults")
 
 
