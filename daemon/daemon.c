@@ -19,6 +19,7 @@
 #define DAEMON_RELEASE_MS 250
 #define WATCH_MS 1000
 #define DAEMON_QUEUE_BYTES ((size_t)8 << 20)
+#define DAEMON_TRIM_MS SW_MINUTE
 #define DAEMON_LEAVE_MS 3000 /* after everything is safe on the disk nobody is waited for longer */
 #define DAEMON_LEAVE_LEAST_MS 500
 #define DAEMON_STOP_MS 4700 /* from the signal on */
@@ -262,11 +263,13 @@ static void daemon_second(void *ctx)
         struct sw_daemon *d = ctx;
 
         bool freed = daemon_free_confs(d, false);
+        int64_t now = sw_clock_mono().ms;
 
-        /* To read a configuration takes many times its own memory, which the allocator would keep: with each reload a
-         * little more, as the pieces never fit. */
-        if (freed || d->reloads.n != d->reloads.n_trimmed) {
+        /* To read a configuration takes many times its own memory, and so does what a broker sends at once that was
+         * away; the allocator would keep it, each thread's share for itself, and a little more each time. */
+        if (freed || d->reloads.n != d->reloads.n_trimmed || now - d->trimmed_ms >= DAEMON_TRIM_MS) {
                 d->reloads.n_trimmed = d->reloads.n;
+                d->trimmed_ms = now;
                 (void)malloc_trim(0);
         }
         sw__daemon_watch(d);

@@ -207,6 +207,7 @@ struct sw_daemon {
         struct sw_mono started, stop_began; /* 0: it has not */
         struct sw_wall started_wall;
         struct sw__daemon_reloads reloads;
+        int64_t trimmed_ms;                     /* monotonic: when the allocator last gave back what it had kept */
         struct sw__daemon_disk disk, disk_next; /* next: written by the pool's thread while looking */
         uint64_t findings_at[60];               /* n_findings, once a minute */
         unsigned n_findings_at;
