@@ -4,6 +4,7 @@
 #include "engine/engine_int.h"
 #include "engine/snapshot.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #define MAX_REGIONS 256u
@@ -46,8 +47,7 @@ static int note_region(void *ctx, const struct sw_region *r, enum sw_group group
 {
         struct loading *l = ctx;
 
-        if (l->n_regions == MAX_REGIONS)
-                return -SW_ERR_INTERNAL;
+        assert(l->n_regions < MAX_REGIONS);
         l->regions[l->n_regions] = *r;
         l->groups[l->n_regions++] = group;
         return 0;
@@ -70,9 +70,7 @@ static int load_head(struct loading *l, struct sw_section *x)
         if (x->version != 1 || !sw_state_ok(&io))
                 return refuse(l, -SW_ERR_VERSION, x->name, "written by a newer version");
         r = sw_engine_new(l->conf, &seed, &l->e, l->reterr);
-        if (r == 0)
-                r = sw__engine_each(l->e, note_region, l);
-        return r < 0 && l->reterr && !l->reterr->msg[0] ? refuse(l, r, x->name, sw_error_text(r)) : r;
+        return r < 0 ? r : sw__engine_each(l->e, note_region, l);
 }
 
 static bool is_alone(enum sw_group g)

@@ -540,3 +540,46 @@ Test(snapshot_damage, whoever_asks_for_no_words_gets_none)
         cr_assert_eq(sw_engine_load(&network.conf, play_source, &b, NULL, NULL, &e, NULL), -SW_ERR_DATA);
         cr_assert_null(e);
 }
+
+/* What is held is taken as it lies: a partition is an index, a time is walked to. */
+Test(snapshot_damage, held_tuples_that_refer_to_nothing_are_refused)
+{
+        enum { PARTITION, TIME_BELOW, TIME_BEYOND, STATE, RULE, SENSOR, NOTHING };
+        struct sw_engine *e = play_fresh(&network);
+        struct sw_actions out = { 0 };
+        unsigned what, tried = 0;
+        struct play_bytes b;
+        struct sw_err err;
+        struct sw_batch one = network.batches[60]; /* its first record alone, from a clock five hours ahead */
+        struct sw_event ev = { .type = SW_EVENT_BATCH, .batch = { .batch = &one, .carrier = SW_ETIME_NONE } };
+        uint32_t i;
+
+        play_run(&network, e, &out, 0, 60);
+        one.n_records = 1;
+        one.records[0].time.ms += 5 * SW_HOUR;
+        for (i = 0; i < one.records[0].n_tuples; i++)
+                one.tuples[one.records[0].first_tuple + i].time.ms += 5 * SW_HOUR;
+        cr_assert_eq(sw_engine_step(e, &ev, &out), 0);
+        cr_assert_gt(e->hold.n, 0);
+        b = play_save(e, "");
+        for (what = 0; what <= NOTHING; what++) {
+                struct sw_held x = e->hold.items[0], wrong = x;
+                unsigned char *at = memmem(b.p, b.n, &e->hold.items[0], sizeof(x)); /* with its padding */
+
+                cr_assert_not_null(at);
+                wrong.partition = what == PARTITION ? e->n_newest : x.partition;
+                wrong.tuple.time.ms = what == TIME_BELOW ? -1 : what == TIME_BEYOND ? INT64_MAX : x.tuple.time.ms;
+                wrong.tuple.state = what == STATE ? SW_STATE_DENIED + 1 : x.tuple.state;
+                wrong.tuple.rule = what == RULE ? 1000000 : x.tuple.rule;
+                wrong.tuple.sensor = what == SENSOR ? 1000000 : x.tuple.sensor;
+                memcpy(at, &wrong, sizeof(wrong));
+                heal(b.p, b.n);
+                cr_assert_eq(load(b, &err), what == NOTHING ? 0 : -SW_ERR_DATA, "%u: %s", what, err.msg);
+                memcpy(at, &e->hold.items[0], sizeof(x));
+                tried++;
+        }
+        cr_assert_eq(tried, NOTHING + 1);
+        sw_engine_free(e);
+        sw_actions_deinit(&out);
+        free(b.p);
+}
