@@ -25,7 +25,8 @@ struct peer {
         int fd;
         char port[8];
         atomic_bool stop;
-        atomic_uint last; /* port of the connection after which it ends */
+        atomic_uint last;    /* port of the connection after which it ends */
+        atomic_uint n_ended; /* connections that it closed */
         unsigned n_connections;
         size_t n_bytes;
         char text[256], client[64];
@@ -120,6 +121,7 @@ static void *peer_serve(void *ctx)
                         peer_read(p, c);
                 }
                 close(c);
+                atomic_fetch_add(&p->n_ended, 1);
         }
         return NULL;
 }
@@ -468,6 +470,8 @@ Test(stream, tls_that_ends)
         end_open(&e, tls("localhost", &p, cert_path));
         end_send(&e, "one");
         cr_assert(e.ok, "%s", e.reason);
+        while (!atomic_load(&p.n_ended))
+                end_wait(&e, 10);
         end_wait(&e, 100);
         cr_assert_eq(e.n, 1, "its end is nobody's business while nothing is sent");
         end_send(&e, "two");
