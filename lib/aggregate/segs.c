@@ -144,10 +144,9 @@ uint32_t sw_segs_resolve(struct sw_segs *s, uint16_t realm, const struct sw_addr
                 return id;
         p = sw_prefix_of(a, sw_addr_is_v4(a) ? 96 + 24 : 64);
         (void)sw_prefix_format(&p, text);
-        if (realm)
-                (void)snprintf(name, sizeof(name), "realm %u: %s", realm, text);
-        else
-                (void)snprintf(name, sizeof(name), "%s", text);
+        if (!realm)
+                return segs_implicit(s, sw_str_of(text));
+        (void)snprintf(name, sizeof(name), "realm %u: %s", realm, text);
         return segs_implicit(s, sw_str_of(name));
 }
 

@@ -114,7 +114,8 @@ void sw_jsonw_str(struct sw_jsonw *w, struct sw_str s)
                         sw_buf_puts(w->out, "\xef\xbf\xbd");
                 from = ++i;
         }
-        sw_buf_put(w->out, s.p + from, i - from);
+        if (from < i) /* an empty string may have no place */
+                sw_buf_put(w->out, s.p + from, i - from);
         sw_buf_putc(w->out, '"');
 }
 

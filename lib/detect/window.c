@@ -205,13 +205,17 @@ static double window_pow2(unsigned n)
 uint64_t sw_window_estimate(const struct sw_window *w)
 {
         const double m = SW_WINDOW_REGISTERS, alpha = 0.7213 / (1 + 1.079 / m);
-        double sum = 0, estimate;
-        int i, zeros = 0;
+        double part[4] = { 0 }, sum, estimate;
+        int i, j, zeros = 0;
 
-        for (i = 0; i < SW_WINDOW_REGISTERS; i++) {
-                sum += window_pow2(w->registers[i]);
-                zeros += w->registers[i] == 0;
-        }
+        /* Four sums side by side: one would wait for itself. Powers of two that near each other add up without
+         * rounding. */
+        for (i = 0; i < SW_WINDOW_REGISTERS; i += 4)
+                for (j = 0; j < 4; j++) {
+                        part[j] += window_pow2(w->registers[i + j]);
+                        zeros += w->registers[i + j] == 0;
+                }
+        sum = part[0] + part[1] + part[2] + part[3];
         estimate = alpha * m * m / sum;
         if (estimate <= 2.5 * m && zeros > 0)
                 estimate = m * log(m / zeros);

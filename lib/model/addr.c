@@ -49,10 +49,31 @@ bool sw_addr_parse(struct sw_str s, struct sw_addr *ret)
         return inet_pton(AF_INET6, z, ret->b) == 1;
 }
 
+/* A number below 1000 and what follows it; returns the end. A flood names a subnet for each new host: printf is a tenth
+ * of that. */
+static char *put_number(char *p, unsigned v, char after)
+{
+        if (v >= 100)
+                *p++ = (char)('0' + v / 100);
+        if (v >= 10)
+                *p++ = (char)('0' + v / 10 % 10);
+        *p++ = (char)('0' + v % 10);
+        *p++ = after;
+        return p;
+}
+
+static void format_v4(const uint8_t *b, char *buf)
+{
+        buf = put_number(buf, b[0], '.');
+        buf = put_number(buf, b[1], '.');
+        buf = put_number(buf, b[2], '.');
+        (void)put_number(buf, b[3], '\0');
+}
+
 char *sw_addr_format(const struct sw_addr *a, char buf[SW_ADDR_TEXT])
 {
         if (sw_addr_is_v4(a))
-                (void)snprintf(buf, SW_ADDR_TEXT, "%u.%u.%u.%u", a->b[12], a->b[13], a->b[14], a->b[15]);
+                format_v4(a->b + 12, buf);
         else if (!inet_ntop(AF_INET6, a->b, buf, SW_ADDR_TEXT))
                 (void)snprintf(buf, SW_ADDR_TEXT, "::");
         return buf;
@@ -131,10 +152,10 @@ bool sw_prefix_parse(struct sw_str s, struct sw_prefix *ret, bool *ret_host_bits
 
 char *sw_prefix_format(const struct sw_prefix *p, char buf[SW_PREFIX_TEXT])
 {
-        char text[SW_ADDR_TEXT];
         bool v4 = sw_addr_is_v4(&p->addr) && p->bits >= 96;
+        char *end = strchr(sw_addr_format(&p->addr, buf), '\0');
 
-        (void)snprintf(
-                buf, SW_PREFIX_TEXT, "%s/%u", sw_addr_format(&p->addr, text), (v4 ? p->bits - 96u : p->bits) % 1000u);
+        *end++ = '/';
+        (void)put_number(end, (v4 ? p->bits - 96u : p->bits) % 1000u, '\0');
         return buf;
 }
