@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loading a configuration, also while memory runs out: linked so that any allocation can be made to fail. What the
  * texts of configurations mean is tested through the verb `check` (tests/e2e). */
+#include "../lib/fail_alloc.h"
 #include "conf.h"
 
 #include "base/alloc.h"
@@ -13,15 +14,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-void *__real_sw_alloc(size_t n);
-void *__real_sw_calloc(size_t n, size_t size);
-void *__real_sw_realloc_array(void *p, size_t n, size_t size);
-char *__real_sw_strdup(const char *s);
-void *__wrap_sw_alloc(size_t n);
-void *__wrap_sw_calloc(size_t n, size_t size);
-void *__wrap_sw_realloc_array(void *p, size_t n, size_t size);
-char *__wrap_sw_strdup(const char *s);
-
 static unsigned left = UINT_MAX; /* allocations until one fails */
 
 static bool fails(void)
@@ -29,25 +21,7 @@ static bool fails(void)
         return left != UINT_MAX && left-- == 0;
 }
 
-void *__wrap_sw_alloc(size_t n)
-{
-        return fails() ? NULL : __real_sw_alloc(n);
-}
-
-void *__wrap_sw_calloc(size_t n, size_t size)
-{
-        return fails() ? NULL : __real_sw_calloc(n, size);
-}
-
-void *__wrap_sw_realloc_array(void *p, size_t n, size_t size)
-{
-        return fails() ? NULL : __real_sw_realloc_array(p, n, size);
-}
-
-char *__wrap_sw_strdup(const char *s)
-{
-        return fails() ? NULL : __real_sw_strdup(s);
-}
+FAIL_ALLOC(fails())
 
 static const char text[] =
         "sources:\n"

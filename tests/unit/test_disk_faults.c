@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every call that touches a file may fail, the second half: the state folder, what was learned, secrets, and the
  * readers of files that grow. What is read is right or an error; what was there is whole afterwards, old or new. */
-#include "../lib/fail.h"
+#include "../lib/fail_files.h"
 #include "cmd/tail_file.h"
 #include "secret.h"
 #include "source/tail_reader.h"
@@ -11,7 +11,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,88 +19,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int fail_errno; /* 0: read and write do half of it, everything else EIO */
-
-static bool refused(void)
-{
-        if (!fail_now())
-                return false;
-        errno = fail_errno ? fail_errno : EIO;
-        return true;
-}
-
-#define WRAP(type, name, parameters, arguments)                                                                        \
-        type __real_##name parameters;                                                                                 \
-        type __wrap_##name parameters;                                                                                 \
-        type __wrap_##name parameters                                                                                  \
-        {                                                                                                              \
-                return refused() ? -1 : __real_##name arguments;                                                       \
-        }
-
-WRAP(int, fsync, (int fd), (fd))
-WRAP(int, fstat64, (int fd, struct stat *st), (fd, st))
-WRAP(int, renameat, (int from, const char *a, int to, const char *b), (from, a, to, b))
-WRAP(int, mkdir, (const char *path, mode_t mode), (path, mode))
-WRAP(int, flock, (int fd, int how), (fd, how))
-WRAP(int, ftruncate64, (int fd, off_t n), (fd, n))
-WRAP(ssize_t, pwrite64, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
-WRAP(ssize_t, getrandom, (void *p, size_t n, unsigned flags), (p, n, flags))
-WRAP(off_t, lseek64, (int fd, off_t at, int from), (fd, at, from))
-WRAP(int, faccessat, (int fd, const char *path, int mode, int flags), (fd, path, mode, flags))
-
-int __real_open64(const char *path, int flags, ...);
-int __real_openat64(int fd, const char *path, int flags, ...);
-int __real_close(int fd);
-ssize_t __real_read(int fd, void *p, size_t n);
-ssize_t __real_write(int fd, const void *p, size_t n);
-int __wrap_open64(const char *path, int flags, ...);
-int __wrap_openat64(int fd, const char *path, int flags, ...);
-int __wrap_close(int fd);
-ssize_t __wrap_read(int fd, void *p, size_t n);
-ssize_t __wrap_write(int fd, const void *p, size_t n);
-
-int __wrap_open64(const char *path, int flags, ...)
-{
-        va_list ap;
-        mode_t mode;
-
-        va_start(ap, flags);
-        mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
-        va_end(ap);
-        return refused() ? -1 : __real_open64(path, flags, mode);
-}
-
-int __wrap_openat64(int fd, const char *path, int flags, ...)
-{
-        va_list ap;
-        mode_t mode;
-
-        va_start(ap, flags);
-        mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
-        va_end(ap);
-        return refused() ? -1 : __real_openat64(fd, path, flags, mode);
-}
-
-int __wrap_close(int fd)
-{
-        int r = __real_close(fd);
-
-        return refused() ? -1 : r;
-}
-
-ssize_t __wrap_read(int fd, void *p, size_t n)
-{
-        if (!refused())
-                return __real_read(fd, p, n);
-        return fail_errno ? -1 : __real_read(fd, p, (n + 1) / 2);
-}
-
-ssize_t __wrap_write(int fd, const void *p, size_t n)
-{
-        if (!refused())
-                return __real_write(fd, p, n);
-        return fail_errno ? -1 : __real_write(fd, p, (n + 1) / 2);
-}
+FAIL_WRAP(int, fsync, -1, (int fd), (fd))
+FAIL_WRAP(int, fstat64, -1, (int fd, struct stat *st), (fd, st))
+FAIL_WRAP(int, renameat, -1, (int from, const char *a, int to, const char *b), (from, a, to, b))
+FAIL_WRAP(int, mkdir, -1, (const char *path, mode_t mode), (path, mode))
+FAIL_WRAP(int, flock, -1, (int fd, int how), (fd, how))
+FAIL_WRAP(int, ftruncate64, -1, (int fd, off_t n), (fd, n))
+FAIL_WRAP(ssize_t, pwrite64, -1, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
+FAIL_WRAP(ssize_t, getrandom, -1, (void *p, size_t n, unsigned flags), (p, n, flags))
+FAIL_WRAP(off_t, lseek64, -1, (int fd, off_t at, int from), (fd, at, from))
+FAIL_WRAP(int, faccessat, -1, (int fd, const char *path, int mode, int flags), (fd, path, mode, flags))
 
 /* ---- a folder, and a walk over what may fail ---- */
 

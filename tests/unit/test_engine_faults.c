@@ -2,6 +2,7 @@
 /* The engine without memory, with a listener that fails, and with buffers that are full in every way. What fails ends
  * the step with its own error, wherever in it that happens, and leaves an engine that can be freed. */
 #include "../lib/fail.h"
+#include "../lib/fail_alloc.h"
 #include "../lib/play.h"
 #include "base/alloc.h"
 #include "engine/engine_int.h"
@@ -9,41 +10,8 @@
 #include <criterion/criterion.h>
 #include <limits.h>
 
-void *__real_sw_alloc(size_t n);
-void *__real_sw_calloc(size_t n, size_t size);
-void *__real_sw_realloc_array(void *p, size_t n, size_t size);
-char *__real_sw_strdup(const char *s);
-void *__real_sw_reserve(size_t n);
-void *__wrap_sw_alloc(size_t n);
-void *__wrap_sw_calloc(size_t n, size_t size);
-void *__wrap_sw_realloc_array(void *p, size_t n, size_t size);
-char *__wrap_sw_strdup(const char *s);
-void *__wrap_sw_reserve(size_t n);
-
-void *__wrap_sw_alloc(size_t n)
-{
-        return fail_now() ? NULL : __real_sw_alloc(n);
-}
-
-void *__wrap_sw_calloc(size_t n, size_t size)
-{
-        return fail_now() ? NULL : __real_sw_calloc(n, size);
-}
-
-void *__wrap_sw_realloc_array(void *p, size_t n, size_t size)
-{
-        return fail_now() ? NULL : __real_sw_realloc_array(p, n, size);
-}
-
-char *__wrap_sw_strdup(const char *s)
-{
-        return fail_now() ? NULL : __real_sw_strdup(s);
-}
-
-void *__wrap_sw_reserve(size_t n)
-{
-        return fail_now() ? NULL : __real_sw_reserve(n);
-}
+FAIL_ALLOC(fail_now())
+FAIL_RESERVE(fail_now())
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define STEP 7

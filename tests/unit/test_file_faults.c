@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every call that touches a file may fail: the alert file is written, completed after a crash, found again after it was
  * moved, and snapshots are written, each with its first call failing, then with its second, and so on. */
-#include "../lib/fail.h"
+#include "../lib/fail_files.h"
 #include "sink/alert_export.h"
 #include "state/outbox_writer.h"
 #include "state/snapshots.h"
@@ -11,140 +11,30 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-int __real_open64(const char *path, int flags, ...);
-int __real_openat64(int fd, const char *path, int flags, ...);
-int __real_close(int fd);
-ssize_t __real_read(int fd, void *p, size_t n);
-ssize_t __real_write(int fd, const void *p, size_t n);
+FAIL_WRAP(int, fsync, -1, (int fd), (fd))
+FAIL_WRAP(int, fdatasync, -1, (int fd), (fd))
+FAIL_WRAP(int, fstat64, -1, (int fd, struct stat *st), (fd, st))
+FAIL_WRAP(int, fstatat64, -1, (int fd, const char *path, struct stat *st, int flags), (fd, path, st, flags))
+FAIL_WRAP(int, renameat, -1, (int from, const char *a, int to, const char *b), (from, a, to, b))
+FAIL_WRAP(DIR *, opendir, NULL, (const char *path), (path))
+FAIL_WRAP(DIR *, fdopendir, NULL, (int fd), (fd))
+FAIL_WRAP(int, pthread_create, EAGAIN, (pthread_t * t, const pthread_attr_t *a, void *(*f)(void *), void *arg),
+        (t, a, f, arg))
+
 ssize_t __real_pread64(int fd, void *p, size_t n, off_t at);
-int __real_fsync(int fd);
-int __real_fdatasync(int fd);
-int __real_fstat64(int fd, struct stat *st);
-int __real_fstatat64(int fd, const char *path, struct stat *st, int flags);
-int __real_renameat(int from, const char *a, int to, const char *b);
-DIR *__real_opendir(const char *path);
-DIR *__real_fdopendir(int fd);
-int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg);
-int __wrap_open64(const char *path, int flags, ...);
-int __wrap_openat64(int fd, const char *path, int flags, ...);
-int __wrap_close(int fd);
-ssize_t __wrap_read(int fd, void *p, size_t n);
-ssize_t __wrap_write(int fd, const void *p, size_t n);
 ssize_t __wrap_pread64(int fd, void *p, size_t n, off_t at);
-int __wrap_fsync(int fd);
-int __wrap_fdatasync(int fd);
-int __wrap_fstat64(int fd, struct stat *st);
-int __wrap_fstatat64(int fd, const char *path, struct stat *st, int flags);
-int __wrap_renameat(int from, const char *a, int to, const char *b);
-DIR *__wrap_opendir(const char *path);
-DIR *__wrap_fdopendir(int fd);
-int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg);
-
-static int fail_errno; /* 0: read and write do half of it, everything else EIO */
-
-static bool refused(void)
-{
-        if (!fail_now())
-                return false;
-        errno = fail_errno ? fail_errno : EIO;
-        return true;
-}
-
-int __wrap_open64(const char *path, int flags, ...)
-{
-        va_list ap;
-        mode_t mode;
-
-        va_start(ap, flags);
-        mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
-        va_end(ap);
-        return refused() ? -1 : __real_open64(path, flags, mode);
-}
-
-int __wrap_openat64(int fd, const char *path, int flags, ...)
-{
-        va_list ap;
-        mode_t mode;
-
-        va_start(ap, flags);
-        mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
-        va_end(ap);
-        return refused() ? -1 : __real_openat64(fd, path, flags, mode);
-}
-
-int __wrap_close(int fd)
-{
-        int r = __real_close(fd);
-
-        return refused() ? -1 : r;
-}
-
-ssize_t __wrap_read(int fd, void *p, size_t n)
-{
-        if (!refused())
-                return __real_read(fd, p, n);
-        return fail_errno ? -1 : __real_read(fd, p, (n + 1) / 2);
-}
-
-ssize_t __wrap_write(int fd, const void *p, size_t n)
-{
-        if (!refused())
-                return __real_write(fd, p, n);
-        return fail_errno ? -1 : __real_write(fd, p, (n + 1) / 2);
-}
 
 ssize_t __wrap_pread64(int fd, void *p, size_t n, off_t at)
 {
         if (!refused())
                 return __real_pread64(fd, p, n, at);
         return fail_errno ? -1 : __real_pread64(fd, p, (n + 1) / 2, at);
-}
-
-int __wrap_fsync(int fd)
-{
-        return refused() ? -1 : __real_fsync(fd);
-}
-
-int __wrap_fdatasync(int fd)
-{
-        return refused() ? -1 : __real_fdatasync(fd);
-}
-
-int __wrap_fstat64(int fd, struct stat *st)
-{
-        return refused() ? -1 : __real_fstat64(fd, st);
-}
-
-int __wrap_fstatat64(int fd, const char *path, struct stat *st, int flags)
-{
-        return refused() ? -1 : __real_fstatat64(fd, path, st, flags);
-}
-
-int __wrap_renameat(int from, const char *a, int to, const char *b)
-{
-        return refused() ? -1 : __real_renameat(from, a, to, b);
-}
-
-DIR *__wrap_opendir(const char *path)
-{
-        return refused() ? NULL : __real_opendir(path);
-}
-
-DIR *__wrap_fdopendir(int fd)
-{
-        return refused() ? NULL : __real_fdopendir(fd);
-}
-
-int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg)
-{
-        return refused() ? EAGAIN : __real_pthread_create(t, a, f, arg);
 }
 
 static void remove_folder(const char *dir)

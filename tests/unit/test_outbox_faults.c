@@ -2,6 +2,7 @@
 /* Every call of SQLite may fail: each operation of the outbox is tried with its first call failing, then with its
  * second, and so on until it succeeds. What failed must have changed nothing, in the file and in memory. */
 #include "../lib/fail.h"
+#include "../lib/fail_alloc.h"
 #include "base/alloc.h"
 #include "state/outbox.h"
 
@@ -16,10 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void *__real_sw_alloc(size_t n);
-void *__real_sw_calloc(size_t n, size_t size);
-void *__real_sw_realloc_array(void *p, size_t n, size_t size);
-char *__real_sw_strdup(const char *z);
 int __real_sqlite3_step(sqlite3_stmt *s);
 int __real_sqlite3_finalize(sqlite3_stmt *s);
 int __real_sqlite3_prepare_v2(sqlite3 *db, const char *text, int n, sqlite3_stmt **ret, const char **tail);
@@ -32,10 +29,6 @@ void *__real_sqlite3_wal_hook(sqlite3 *db, int (*f)(void *, sqlite3 *, const cha
 int __real_sqlite3_extended_errcode(sqlite3 *db);
 int __real_sqlite3_system_errno(sqlite3 *db);
 const unsigned char *__real_sqlite3_column_text(sqlite3_stmt *s, int at);
-void *__wrap_sw_alloc(size_t n);
-void *__wrap_sw_calloc(size_t n, size_t size);
-void *__wrap_sw_realloc_array(void *p, size_t n, size_t size);
-char *__wrap_sw_strdup(const char *z);
 int __wrap_sqlite3_step(sqlite3_stmt *s);
 int __wrap_sqlite3_finalize(sqlite3_stmt *s);
 int __wrap_sqlite3_prepare_v2(sqlite3 *db, const char *text, int n, sqlite3_stmt **ret, const char **tail);
@@ -139,25 +132,7 @@ const unsigned char *__wrap_sqlite3_column_text(sqlite3_stmt *s, int at)
         return no_memory() ? NULL : __real_sqlite3_column_text(s, at);
 }
 
-void *__wrap_sw_alloc(size_t n)
-{
-        return no_memory() ? NULL : __real_sw_alloc(n);
-}
-
-void *__wrap_sw_calloc(size_t n, size_t size)
-{
-        return no_memory() ? NULL : __real_sw_calloc(n, size);
-}
-
-void *__wrap_sw_realloc_array(void *p, size_t n, size_t size)
-{
-        return no_memory() ? NULL : __real_sw_realloc_array(p, n, size);
-}
-
-char *__wrap_sw_strdup(const char *z)
-{
-        return no_memory() ? NULL : __real_sw_strdup(z);
-}
+FAIL_ALLOC(no_memory())
 
 /* ---- an outbox and what happens to it ---- */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files as they may come back: damaged, cut, of another version, for another configuration, without memory. */
+#include "../lib/fail_alloc.h"
 #include "../lib/heal.h"
 #include "../lib/play.h"
 #include "base/alloc.h"
@@ -8,17 +9,6 @@
 #include <criterion/criterion.h>
 #include <limits.h>
 
-void *__real_sw_alloc(size_t n);
-void *__real_sw_calloc(size_t n, size_t size);
-void *__real_sw_realloc_array(void *p, size_t n, size_t size);
-char *__real_sw_strdup(const char *s);
-void *__real_sw_reserve(size_t n);
-void *__wrap_sw_alloc(size_t n);
-void *__wrap_sw_calloc(size_t n, size_t size);
-void *__wrap_sw_realloc_array(void *p, size_t n, size_t size);
-char *__wrap_sw_strdup(const char *s);
-void *__wrap_sw_reserve(size_t n);
-
 static unsigned left = UINT_MAX; /* allocations until one fails */
 
 static bool fails(void)
@@ -26,30 +16,8 @@ static bool fails(void)
         return left != UINT_MAX && left-- == 0;
 }
 
-void *__wrap_sw_alloc(size_t n)
-{
-        return fails() ? NULL : __real_sw_alloc(n);
-}
-
-void *__wrap_sw_calloc(size_t n, size_t size)
-{
-        return fails() ? NULL : __real_sw_calloc(n, size);
-}
-
-void *__wrap_sw_realloc_array(void *p, size_t n, size_t size)
-{
-        return fails() ? NULL : __real_sw_realloc_array(p, n, size);
-}
-
-char *__wrap_sw_strdup(const char *s)
-{
-        return fails() ? NULL : __real_sw_strdup(s);
-}
-
-void *__wrap_sw_reserve(size_t n)
-{
-        return fails() ? NULL : __real_sw_reserve(n);
-}
+FAIL_ALLOC(fails())
+FAIL_RESERVE(fails())
 
 /* A sanitizer takes ten times as long for the same bytes. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
