@@ -59,26 +59,6 @@ static bool json_hex4(const char *p, uint32_t *ret)
         return true;
 }
 
-static char *json_put_utf8(char *to, uint32_t c)
-{
-        if (c < 0x80) {
-                *to++ = (char)c;
-        } else if (c < 0x800) {
-                *to++ = (char)(0xc0 | c >> 6);
-                *to++ = (char)(0x80 | (c & 0x3f));
-        } else if (c < 0x10000) {
-                *to++ = (char)(0xe0 | c >> 12);
-                *to++ = (char)(0x80 | (c >> 6 & 0x3f));
-                *to++ = (char)(0x80 | (c & 0x3f));
-        } else {
-                *to++ = (char)(0xf0 | c >> 18);
-                *to++ = (char)(0x80 | (c >> 12 & 0x3f));
-                *to++ = (char)(0x80 | (c >> 6 & 0x3f));
-                *to++ = (char)(0x80 | (c & 0x3f));
-        }
-        return to;
-}
-
 /* After the backslash. What it stands for is never longer than the escape. NULL: not an escape. */
 static char *json_unescape(struct json_reader *r, char *to)
 {
@@ -102,7 +82,7 @@ static char *json_unescape(struct json_reader *r, char *to)
                 c = 0x10000 + ((c & 0x3ff) << 10 | (low & 0x3ff));
                 r->p += 6;
         }
-        return json_put_utf8(to, c);
+        return to + sw_utf8_put(c, to);
 }
 
 /* At the quotation mark. */

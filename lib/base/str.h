@@ -21,6 +21,8 @@ bool sw_str_starts(struct sw_str s, struct sw_str prefix);
 size_t sw_utf8_length(struct sw_str s);
 /* At most n bytes of s, not cut within a character. */
 struct sw_str sw_utf8_cut(struct sw_str s, size_t n);
+/* Writes a code point, at most 0x10ffff; returns its bytes, 1 to 4. */
+size_t sw_utf8_put(uint32_t c, char *out);
 
 /* Decimal digits only, no sign, no space; false on empty text, other bytes or overflow. */
 bool sw_parse_u64(struct sw_str s, uint64_t *ret);

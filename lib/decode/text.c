@@ -40,30 +40,6 @@ static uint32_t text_code_point(struct sw_str raw, size_t at, size_t *ret_n)
         return 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
 }
 
-static size_t text_utf8(uint32_t c, char *out)
-{
-        if (c < 0x80) {
-                out[0] = (char)c;
-                return 1;
-        }
-        if (c < 0x800) {
-                out[0] = (char)(0xc0 | c >> 6);
-                out[1] = (char)(0x80 | (c & 0x3f));
-                return 2;
-        }
-        if (c < 0x10000) {
-                out[0] = (char)(0xe0 | c >> 12);
-                out[1] = (char)(0x80 | (c >> 6 & 0x3f));
-                out[2] = (char)(0x80 | (c & 0x3f));
-                return 3;
-        }
-        out[0] = (char)(0xf0 | c >> 18);
-        out[1] = (char)(0x80 | (c >> 12 & 0x3f));
-        out[2] = (char)(0x80 | (c >> 6 & 0x3f));
-        out[3] = (char)(0x80 | (c & 0x3f));
-        return 4;
-}
-
 static char text_short_escape(char c)
 {
         switch (c) {
@@ -95,7 +71,7 @@ size_t sw__unescape(struct sw_str raw, char *out)
                         out[n++] = text_short_escape(raw.p[at + 1]);
                         at += 2;
                 } else {
-                        n += text_utf8(text_code_point(raw, at, &used), out + n);
+                        n += sw_utf8_put(text_code_point(raw, at, &used), out + n);
                         at += used;
                 }
         }
