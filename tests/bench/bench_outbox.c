@@ -16,11 +16,10 @@
 #include "base/json.h"
 #include "conf.h"
 #include "conf_outputs.h"
+#include "consumer.h"
 #include "loop.h"
 #include "outputs.h"
-#include "pipeline.h"
 #include "sink/alert_export.h"
-#include "source/source_kafka.h"
 #include "state/outbox_writer.h"
 
 #include <pthread.h>
@@ -28,7 +27,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { FEED_MS = 50, TEMPLATES_MAX = 4096, MINUTE_S = 60 };
 #define NS INT64_C(1000000000)
@@ -59,23 +57,9 @@ struct bench {
         unsigned rows_per_s;
         /* one pass over the topic */
         struct sw_core_conf core;
-        struct sw_loop *loop;
-        struct sw_watch *room;
-        struct sw_source_kafka *source;
-        struct sw_pipeline *pipeline;
         const char *brokers;
-        unsigned long n, n_wanted;
-        unsigned long long bytes;
-        int64_t began, began_cpu;
+        unsigned long n_wanted;
 };
-
-static int64_t now_ns(clockid_t clock)
-{
-        struct timespec t;
-
-        clock_gettime(clock, &t);
-        return t.tv_sec * NS + t.tv_nsec;
-}
 
 static int bench_fail(struct bench *b, const char *what)
 {
@@ -84,132 +68,18 @@ static int bench_fail(struct bench *b, const char *what)
         return 1;
 }
 
-/* ---- the consumer ---- */
-
-static int on_actions(void *ctx, const struct sw_actions *a)
+static void bench_pass(struct bench *b, struct consumer_pass *sum)
 {
-        (void)ctx, (void)a;
-        return 0;
-}
-
-static void on_errors(void *ctx, uint32_t partition, int64_t offset, const struct sw_batch *batch)
-{
-        (void)partition, (void)offset, (void)batch;
-        bench_fail(ctx, "a message cannot be decoded");
-}
-
-static void on_room(void *ctx)
-{
-        sw_watch_wake(((struct bench *)ctx)->room);
-}
-
-static void room_again(void *ctx)
-{
-        sw_source_kafka_room(((struct bench *)ctx)->source);
-}
-
-static int on_partition(void *ctx, const char *topic, int32_t partition, uint32_t *ret_id, struct sw_source_place *ret)
-{
-        /* Before its first record a partition holds the watermark too: all begin at the same time here. */
-        struct sw_fact fact = { .head = { SW_ETIME_MIN_MS } };
-        struct bench *b = ctx;
-        int r;
-
-        (void)topic, (void)partition;
-        *ret = (struct sw_source_place){ .next = SW_SOURCE_NEVER_READ, .until = SW_SOURCE_EVERYTHING };
-        r = sw_pipeline_add_partition(b->pipeline, ret_id);
-        return r < 0 ? r : sw_pipeline_fact(b->pipeline, *ret_id, &fact);
-}
-
-static void on_start(void *ctx, uint32_t id, const struct sw_source_place *at, bool has_more)
-{
-        (void)ctx, (void)id, (void)at, (void)has_more;
-}
-
-static int on_message(void *ctx, uint32_t id, const struct sw_source_message *m)
-{
-        struct bench *b = ctx;
-        struct sw_input in = { .partition = id,
-                .flags = SW_DECODE_MESSAGE,
-                .bytes = m->bytes,
-                .offset = m->offset,
-                .carrier = SW_ETIME_NONE,
-                .done = m->done,
-                .owner = m->owner };
-        int r;
-
-        if (!b->began) {
-                b->began = now_ns(CLOCK_MONOTONIC);
-                b->began_cpu = now_ns(CLOCK_PROCESS_CPUTIME_ID);
-        }
-        r = sw_pipeline_submit(b->pipeline, &in, false);
-        if (r != SW_PIPELINE_OK)
-                return r;
-        b->bytes += in.bytes.n;
-        if (++b->n == b->n_wanted)
-                sw_loop_stop(b->loop);
-        return 0;
-}
-
-static void on_at_end(void *ctx, uint32_t id, bool at_end)
-{
-        struct sw_fact fact = { .head = SW_ETIME_NONE, .at_end = at_end };
-
-        if (sw_pipeline_fact(((struct bench *)ctx)->pipeline, id, &fact) < 0)
-                bench_fail(ctx, "a partition's fact is not taken");
-}
-
-static void on_gap(void *ctx, uint32_t id, int64_t from, int64_t to)
-{
-        (void)id, (void)from, (void)to;
-        bench_fail(ctx, "a gap in the topic");
-}
-
-struct turn {
-        unsigned long long bytes;
-        int64_t ns, cpu_ns;
-};
-
-/* One engine reads the whole topic. */
-static void bench_pass(struct bench *b, struct turn *t)
-{
-        struct sw_pipeline_conf pipeline = { .core = &b->core, .n_workers = 1 };
-        struct sw_pipeline_hooks hooks = {
-                .ctx = b, .on_actions = on_actions, .on_errors = on_errors, .on_room = on_room
-        };
-        struct sw_source_kafka_conf conf = { .name = "bench", .brokers = b->brokers, .topic = "bench" };
-        struct sw_source_hooks source = { .ctx = b,
-                .on_partition = on_partition,
-                .on_start = on_start,
-                .on_message = on_message,
-                .on_at_end = on_at_end,
-                .on_gap = on_gap };
+        struct consumer_pass pass = { 0 };
         struct sw_err err = SW_ERR_NULL;
-        int r = sw_pipeline_new(&pipeline, &hooks, &b->pipeline, &err);
 
-        b->n = 0;
-        b->bytes = 0;
-        b->began = 0;
-        if (r == 0)
-                r = sw_loop_new(&b->loop);
-        if (r == 0)
-                r = sw_loop_wakeable(b->loop, room_again, b, &b->room);
-        if (r == 0)
-                r = sw_source_kafka_new(&conf, b->loop, b->log, &source, &b->source, &err);
-        if (r == 0) {
-                sw_loop_run(b->loop);
-                r = sw_pipeline_finish(b->pipeline, true, &err);
-        }
-        if (r < 0 || b->n != b->n_wanted)
+        if (consumer_pass(&b->core, b->brokers, b->n_wanted, b->log, &pass, &err) < 0) {
                 bench_fail(b, err.msg);
-        t->bytes += b->bytes;
-        t->ns += now_ns(CLOCK_MONOTONIC) - b->began;
-        t->cpu_ns += now_ns(CLOCK_PROCESS_CPUTIME_ID) - b->began_cpu;
-        if (b->source)
-                sw_source_kafka_stop(b->source);
-        b->pipeline = sw_pipeline_free(b->pipeline);
-        b->loop = sw_loop_free(b->loop);
-        b->source = sw_source_kafka_free(b->source);
+                return;
+        }
+        sum->bytes += pass.bytes;
+        sum->ns += pass.ns;
+        sum->cpu_ns += pass.cpu_ns;
 }
 
 /* ---- findings ---- */
@@ -260,7 +130,7 @@ static int bench_read_templates(struct bench *b, const char *path)
 
 static int feed_some(struct bench *b, struct sw_lines *lines, unsigned n)
 {
-        int64_t wall = now_ns(CLOCK_REALTIME) / 1000000;
+        int64_t wall = consumer_now_ns(CLOCK_REALTIME) / 1000000;
         char uid[33], logged[16];
         unsigned i;
         int r = 0;
@@ -287,7 +157,7 @@ static void *feed_main(void *arg)
 {
         struct bench *b = arg;
         struct sw_lines lines = { 0 };
-        int64_t next = now_ns(CLOCK_MONOTONIC);
+        int64_t next = consumer_now_ns(CLOCK_MONOTONIC);
 
         while (!atomic_load(&b->leaving)) {
                 struct timespec until;
@@ -414,11 +284,11 @@ static uint64_t bench_unsent(struct bench *b)
 
 static void bench_turn(struct bench *b, bool with, int64_t seconds)
 {
-        int64_t end = now_ns(CLOCK_MONOTONIC) + seconds * NS;
-        struct turn t = { 0 };
+        int64_t end = consumer_now_ns(CLOCK_MONOTONIC) + seconds * NS;
+        struct consumer_pass t = { 0 };
 
         atomic_store(&b->feeding, with);
-        while (now_ns(CLOCK_MONOTONIC) < end && !atomic_load(&b->failed))
+        while (consumer_now_ns(CLOCK_MONOTONIC) < end && !atomic_load(&b->failed))
                 bench_pass(b, &t);
         atomic_store(&b->feeding, false);
         printf("%s %llu %lld %lld\n", with ? "with" : "without", t.bytes, (long long)t.ns, (long long)t.cpu_ns);
@@ -429,7 +299,7 @@ static void bench_turn(struct bench *b, bool with, int64_t seconds)
 static void bench_drain(struct bench *b, uint64_t ret_unsent[2], int64_t *ret_ns)
 {
         const struct timespec step = { .tv_nsec = 20000000 };
-        int64_t began = now_ns(CLOCK_MONOTONIC), now;
+        int64_t began = consumer_now_ns(CLOCK_MONOTONIC), now;
         uint64_t n;
 
         (void)sw_outbox_writer_wait(b->writer, sw_outbox_writer_ticket(b->writer));
@@ -438,7 +308,7 @@ static void bench_drain(struct bench *b, uint64_t ret_unsent[2], int64_t *ret_ns
         do {
                 nanosleep(&step, NULL);
                 n = bench_unsent(b);
-                now = now_ns(CLOCK_MONOTONIC);
+                now = consumer_now_ns(CLOCK_MONOTONIC);
         } while (n > 0 && now - began < MINUTE_S * NS && !atomic_load(&b->failed));
         ret_unsent[1] = n > ret_unsent[1] ? n : ret_unsent[1];
         *ret_ns = now - began > *ret_ns ? now - began : *ret_ns;
@@ -449,7 +319,7 @@ static int bench_run(struct bench *b, const char *dir, int64_t seconds, unsigned
         uint64_t unsent[2] = { 0 }, delivered = 0;
         struct sw_err err = SW_ERR_NULL;
         int64_t longest = 0;
-        struct turn warm = { 0 };
+        struct consumer_pass warm = { 0 };
         unsigned i;
 
         if (bench_open(b, dir, &err) != 0)
