@@ -151,6 +151,17 @@ static int parse_scalar(struct parse_state *s, const yaml_event_t *ev)
         return n->text.p ? 0 : -SW_ERR_NOMEM;
 }
 
+/* What stands for a refused value: later checks may copy any scalar's text, so it has one. */
+static int parse_placeholder(struct parse_state *s, const struct sw_conf_place *place)
+{
+        struct sw_conf_node *n = parse_add(s, SW_NODE_SCALAR, place);
+
+        if (!n)
+                return -SW_ERR_NOMEM;
+        n->text = SW_STR("");
+        return 0;
+}
+
 static int parse_open(struct parse_state *s, const yaml_event_t *ev)
 {
         bool map = ev->type == YAML_MAPPING_START_EVENT;
@@ -195,7 +206,7 @@ static int parse_event(struct parse_state *s, const yaml_event_t *ev)
                         sw_conf_show(sw_str_of((const char *)ev->data.alias.anchor), shown));
                 if (parse_wants_key(s))
                         return parse_key(s, &s->frames[s->depth - 1], SW_STR("*"), true, &place);
-                return parse_add(s, SW_NODE_SCALAR, &place) ? 0 : -SW_ERR_NOMEM;
+                return parse_placeholder(s, &place);
         case YAML_SCALAR_EVENT:
                 return parse_scalar(s, ev);
         case YAML_SEQUENCE_START_EVENT:

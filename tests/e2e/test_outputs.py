@@ -68,18 +68,22 @@ class Run(Case):
         lines = self.alerts()
         return lines and {l["metadata"]["uid"] for l in lines} <= self.uids()
 
-    def settled(self):
-        """All of it is there, and no more comes."""
-        n = len(self.alerts())
-        if not self.all_there():
-            return False
-        time.sleep(1)
-        return len(self.alerts()) == n
+    def complete(self, d, scenario):
+        """All of the scenario is read, and no more lines come."""
+        records = sum(len(json.loads(l)["records"]) for l in (scenario / "messages.ndjson").open())
+        d.wait_for(lambda: d.records() == records, "everything is read")
+
+        def steady():
+            n = len(self.alerts())
+            time.sleep(1)
+            return n and len(self.alerts()) == n
+        d.wait_for(steady, "no more lines")
 
     def test_what_the_alert_file_has_arrives(self):
         scenario = self.scenario()
         d = Daemon(self, self.config(scenario, self.sentinel()))
-        d.wait_for(self.settled, "every line of the alert file at the fake")
+        self.complete(d, scenario)
+        d.wait_for(self.all_there, "every line of the alert file at the fake")
         code, _ = d.stop()
         self.assertEqual(code, 0)
         rows = {r["EventOriginalUid"]: r for r in self.fake.rows}
@@ -136,10 +140,12 @@ class Run(Case):
 
     def test_what_is_refused_for_good_is_set_aside_and_a_finding(self):
         self.fake.poison = "Segment policy"
-        d = Daemon(self, self.config(self.scenario(), self.sentinel()), "--health-ms", "500")
+        scenario = self.scenario()
+        d = Daemon(self, self.config(scenario, self.sentinel()), "--health-ms", "500")
         told = lambda: [l for l in self.alerts() if l["finding_info"]["analytic"]["name"] == "sink_rejected"]
         refused = lambda: {l["metadata"]["uid"] for l in self.alerts() if "Segment policy" in l["finding_info"]["title"]}
-        d.wait_for(lambda: self.alerts() and {l["metadata"]["uid"] for l in self.alerts()} - refused() <= self.uids() and told(),
+        self.complete(d, scenario)
+        d.wait_for(lambda: {l["metadata"]["uid"] for l in self.alerts()} - refused() <= self.uids() and told(),
                    "all others, and a finding")
         count = lambda: sum(int(l["message"].split(" refused ")[1].split()[0]) for l in told())
         d.wait_for(lambda: count() == len(refused()), "each counted once")
@@ -162,7 +168,8 @@ class Run(Case):
     def test_outputs_change_with_a_restart_and_keep_their_marks(self):
         scenario = self.scenario()
         d = Daemon(self, self.config(scenario, self.sentinel()))
-        d.wait_for(self.settled, "every line of the alert file at the fake")
+        self.complete(d, scenario)
+        d.wait_for(self.all_there, "every line of the alert file at the fake")
         self.config(scenario, self.sentinel(rows_per_request=5), self.sentinel(name="second"))
         d.process.send_signal(signal.SIGHUP)
         d.wait_log("these changes need a restart: outputs")
@@ -183,9 +190,11 @@ class Run(Case):
         d.stop()
 
     def test_what_is_kept_is_sent_again_when_asked_for(self):
-        config = self.config(self.scenario(), self.sentinel())
+        scenario = self.scenario()
+        config = self.config(scenario, self.sentinel())
         d = Daemon(self, config)
-        d.wait_for(self.settled, "every line of the alert file at the fake")
+        self.complete(d, scenario)
+        d.wait_for(self.all_there, "every line of the alert file at the fake")
         n = len(self.fake.rows)
         subprocess.run([SEGWATCH, "resend", "-c", config, "--to", "sentinel", "--since", "1d"], check=True, timeout=30,
                        stderr=subprocess.PIPE)

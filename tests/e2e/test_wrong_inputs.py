@@ -33,6 +33,8 @@ CONFIGURATIONS = [
     ("binary", bytes(range(256)), [(1, 1, "not UTF-8 text")]),
     ("anchor", "time: &t {reorder: 2m}\n", [(1, 7, "anchors .* not supported")]),
     ("alias", "time: *t\n", [(1, 7, "aliases"), ]),
+    ("alias in a free map", "sources: [{name: a, kind: kafka, brokers: [x:1], topic: t, librdkafka: {client.rack: *x}}]\n",
+     [(1, 86, "aliases"), ]),
     ("tag", "learning: !!str 7d\n", [(1, 11, "tags")]),
     ("merge_key", "time:\n  <<: {reorder: 2m}\n", [(2, 3, "merge keys"), (2, 3, "unknown key '<<'")]),
     ("two_documents", "learning: 7d\n---\nlearning: 8d\n", [(2, 1, "second document")]),
