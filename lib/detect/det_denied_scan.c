@@ -7,6 +7,8 @@
 #define KNOWN_MS SW_DAY
 #define KEEP_MS (49 * SW_HOUR)
 #define NEW_FOR_REPEAT 3
+#define SEGMENTS_KNOWN 2             /* one less than the default of hunt_segments */
+#define SEGMENTS_MS (10 * SW_SECOND) /* a host may change its segment, but not every moment */
 
 struct denied_scan_conf {
         uint64_t targets_5m, targets_60m, hunt_segments;
@@ -18,7 +20,17 @@ struct denied_scan_entry {
         struct sw_raise_evidence evidence;
         struct sw_raise_ladder ladder;
         int64_t hunt_ms; /* when the policy hole hunt was told; 0 = never */
+        /* The segments of all that was denied in the hour before segments_ms and since then. */
+        int64_t segments_ms; /* 0: not known */
+        uint32_t segments[SEGMENTS_KNOWN];
+        uint32_t n_segments, pad_segments;
 };
+
+static bool denied_scan_migrate(uint32_t version, uint32_t size, const void *old, void *entry)
+{
+        return version == 1 && sw_window_migrate(old, size, entry, offsetof(struct denied_scan_entry, segments_ms),
+                                       offsetof(struct denied_scan_entry, denied));
+}
 
 enum { FLAG_KNOWN = 1 };
 enum { VARIANT_DENIED, VARIANT_HUNT };
@@ -42,16 +54,17 @@ static const struct sw_technique techniques[] = {
         { NULL, NULL, NULL, NULL },
 };
 
-static uint64_t denied_scan_value(const struct sw_window *w, struct sw_etime now, int64_t span_ms)
+static uint64_t denied_scan_value(struct sw_window *w, struct sw_etime now, int64_t span_ms)
 {
         uint32_t fresh = sw_window_count(w, now, span_ms, FLAG_KNOWN, 0);
 
         return fresh == SW_WINDOW_CAP ? sw_window_value(w, now, span_ms) : fresh;
 }
 
-static uint64_t denied_scan_segments(const struct sw_view *v, const struct sw_window *w, struct sw_etime now)
+static uint32_t denied_scan_segments(
+        const struct sw_view *v, const struct sw_window *w, struct sw_etime now, uint32_t seen[SW_WINDOW_CAP])
 {
-        uint32_t seen[SW_WINDOW_CAP], n = 0, i, j;
+        uint32_t n = 0, i, j;
 
         for (i = 0; i < w->n; i++) {
                 const struct sw_host *h;
@@ -67,6 +80,36 @@ static uint64_t denied_scan_segments(const struct sw_view *v, const struct sw_wi
                         seen[n++] = h->segment;
         }
         return n;
+}
+
+/* How many, 0 if that is nothing to tell of. A scan of few segments asks for each tuple, so it is known of these. */
+static uint32_t denied_scan_hunts(
+        struct denied_scan_entry *e, const struct denied_scan_conf *c, const struct sw_view *v, struct sw_etime now)
+{
+        uint32_t seen[SW_WINDOW_CAP], n;
+
+        if (e->hunt_ms != 0 && now.ms - e->hunt_ms < SW_DAY)
+                return 0;
+        if (e->segments_ms && now.ms >= e->segments_ms && now.ms - e->segments_ms < SEGMENTS_MS &&
+                e->n_segments < c->hunt_segments)
+                return 0;
+        n = denied_scan_segments(v, &e->denied, now, seen);
+        e->segments_ms = n <= SEGMENTS_KNOWN ? now.ms : 0;
+        if (e->segments_ms) {
+                e->n_segments = n;
+                memcpy(e->segments, seen, n * sizeof(*seen));
+        }
+        return n >= c->hunt_segments ? n : 0;
+}
+
+static void denied_scan_note_segment(struct denied_scan_entry *e, uint32_t segment)
+{
+        uint32_t i;
+
+        for (i = 0; i < e->n_segments && i < SEGMENTS_KNOWN; i++)
+                if (e->segments[i] == segment)
+                        return;
+        e->segments_ms = 0;
 }
 
 static struct sw_signal *denied_scan_signal(
@@ -87,10 +130,11 @@ static struct sw_signal *denied_scan_signal(
 static int denied_scan_raise(struct denied_scan_entry *e, const struct denied_scan_conf *c, const struct sw_view *v,
         const struct sw_conn_event *ev, struct sw_signals *out)
 {
-        uint64_t value = denied_scan_value(&e->denied, ev->time, 5 * SW_MINUTE), threshold = c->targets_5m, segments;
+        uint64_t value = denied_scan_value(&e->denied, ev->time, 5 * SW_MINUTE), threshold = c->targets_5m;
         int64_t span = 5 * SW_MINUTE;
         enum sw_raise_step step;
         struct sw_signal *s;
+        uint32_t segments;
 
         if (value < threshold) {
                 span = SW_HOUR;
@@ -99,8 +143,8 @@ static int denied_scan_raise(struct denied_scan_entry *e, const struct denied_sc
                 if (value < threshold)
                         return 0;
         }
-        segments = denied_scan_segments(v, &e->denied, ev->time);
-        if (segments >= c->hunt_segments && (e->hunt_ms == 0 || ev->time.ms - e->hunt_ms >= SW_DAY)) {
+        segments = denied_scan_hunts(e, c, v, ev->time);
+        if (segments) {
                 s = denied_scan_signal(e, v, ev, out);
                 if (!s)
                         return -SW_ERR_NOMEM;
@@ -152,6 +196,7 @@ static int denied_scan_on_event(struct sw_tables *own, const void *conf, const s
         if (kept->last_ms - kept->first_ms > (uint32_t)KNOWN_MS)
                 kept->flags |= FLAG_KNOWN;
         sw_raise_keep(&e->evidence, ev);
+        denied_scan_note_segment(e, ev->dst_host->segment);
         if (kept->flags & FLAG_KNOWN)
                 return 0;
         return denied_scan_raise(e, conf, v, ev, out);
@@ -189,7 +234,7 @@ const struct sw_detector sw_det_denied_scan = {
         .conf_size = sizeof(struct denied_scan_conf),
         .techniques = techniques,
         .tables = {
-                { { "denied_scan", 1, sizeof(struct denied_scan_entry), 8, NULL }, 5 },
+                { { "denied_scan", 2, sizeof(struct denied_scan_entry), 8, NULL, denied_scan_migrate }, 5 },
         },
         .handles_late = true,
         .events = SW_ON(DENIED),

@@ -20,6 +20,12 @@ static bool track_same_key(const void *a, const void *b)
         return memcmp(a, b, sizeof(((struct sw_track *)0)->key)) == 0;
 }
 
+bool sw_track_migrate_large(uint32_t version, uint32_t size, const void *old, void *entry)
+{
+        return version == 1 && sw_window_migrate(old, size, entry, sizeof(struct sw_track_large),
+                                       offsetof(struct sw_track_large, window));
+}
+
 /* Where its things are. False: its body is gone. */
 static bool track_open(struct sw_table *t, struct sw_track *h, struct sw_track_ref *ret)
 {
@@ -435,11 +441,9 @@ void sw_track_forget(struct sw_table *t, const struct sw_track_what *what, const
 
         if (!sw_track_find(t, what, v, &r) || r.head->stage == SW_TRACK_FIRST)
                 return;
-        if (!sw_window_remove_item(r.items, &r.n, &what->item))
-                return;
         if (r.large)
-                r.large->window.n = r.n;
-        else
+                (void)sw_window_remove(&r.large->window, what->item.key, what->item.port);
+        else if (sw_window_remove_item(r.items, &r.n, &what->item))
                 r.head->n = (uint8_t)r.n;
 }
 

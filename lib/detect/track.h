@@ -63,10 +63,11 @@ struct sw_track_large {
         { { (name), 2, sizeof(struct sw_track), 16, sw_track_on_evict, NULL }, (inside) },                             \
                 { { (name_middle), 1, sizeof(struct sw_track_middle), 16, NULL, NULL }, (middle) },                    \
         {                                                                                                              \
-                { (name_large), 1, sizeof(struct sw_track_large), 16, NULL, NULL }, (large)                            \
+                { (name_large), 2, sizeof(struct sw_track_large), 16, NULL, sw_track_migrate_large }, (large)          \
         }
 /* Takes the body along; ctx: the detector's struct sw_tables, whose tracks stand at 0, 3 ... */
 void sw_track_on_evict(void *ctx, void *entry);
+bool sw_track_migrate_large(uint32_t version, uint32_t size, const void *old, void *entry);
 
 struct sw_track_what {
         uint32_t key[4];

@@ -26,7 +26,14 @@ struct sw_window {
         uint32_t oldest_ms; /* low 32 bits of a time at or before every item's last; 0: not known */
         struct sw_window_item items[SW_WINDOW_CAP];
         uint8_t registers[SW_WINDOW_REGISTERS];
+        /* From here on only what follows from the rest, so that a long scan need not look at all of it each time. */
+        uint32_t estimate;            /* of these registers; 0: not known */
+        uint32_t ordered;             /* a full one: places are known by the age of their items */
+        uint8_t order[SW_WINDOW_CAP]; /* oldest first, of one millisecond by their place */
 };
+#define SW_WINDOW_STORED offsetof(struct sw_window, estimate) /* bytes that it had before it knew these */
+/* For sw_table_spec.migrate: an entry with such a shorter window at `at`. False: it had another size. */
+bool sw_window_migrate(const void *old, uint32_t old_size, void *entry, uint32_t size, size_t at);
 
 /* Hash for the registers: of the address behind `key` and the port. */
 uint64_t sw_window_hash(const struct sw_addr *a, uint16_t port);
@@ -43,7 +50,7 @@ bool sw_window_in(const struct sw_window_item *i, struct sw_etime now, int64_t s
 /* Items within the span whose flags, under `mask`, equal `want`. */
 uint32_t sw_window_count(const struct sw_window *w, struct sw_etime now, int64_t span_ms, uint16_t mask, uint16_t want);
 /* All items of the span: exact below the cap; at the cap the estimate for the burst, at least the cap. */
-uint64_t sw_window_value(const struct sw_window *w, struct sw_etime now, int64_t span_ms);
+uint64_t sw_window_value(struct sw_window *w, struct sw_etime now, int64_t span_ms);
 /* How long the counted time is: the span, or since the burst began when the estimate spoke (whole minutes). */
 int64_t sw_window_span(const struct sw_window *w, struct sw_etime now, int64_t span_ms);
 uint64_t sw_window_estimate(const struct sw_window *w);

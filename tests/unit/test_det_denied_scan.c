@@ -88,6 +88,16 @@ Test(det_denied_scan, calls_three_segments_a_hunt_once)
         cr_assert_eq(fake_see(&r, SW_CONN_DENIED, 2100, "10.1.0.4", "10.9.0.2", 22), 0);
 }
 
+Test(det_denied_scan, sees_a_third_segment_at_once_where_two_are_known)
+{
+        cr_assert_eq(denied("10.1.0.4", "10.2.0.", 60, 0, 10), 3); /* at 8, 16 and 32 */
+        (void)denied("10.1.0.4", "10.3.0.", 20, 1000, 10);
+        cr_assert_eq(denied("10.1.0.4", "10.2.0.", 60, 2000, 10), 0);
+        cr_assert_eq(fake_see(&r, SW_CONN_DENIED, 3000, "10.1.0.4", "10.9.0.1", 22), 2);
+        cr_assert_eq(r.out.items[r.out.n - 2].variant, 1);
+        cr_assert_eq(r.out.items[r.out.n - 2].value, 3);
+}
+
 Test(det_denied_scan, hears_internal_sources_and_targets_only)
 {
         cr_assert_eq(denied("198.51.100.7", "10.2.0.", 60, 0, 100), 0);

@@ -126,7 +126,7 @@ static void shadow_see(struct shadow *s, const struct sw_conn_event *ev)
         sw_raise_keep(&s->k, ev);
 }
 
-static void check_same(struct sw_track_ref *r, const struct shadow *s, struct sw_etime now)
+static void check_same(struct sw_track_ref *r, struct shadow *s, struct sw_etime now)
 {
         static const int64_t spans[] = { 1, SW_MINUTE, 5 * SW_MINUTE, SW_HOUR, SW_DAY };
         const struct sw_raise_evidence *k;

@@ -141,3 +141,74 @@ Test(window, forgets_at_the_millisecond_also_what_came_late)
                 cr_assert_eq(w.n, n, "step %u", step);
         }
 }
+
+/* One that asks every item each time: what the window knows of its order and its estimate changes nothing. */
+Test(window, loses_items_in_the_same_order_as_one_that_looks_at_all)
+{
+        static struct sw_window_item plain[SW_WINDOW_CAP];
+        static const uint32_t keys[] = { 70, 100, 400, 1000000 }, steps[] = { 1, 3, 2000 };
+        uint64_t x = 88172645463325252ULL;
+        uint32_t n = 0, step, n_full = 0;
+        int64_t ms = SW_DAY;
+
+        for (step = 0; step < 200000; step++) {
+                uint64_t r = next_random(&x);
+                /* Calm times and wild ones: hardly any time between two adds, few keys, late ones, one taken out. */
+                int64_t late = step & 4096 && r >> 61 == 0 ? (int64_t)(r >> 8) % 5000 : 0, at_ms;
+                struct sw_window_item what = { .key = (uint32_t)(r >> 16) % keys[step >> 10 & 3], .port = r & 1 },
+                                      *item;
+
+                ms += (int64_t)(r >> 20) % steps[step >> 13 & 1 ? step >> 12 & 1 : 2];
+                at_ms = ms - late;
+                item = add(at_ms, what.key, what.port);
+                cr_assert(item->key == what.key && item->port == what.port);
+                n = sw_window_keep_items(plain, n, (struct sw_etime){ w.last_ms }, SW_DAY);
+                (void)sw_window_put_item(plain, &n, SW_WINDOW_CAP, at(at_ms), what);
+                cr_assert_eq(w.n, n, "step %u", step);
+                cr_assert_eq(memcmp(w.items, plain, n * sizeof(*plain)), 0, "step %u", step);
+                if (n == SW_WINDOW_CAP) {
+                        uint64_t all = sw_window_estimate(&w),
+                                 few = sw_window_count_items(plain, n, at(at_ms), 500, 0, 0);
+
+                        n_full++;
+                        cr_assert_eq(sw_window_count(&w, at(at_ms), 500, 0, 0), few, "step %u", step);
+                        if (few == n)
+                                cr_assert_eq(sw_window_value(&w, at(at_ms), 500), all > n ? all : n, "step %u", step);
+                }
+                if (r >> 55 == 3) {
+                        cr_assert_eq(
+                                sw_window_remove(&w, what.key, what.port), sw_window_remove_item(plain, &n, &what));
+                }
+        }
+        cr_assert_gt(n_full, 100000);
+}
+
+Test(window, is_read_from_what_was_stored_before_it_knew_its_order)
+{
+        struct entry {
+                uint64_t key;
+                struct sw_window w;
+                uint64_t behind;
+        } now = { 0 };
+        unsigned char old[offsetof(struct entry, w) + SW_WINDOW_STORED + 8];
+        const uint64_t key = 7, behind = 9;
+        uint32_t i;
+
+        for (i = 0; i < 1000; i++)
+                add(i, i, 0);
+        memcpy(old, &key, 8);
+        memcpy(old + 8, &w, SW_WINDOW_STORED);
+        memcpy(old + 8 + SW_WINDOW_STORED, &behind, 8);
+        cr_assert_not(sw_window_migrate(old, sizeof(old) - 8, &now, sizeof(now), 8));
+        cr_assert_not(sw_window_migrate(old, 16, &now, sizeof(now), 8));
+        cr_assert(sw_window_migrate(old, sizeof(old), &now, sizeof(now), 8));
+        cr_assert(now.key == key && now.behind == behind);
+        cr_assert_eq(sw_window_value(&now.w, at(1000), SW_MINUTE), sw_window_value(&w, at(1000), SW_MINUTE));
+        for (; i < 1100; i++) {
+                const struct sw_window_item what = { .key = i };
+
+                add(i, i, 0);
+                (void)sw_window_add(&now.w, at(i), what, 0, SW_DAY);
+                cr_assert_eq(memcmp(now.w.items, w.items, sizeof(w.items)), 0);
+        }
+}
