@@ -203,9 +203,26 @@ void sw__metric_spool_limit(const struct metric_look *l)
 METRIC_OUTPUT(up, k.failing_since_ms == 0)
 METRIC_OUTPUT(rows, k.rows)
 METRIC_OUTPUT(rejected, k.rejected)
-METRIC_OUTPUT(retries, k.retries)
 METRIC_OUTPUT(bytes, k.bytes)
 #undef METRIC_OUTPUT
+
+void sw__metric_sink_retries(const struct metric_look *l)
+{
+        uint32_t i, k;
+
+        for (i = 0; i < sw_outputs_n(l->d->outputs); i++) {
+                const struct sw_courier_stats s = sw_outputs_stats(l->d->outputs, i);
+
+                for (k = 0; k < SW_COURIER_N_CAUSES; k++) {
+                        const struct sw_metric_label labels[] = {
+                                { "sink", sw_str_of(sw_outputs_row(l->d->outputs, i)->name) },
+                                { "reason", sw_str_of(sw_courier_causes[k]) }
+                        };
+
+                        sw_metrics_u64(l->out, l->name, labels, 2, s.retries_by[k]);
+                }
+        }
+}
 
 /* Requests by the answer's status; those that are under way are not among them. */
 void sw__metric_sink_requests(const struct metric_look *l)
@@ -271,6 +288,14 @@ void sw__metric_token_expiry(const struct metric_look *l)
 {
         uint32_t i;
 
+        for (i = 0; i < l->s->n_sources; i++) {
+                const struct sw__sight_source *k = &l->s->sources[i];
+                const struct sw_metric_label label = { "source", sw_str_of(k->conf->name) };
+                struct sw_wall expires = { k->kafka ? sw_source_kafka_token_expires(k->kafka).ms : 0 };
+
+                if (expires.ms > 0)
+                        sw_metrics_milli(l->out, l->name, &label, 1, expires.ms);
+        }
         for (i = 0; i < sw_outputs_n(l->d->outputs); i++) {
                 const struct sw_metric_label label = { "sink", sw_str_of(sw_outputs_row(l->d->outputs, i)->name) };
                 struct sw_wall expires = sw_outputs_token_expires(l->d->outputs, i);

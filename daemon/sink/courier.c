@@ -18,6 +18,12 @@
 const int64_t sw_courier_durations_ms[SW_COURIER_DURATIONS] = { 10, 25, 50, 100, 250, 500, 1000, 5000, 30000 };
 const int64_t sw_courier_sizes[SW_COURIER_SIZES] = { 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20 };
 
+const char *const sw_courier_causes[SW_COURIER_N_CAUSES] = {
+#define COURIER_CAUSE_NAME(id, name) name,
+        SW_COURIER_CAUSE_MAP(COURIER_CAUSE_NAME)
+#undef COURIER_CAUSE_NAME
+};
+
 struct sw_courier {
         struct sw_courier_conf conf;
         const struct sw_courier_ops *ops;
@@ -457,6 +463,26 @@ static void courier_delivered(struct sw_courier *c)
         courier_go(c);
 }
 
+static enum sw_courier_cause courier_cause(const struct sw_courier_outcome *o)
+{
+        if (o->verdict != SW_COURIER_OUTAGE)
+                return SW_COURIER_CAUSE_REFUSED;
+        switch (o->status) {
+        case 0:
+                return o->cause;
+        case 401:
+        case 403:
+        case 407:
+                return SW_COURIER_CAUSE_AUTH;
+        case 408:
+                return SW_COURIER_CAUSE_TIMEOUT;
+        case 429:
+                return SW_COURIER_CAUSE_THROTTLED;
+        default:
+                return o->status >= 500 ? SW_COURIER_CAUSE_SERVER : SW_COURIER_CAUSE_STATUS;
+        }
+}
+
 static void courier_outage(struct sw_courier *c, const struct sw_courier_outcome *o, const char *reason)
 {
         int64_t ms = sw_courier_backoff(c->conf.retry_first_ms, c->conf.retry_max_ms, c->n_failed, courier_random(c));
@@ -471,6 +497,7 @@ static void courier_outage(struct sw_courier *c, const struct sw_courier_outcome
         c->keep = true;
         c->n_failed += c->n_failed < 30;
         c->stats.retries++;
+        c->stats.retries_by[courier_cause(o)]++;
         if (!c->stats.failing_since_ms)
                 c->stats.failing_since_ms = sw_clock_mono().ms;
         (void)snprintf(c->stats.reason, sizeof(c->stats.reason), "%s", reason);

@@ -73,12 +73,33 @@ enum sw_courier_verdict {
         SW_COURIER_TOO_LARGE,
         SW_COURIER_REFUSED,
 };
+/* Why it was an outage: a closed list, of metrics. */
+#define SW_COURIER_CAUSE_MAP(X)                                                                                        \
+        X(OTHER, "other")              /* of this machine: no memory, a secret that cannot be read */                  \
+        X(CONNECT, "connect")          /* no name, nobody there */                                                     \
+        X(TLS, "tls")                  /* no trust */                                                                  \
+        X(BROKEN, "broken")            /* ended within the request or the answer */                                    \
+        X(TIMEOUT, "timeout")          /* nobody answered in time */                                                   \
+        X(AUTH, "auth")                /* no token, or no right to do that: 401, 403, 407 */                           \
+        X(THROTTLED, "throttled")      /* 429 */                                                                       \
+        X(SERVER, "server_error")      /* 500 and above */                                                             \
+        X(REFUSED, "refused")          /* each row, so it is not the rows */                                           \
+        X(STATUS, "unexpected_status") /* any other answer, as 404 */
+enum sw_courier_cause {
+#define SW_COURIER_CAUSE_ENUM(id, name) SW_COURIER_CAUSE_##id,
+        SW_COURIER_CAUSE_MAP(SW_COURIER_CAUSE_ENUM)
+#undef SW_COURIER_CAUSE_ENUM
+                SW_COURIER_N_CAUSES
+};
+extern const char *const sw_courier_causes[SW_COURIER_N_CAUSES];
+
 struct sw_courier_outcome {
         enum sw_courier_verdict verdict;
-        int status;             /* of HTTP; 0: none */
-        int64_t retry_after_ms; /* -1: not said */
-        const char *reason;     /* for a person, with what to do */
-        struct sw_str answer;   /* the server's words */
+        enum sw_courier_cause cause; /* of an outage without a status, which says it otherwise */
+        int status;                  /* of HTTP; 0: none */
+        int64_t retry_after_ms;      /* -1: not said */
+        const char *reason;          /* for a person, with what to do */
+        struct sw_str answer;        /* the server's words */
 };
 
 enum { SW_COURIER_OK, SW_COURIER_NOT_A_ROW };
@@ -110,6 +131,7 @@ enum sw_courier_state { SW_COURIER_IDLE, SW_COURIER_WORKING, SW_COURIER_SENDING,
 struct sw_courier_stats {
         uint64_t rows, rejected, filtered; /* delivered, set aside, not wanted */
         uint64_t requests, retries, bytes; /* bytes: as sent */
+        uint64_t retries_by[SW_COURIER_N_CAUSES];
         struct sw_courier_code codes[SW_COURIER_CODES];
         uint32_t n_codes;
         uint64_t durations[SW_COURIER_DURATIONS + 1]; /* from sending to the outcome */

@@ -30,6 +30,7 @@ struct sw_sink {
         void (*stop)(struct sw_sink *s); /* what is the kind's own; the courier is stopped before */
         struct sw_sink *(*free)(struct sw_sink *s);
 };
+enum sw_courier_cause sw_sink_http_cause(enum sw_httpc_error e);
 int sw_sink_start(struct sw_sink *s);
 void sw_sink_stop(struct sw_sink *s);            /* before the loop and the HTTP client are freed; NULL-safe */
 struct sw_sink *sw_sink_free(struct sw_sink *s); /* after them; NULL-safe, returns NULL */

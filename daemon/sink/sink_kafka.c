@@ -35,6 +35,7 @@ struct kafka {
         uintptr_t batch; /* its number; reports of others are of a batch that was given up */
         uint32_t n_open;
         bool failed, too_large, sending, broken;
+        enum sw_courier_cause cause, client_cause;
         char reason[300], client_error[200];
 };
 
@@ -160,12 +161,39 @@ static void kafka_on_log(const rd_kafka_t *rk, int level, const char *facility, 
         sw_log(s->log, level <= 4 ? SW_LOG_WARNING : SW_LOG_DEBUG, "kafka_client", s->name, "%s: %s", facility, text);
 }
 
+static enum sw_courier_cause kafka_cause(rd_kafka_resp_err_t err)
+{
+        switch (err) {
+        case RD_KAFKA_RESP_ERR__RESOLVE:
+        case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+                return SW_COURIER_CAUSE_CONNECT;
+        case RD_KAFKA_RESP_ERR__TRANSPORT:
+                return SW_COURIER_CAUSE_BROKEN;
+        case RD_KAFKA_RESP_ERR__SSL:
+                return SW_COURIER_CAUSE_TLS;
+        case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+        case RD_KAFKA_RESP_ERR__TIMED_OUT:
+        case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
+                return SW_COURIER_CAUSE_TIMEOUT;
+        case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+        case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+        case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+        case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+                return SW_COURIER_CAUSE_AUTH;
+        case RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED:
+                return SW_COURIER_CAUSE_THROTTLED;
+        default: /* what a broker says has positive numbers */
+                return err > 0 ? SW_COURIER_CAUSE_SERVER : SW_COURIER_CAUSE_OTHER;
+        }
+}
+
 /* In a poll: the loop. */
 static void kafka_on_error(rd_kafka_t *rk, int code, const char *text, void *opaque)
 {
         struct kafka *s = opaque;
 
         (void)rk;
+        s->client_cause = kafka_cause((rd_kafka_resp_err_t)code);
         (void)snprintf(s->client_error, sizeof(s->client_error), "%s: %.150s",
                 rd_kafka_err2str((rd_kafka_resp_err_t)code), text);
 }
@@ -184,6 +212,9 @@ static void kafka_on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *o
                 s->too_large = true;
         } else if (m->err && !s->failed) {
                 s->failed = true;
+                /* A message times out whatever the client cannot do. */
+                s->cause = m->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && *s->client_error ? s->client_cause
+                                                                                          : kafka_cause(m->err);
                 (void)snprintf(s->reason, sizeof(s->reason), "%s%s%.180s", rd_kafka_err2str(m->err),
                         *s->client_error ? "; " : "", s->client_error);
         }
@@ -333,6 +364,7 @@ static void kafka_finish(struct kafka *s)
         struct sw_courier_outcome o = { .verdict = SW_COURIER_DELIVERED, .retry_after_ms = -1, .reason = s->reason };
         char fatal[128];
 
+        o.cause = s->cause;
         if (s->failed)
                 o.verdict = SW_COURIER_OUTAGE;
         else if (s->too_large)
@@ -369,6 +401,7 @@ static void kafka_send(void *sink, struct sw_str payload, uint32_t n_rows)
         (void)n_rows;
         s->batch++;
         s->failed = s->too_large = false;
+        s->cause = SW_COURIER_CAUSE_OTHER;
         s->n_open = 0;
         *s->reason = '\0';
         if (s->broken)

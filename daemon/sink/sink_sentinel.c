@@ -107,6 +107,7 @@ static void sentinel_judge(
         char words[200];
 
         *o = (struct sw_courier_outcome){ .verdict = SW_COURIER_OUTAGE,
+                .cause = sw_sink_http_cause(a->error),
                 .status = a->status,
                 .retry_after_ms = a->retry_after_ms,
                 .answer = a->body,
@@ -202,9 +203,11 @@ static void sentinel_guid(char out[37])
                 b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
-static void sentinel_no_request(struct sentinel *s, const char *why)
+static void sentinel_no_request(struct sentinel *s, enum sw_courier_cause cause, const char *why)
 {
-        const struct sw_courier_outcome o = { .verdict = SW_COURIER_OUTAGE, .retry_after_ms = -1, .reason = why };
+        const struct sw_courier_outcome o = {
+                .verdict = SW_COURIER_OUTAGE, .cause = cause, .retry_after_ms = -1, .reason = why
+        };
 
         sentinel_done(s, &o);
 }
@@ -226,7 +229,7 @@ static void sentinel_on_token(void *ctx, const struct sw_token_result *t)
         int r;
 
         if (t->code < 0) {
-                sentinel_no_request(s, t->message);
+                sentinel_no_request(s, SW_COURIER_CAUSE_AUTH, t->message);
                 return;
         }
         s->generation = t->generation;
@@ -242,13 +245,13 @@ static void sentinel_on_token(void *ctx, const struct sw_token_result *t)
                 explicit_bzero(auth.p, auth.n);
         sw_buf_deinit(&auth);
         if (r < 0)
-                sentinel_no_request(s, sw_error_text(r));
+                sentinel_no_request(s, SW_COURIER_CAUSE_OTHER, sw_error_text(r));
 }
 
 static void sentinel_request(struct sentinel *s)
 {
         if (sw_token_get(s->token, sentinel_on_token, s) < 0)
-                sentinel_no_request(s, sw_error_text(-SW_ERR_NOMEM));
+                sentinel_no_request(s, SW_COURIER_CAUSE_OTHER, sw_error_text(-SW_ERR_NOMEM));
 }
 
 static void sentinel_send(void *sink, struct sw_str payload, uint32_t n_rows)
@@ -294,7 +297,7 @@ static void sentinel_probe(struct sw_sink *sink, void (*done)(void *ctx, bool ok
         s->probe_ctx = ctx;
         sw_buf_reset(&s->probe_body);
         if (sentinel_gzip(s, &s->probe_body, SW_STR("[]")) < 0) {
-                sentinel_no_request(s, sw_error_text(-SW_ERR_NOMEM));
+                sentinel_no_request(s, SW_COURIER_CAUSE_OTHER, sw_error_text(-SW_ERR_NOMEM));
                 return;
         }
         s->payload = (struct sw_str){ s->probe_body.p, s->probe_body.n };

@@ -79,9 +79,10 @@ static void syslog_on_done(void *ctx, bool ok, const char *reason)
 {
         struct syslog *s = ctx;
         void (*done)(void *, bool, const char *) = s->probe_done;
-        const struct sw_courier_outcome o = {
-                .verdict = ok ? SW_COURIER_DELIVERED : SW_COURIER_OUTAGE, .retry_after_ms = -1, .reason = reason
-        };
+        const struct sw_courier_outcome o = { .verdict = ok ? SW_COURIER_DELIVERED : SW_COURIER_OUTAGE,
+                .cause = sw_stream_cause(s->stream),
+                .retry_after_ms = -1,
+                .reason = reason };
 
         if (!done) {
                 sw_courier_done(s->base.courier, &o);

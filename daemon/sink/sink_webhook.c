@@ -74,6 +74,7 @@ static void webhook_on_answer(void *ctx, const struct sw_httpc_answer *a)
         struct webhook *s = ctx;
         char reason[400];
         struct sw_courier_outcome o = { .verdict = SW_COURIER_OUTAGE,
+                .cause = sw_sink_http_cause(a->error),
                 .status = a->status,
                 .retry_after_ms = a->retry_after_ms,
                 .answer = a->body,

@@ -39,6 +39,7 @@ struct sw_stream {
         size_t sent;
         bool sending;
         int64_t deadline_ms;
+        enum sw_courier_cause cause;
         char last[200]; /* why the last address did not do */
 };
 
@@ -98,10 +99,11 @@ static void stream_finish(struct sw_stream *s, bool ok, const char *reason)
         s->conf.done(s->conf.ctx, ok, reason);
 }
 
-static void stream_fail(struct sw_stream *s, const char *what, const char *why)
+static void stream_fail(struct sw_stream *s, enum sw_courier_cause cause, const char *what, const char *why)
 {
         char text[400];
 
+        s->cause = cause;
         if (s->conf.path)
                 (void)snprintf(text, sizeof(text), "%s: %s: %s", s->conf.path, what, why);
         else
@@ -131,7 +133,7 @@ static ssize_t stream_write(struct sw_stream *s)
         } else if (s->tls) {
                 r = sw_stream_tls_write(s->tls, p, n < STREAM_CHUNK ? n : STREAM_CHUNK, &err);
                 if (r < 0)
-                        stream_fail(s, "write", err.msg);
+                        stream_fail(s, SW_COURIER_CAUSE_BROKEN, "write", err.msg);
                 return r < 0 ? -1 : r;
         } else {
                 r = send(s->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -139,7 +141,7 @@ static ssize_t stream_write(struct sw_stream *s)
         if (r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ENOBUFS))
                 return 0;
         if (r < 0)
-                stream_fail(s, "write", strerror(errno));
+                stream_fail(s, SW_COURIER_CAUSE_BROKEN, "write", strerror(errno));
         return r < 0 ? -1 : r;
 }
 
@@ -183,7 +185,7 @@ static void stream_shake(struct sw_stream *s)
         if (r == SW_STREAM_TLS_AGAIN)
                 sw_watch_want(s->io, true, sw_stream_tls_wants_write(s->tls));
         else if (r < 0)
-                stream_fail(s, "connect", err.msg);
+                stream_fail(s, SW_COURIER_CAUSE_TLS, "connect", err.msg);
         else
                 stream_up(s);
 }
@@ -195,7 +197,7 @@ static void stream_connected(struct sw_stream *s)
         if (s->conf.kind != SW_STREAM_TLS) {
                 stream_up(s);
         } else if (sw_stream_tls_new(s->fd, s->conf.host, s->conf.ca_file, &s->conf.client_pem, &s->tls, &err) < 0) {
-                stream_fail(s, "connect", err.msg);
+                stream_fail(s, SW_COURIER_CAUSE_TLS, "connect", err.msg);
         } else {
                 s->state = STREAM_HANDSHAKE;
                 stream_shake(s);
@@ -239,7 +241,7 @@ static void stream_on_io(void *ctx, int fd, bool readable, bool writable)
                 return;
         case STREAM_UP:
                 if (readable && !stream_still_open(s))
-                        stream_fail(s, "connection", "closed by the server");
+                        stream_fail(s, SW_COURIER_CAUSE_BROKEN, "connection", "closed by the server");
                 else if (s->sending && (writable || s->tls))
                         stream_push(s);
                 return;
@@ -286,7 +288,7 @@ static void stream_try(struct sw_stream *s)
                 (void)snprintf(s->last, sizeof(s->last), "%s", strerror(errno));
                 stream_close(s);
         }
-        stream_fail(s, "connect", *s->last ? s->last : "no address");
+        stream_fail(s, SW_COURIER_CAUSE_CONNECT, "connect", *s->last ? s->last : "no address");
 }
 
 static void stream_resolve(void *ctx)
@@ -310,7 +312,7 @@ static void stream_resolved(void *ctx)
         if (!s->sending)
                 return;
         if (s->found_error)
-                stream_fail(s, "name", gai_strerror(s->found_error));
+                stream_fail(s, SW_COURIER_CAUSE_CONNECT, "name", gai_strerror(s->found_error));
         else
                 stream_try(s);
 }
@@ -321,7 +323,7 @@ static void stream_connect_unix(struct sw_stream *s)
 
         (void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", s->conf.path);
         if (stream_socket(s, AF_UNIX, SOCK_DGRAM) < 0 || connect(s->fd, (struct sockaddr *)&un, sizeof(un)) < 0)
-                stream_fail(s, "connect", strerror(errno));
+                stream_fail(s, SW_COURIER_CAUSE_CONNECT, "connect", strerror(errno));
         else
                 stream_up(s);
 }
@@ -342,7 +344,7 @@ static void stream_connect(struct sw_stream *s)
         if (sw_loop_work(s->loop, stream_resolve, stream_resolved, s) < 0) {
                 s->resolving = false;
                 s->state = STREAM_DOWN;
-                stream_fail(s, "name", "out of memory");
+                stream_fail(s, SW_COURIER_CAUSE_OTHER, "name", "out of memory");
         }
 }
 
@@ -357,7 +359,7 @@ static void stream_on_tick(void *ctx)
         if (sw_clock_mono().ms >= s->deadline_ms) {
                 if (s->state == STREAM_RESOLVING)
                         s->state = STREAM_DOWN;
-                stream_fail(s, "send", "not in time");
+                stream_fail(s, SW_COURIER_CAUSE_TIMEOUT, "send", "not in time");
         } else if (s->state == STREAM_DOWN) {
                 stream_connect(s);
         } else if (s->state == STREAM_UP) {
@@ -406,4 +408,9 @@ struct sw_stream *sw_stream_free(struct sw_stream *s)
         sw_free(s->conf.client_pem.credential);
         sw_free(s);
         return NULL;
+}
+
+enum sw_courier_cause sw_stream_cause(const struct sw_stream *s)
+{
+        return s->cause;
 }

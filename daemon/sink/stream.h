@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "config/option.h"
 #include "loop.h"
+#include "sink/courier.h"
 
 enum sw_stream_kind { SW_STREAM_TCP, SW_STREAM_TLS, SW_STREAM_UNIX };
 struct sw_stream_conf { /* texts are copied */
@@ -27,6 +28,7 @@ struct sw_stream;
 int sw_stream_new(const struct sw_stream_conf *conf, struct sw_loop *loop, struct sw_stream **ret);
 /* bytes: stay until done. UNIX: frames "LENGTH TEXT", each becomes a datagram of TEXT. Nothing: only connects. */
 void sw_stream_send(struct sw_stream *s, struct sw_str bytes);
-void sw_stream_reset(struct sw_stream *s);             /* gives up what is under way; no done */
-void sw_stream_stop(struct sw_stream *s);              /* before the loop is freed */
-struct sw_stream *sw_stream_free(struct sw_stream *s); /* after it; NULL-safe, returns NULL */
+enum sw_courier_cause sw_stream_cause(const struct sw_stream *s); /* why the last one was not ok */
+void sw_stream_reset(struct sw_stream *s);                        /* gives up what is under way; no done */
+void sw_stream_stop(struct sw_stream *s);                         /* before the loop is freed */
+struct sw_stream *sw_stream_free(struct sw_stream *s);            /* after it; NULL-safe, returns NULL */

@@ -77,5 +77,6 @@ void sw_source_kafka_lags(
 /* Per kind of error since the start: "auth", "connect" ... */
 void sw_source_kafka_errors(
         const struct sw_source_kafka *s, void (*each)(void *ctx, const char *code, uint64_t n), void *ctx);
-uint64_t sw_source_kafka_throttled_ms(const struct sw_source_kafka *s); /* the brokers asked for */
-const char *sw_source_kafka_version(void);                              /* of librdkafka */
+uint64_t sw_source_kafka_throttled_ms(const struct sw_source_kafka *s);        /* the brokers asked for */
+struct sw_wall sw_source_kafka_token_expires(const struct sw_source_kafka *s); /* 0: it has none, or none yet */
+const char *sw_source_kafka_version(void);                                     /* of librdkafka */

@@ -157,6 +157,11 @@ static void client_on_token_wanted(rd_kafka_t *rk, const char *config, void *opa
                 (void)rd_kafka_oauthbearer_set_token_failure(rk, sw_error_text(-SW_ERR_NOMEM));
 }
 
+struct sw_wall sw_source_kafka_token_expires(const struct sw_source_kafka *s)
+{
+        return s->token ? sw_token_expires(s->token) : (struct sw_wall){ 0 };
+}
+
 /* "https://" and the name of the first broker: what Event Hubs documents as the audience for Kafka. */
 static int client_audience(const char *brokers, char ret[300])
 {

@@ -5,10 +5,13 @@ import base64
 import json
 import os
 import pathlib
+import re
+import socket
 import subprocess
 import tempfile
 import time
 import unittest
+import urllib.request
 
 import kafka_broker
 from daemon import SEGWATCH, Daemon
@@ -24,6 +27,12 @@ def unsecured_jwt(life):
     part = lambda d: base64.urlsafe_b64encode(json.dumps(d).encode()).decode().rstrip("=")
     now = time.time()
     return f"{part({'alg': 'none'})}.{part({'sub': 'canary-subject', 'iat': now - 1, 'exp': now + life})}."
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 class FakeEntra(FakeAzure):
@@ -56,6 +65,7 @@ class KafkaToken(unittest.TestCase):
         self.secret = self.dir / "secret"
         self.secret.write_text("s3cret-canary")
         self.secret.chmod(0o600)
+        self.port = free_port()
         self.topic = self._testMethodName.replace("test_", "")[:60]
         self.tool("create", self.topic, 2)
 
@@ -75,13 +85,20 @@ class KafkaToken(unittest.TestCase):
                          "auth": {"tenant": TENANT, "client_id": CLIENT, "client_secret": {"file": str(self.secret)},
                                   "authority": self.fake.endpoint, "ca_file": str(self.fake.ca)}}],
             "alerts": {"file": f"{self.dir}/alerts.jsonl"}, "state": {"dir": f"{self.dir}/state"},
-            "admin": {"socket": "none", "http": "none"}}))
+            "admin": {"socket": "none", "http": f"127.0.0.1:{self.port}"}}))
         return path
+
+    def expiry(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as f:
+            m = re.search(r'(?m)^segwatch_token_expiry_timestamp_seconds\{source="hub"\} (\S+)$', f.read().decode())
+        return float(m[1]) if m else None
 
     def test_reads_on_over_the_life_of_many_tokens(self):
         self.produce(10)
         d = Daemon(self, self.config())
         d.wait_for(lambda: d.stats()[0] == 10, "the first messages")
+        first = self.expiry()
+        self.assertAlmostEqual(first, time.time() + TTL, delta=TTL, msg="within its life")
         want = 10
         end = time.monotonic() + 3 * TTL
         while time.monotonic() < end:
@@ -89,6 +106,7 @@ class KafkaToken(unittest.TestCase):
             want += 10
             d.wait_for(lambda: d.stats()[0] == want, f"{want} messages", 15)
             time.sleep(1)
+        self.assertGreater(self.expiry(), first + TTL, "of the token in use")
         self.assertEqual(d.stop()[0], 0)
         self.assertGreaterEqual(len(self.fake.token_requests), 3)
         self.assertEqual(self.fake.violations, [])
@@ -99,6 +117,7 @@ class KafkaToken(unittest.TestCase):
         self.produce(10)
         d = Daemon(self, self.config())
         d.wait_log("AADSTS7000215")
+        self.assertIsNone(self.expiry(), "there is no token")
         self.secret.write_text("s3cret-canary")
         d.wait_for(lambda: d.stats()[0] == 10, "the messages")
         self.assertEqual(d.stop()[0], 0)

@@ -267,11 +267,17 @@ class Metrics(unittest.TestCase):
                         series('segwatch_source_up{source="weu"}', "0x20") + series("segwatch_messages_total", "0+1000x120") +
                         series("segwatch_message_errors_total", "0+5x120") +
                         series('segwatch_trouble{reason="catching_up",instance="a"}', "1x60") +
+                        series('segwatch_token_expiry_timestamp_seconds{source="weu"}', "3600x120") +
+                        series('segwatch_token_expiry_timestamp_seconds{sink="siem"}', "3600+600x12") +
                         series('segwatch_catch_up_eta_seconds{instance="a"}', "100x60") +
                         "  alert_rule_test:\n"
                         "  - {eval_time: 5m, alertname: SegwatchSourceFailing, exp_alerts: []}\n"
                         "  - {eval_time: 50m, alertname: SegwatchFallingBehind, exp_alerts: []}\n"
                         "  - {eval_time: 90m, alertname: SegwatchQuarantine, exp_alerts: []}\n"
+                        "  - {eval_time: 59m, alertname: SegwatchTokenExpires, exp_alerts: []}\n"
+                        "  - eval_time: 62m\n    alertname: SegwatchTokenExpires\n    exp_alerts:\n"
+                        "    - exp_labels: {severity: warning, source: weu}\n      exp_annotations:\n        summary: "
+                        "'the token of weu was not renewed and expires; `journalctl -u segwatch` says why'\n"
                         "  - eval_time: 15m\n    alertname: SegwatchSourceFailing\n    exp_alerts:\n"
                         "    - exp_labels: {severity: critical, source: weu}\n      exp_annotations:\n        summary: "
                         "'segwatch cannot read source weu; `journalctl -u segwatch` says why'\n")
@@ -293,6 +299,10 @@ class Metrics(unittest.TestCase):
         self.assertEqual(v['segwatch_sink_rows_total{sink="siem"}'], 0)
         self.assertGreater(v['segwatch_spool_bytes{sink="siem"}'], 1000)
         self.assertGreater(v['segwatch_spool_limit_bytes{sink="siem"}'], 1 << 20)
+        retries = lambda v: {k[k.index("reason=") + 8:-2]: n for k, n in v.items() if k.startswith("segwatch_sink_retries_total")}
+        self.assertEqual(set(retries(v)), {"other", "connect", "tls", "broken", "timeout", "auth", "throttled", "server_error",
+                                           "refused", "unexpected_status"}, "also those that never happened")
+        self.assertEqual({k for k, n in retries(v).items() if n}, {"auth"}, "without a token nothing is sent")
         d.wait_for(lambda: self.value(d, 'segwatch_spool_rows{sink="alerts"}') == 0, "the alert file has all")
         self.assertEqual(self.get(d, "/readyz")[0], 200, "nothing waits for a remote sink")
         p = subprocess.run([SEGWATCH, "ctl", "status", "-s", f"{self.dir}/s.sock"], stdout=subprocess.PIPE, timeout=30,
@@ -319,6 +329,8 @@ class Metrics(unittest.TestCase):
         ok = v['segwatch_sink_requests_total{sink="siem",code="204"}']
         self.assertEqual(ok, len(fake.requests) - 2)
         self.assertEqual(v['segwatch_sink_requests_total{sink="siem",code="503"}'], 2)
+        retries = {k: n for k, n in v.items() if k.startswith("segwatch_sink_retries_total") and n}
+        self.assertEqual(retries, {'segwatch_sink_retries_total{sink="siem",reason="server_error"}': 2})
         for name in "segwatch_sink_request_duration_seconds", "segwatch_sink_payload_bytes":
             self.assertEqual(v[name + '_count{sink="siem"}'], ok + 2)
             self.assertEqual(v[name + '_bucket{sink="siem",le="+Inf"}'], ok + 2)

@@ -23,6 +23,7 @@ struct fixture {
         int64_t time_step_ms;
         bool bad[MAX_ROWS], large[MAX_ROWS]; /* refused; too large until squeezed twice */
         unsigned outages;                    /* how often to fail first */
+        int status;                          /* of these; 0: none */
         bool statuses;                       /* each time with another one */
         unsigned too_large_above;            /* rows per request */
         /* seen */
@@ -127,8 +128,9 @@ static void sink_answer(void *ctx)
         if (x->too_large_above && n > x->too_large_above)
                 o.verdict = SW_COURIER_TOO_LARGE;
         if (x->outages) {
-                o.status = x->statuses ? 500 + (int)x->outages : 0;
+                o.status = x->statuses ? 500 + (int)x->outages : x->status;
                 x->outages--;
+                o.cause = SW_COURIER_CAUSE_TIMEOUT; /* said where there is no status */
                 o.verdict = SW_COURIER_OUTAGE;
         }
         for (at = x->payload; o.verdict == SW_COURIER_DELIVERED && sscanf(at, "%u/%u %n", &row, &squeeze, &used) == 2;
@@ -215,6 +217,7 @@ Test(courier, an_outage_sends_the_same_again)
 
         expect_once(&x);
         cr_assert_eq(s.retries, 6);
+        cr_assert_eq(s.retries_by[SW_COURIER_CAUSE_TIMEOUT], 6);
         cr_assert_eq(x.n_requests, 7);
         cr_assert_eq(s.failing_since_ms, 0);
 }
@@ -232,11 +235,33 @@ Test(courier, so_many_codes_are_told_apart)
         s = run(&y, (struct sw_courier_conf){ 0 });
         cr_assert_eq(s.n_codes, SW_COURIER_CODES);
         cr_assert(s.codes[0].status == 520 && s.codes[0].n == 1);
+        cr_assert_eq(s.retries_by[SW_COURIER_CAUSE_SERVER], 20);
         cr_assert(s.codes[SW_COURIER_CODES - 1].status == -1 && s.codes[SW_COURIER_CODES - 1].n == 10);
         for (i = 0; i <= SW_COURIER_DURATIONS; i++)
                 n += s.durations[i];
         cr_assert_eq(n, 21);
         cr_assert_eq(s.sizes[0], 21);
+}
+
+Test(courier, a_retry_has_the_reason_that_the_status_says)
+{
+        static const struct {
+                int status;
+                enum sw_courier_cause cause;
+        } rows[] = { { 401, SW_COURIER_CAUSE_AUTH }, { 403, SW_COURIER_CAUSE_AUTH }, { 407, SW_COURIER_CAUSE_AUTH },
+                { 408, SW_COURIER_CAUSE_TIMEOUT }, { 429, SW_COURIER_CAUSE_THROTTLED },
+                { 500, SW_COURIER_CAUSE_SERVER }, { 503, SW_COURIER_CAUSE_SERVER }, { 404, SW_COURIER_CAUSE_STATUS },
+                { 302, SW_COURIER_CAUSE_STATUS } };
+        unsigned i, k;
+
+        for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                struct fixture x = { .n_rows = 1, .outages = 2, .status = rows[i].status };
+                struct sw_courier_stats s = run(&x, (struct sw_courier_conf){ 0 });
+
+                for (k = 0; k < SW_COURIER_N_CAUSES; k++)
+                        cr_assert_eq(s.retries_by[k], k == rows[i].cause ? 2 : 0, "%d: %s", rows[i].status,
+                                sw_courier_causes[k]);
+        }
 }
 
 Test(courier, refused_rows_are_found_by_halving)

@@ -209,11 +209,17 @@ Test(sinks, a_webhook_gets_all_whatever_happens_before)
         static const char *const answers[] = { ANSWER("500", "later"), "", ANSWER("429", ""), ANSWER("301", "go"),
                 OK_200, NULL };
         struct rig *r = webhook(3, answers, (struct sw_sink_webhook_conf){ .single = false });
+        struct sw_courier_stats s;
 
         cr_assert_eq(sw_sink_start(r->sink), 0);
         RUN(r, all_marked);
         cr_assert_eq(sw_courier_stats(r->sink->courier).rows, 3);
-        cr_assert_eq(sw_courier_stats(r->sink->courier).retries, 4);
+        s = sw_courier_stats(r->sink->courier);
+        cr_assert_eq(s.retries, 4);
+        cr_assert_eq(s.retries_by[SW_COURIER_CAUSE_SERVER], 1);
+        cr_assert_eq(s.retries_by[SW_COURIER_CAUSE_BROKEN], 1);
+        cr_assert_eq(s.retries_by[SW_COURIER_CAUSE_THROTTLED], 1);
+        cr_assert_eq(s.retries_by[SW_COURIER_CAUSE_STATUS], 1);
         cr_assert(strstr(r->kit.requests[4], "POST /hook HTTP/1.1\r\n"));
         cr_assert_str_eq(r->kit.requests[0] + strlen(r->kit.requests[0]) - 2, "}]", "an array");
         rig_free(r);
