@@ -12,7 +12,8 @@
    the Kafka path alone; and whether everything was sent a minute later. The service is bench_drain, an HTTPS server in C
    that hands out tokens and discards what it gets (the strict one of the tests is Python and would keep a core busy).
    Broker, service, consumer and output share the machine's cores.
-5. With a state of 1 GiB: start to READY, and SIGTERM to exit.
+5. With a state of 1 GiB: start to READY, and SIGTERM to exit. Beside it what a bare program takes to touch as much memory
+   for the first time: a virtual machine whose host takes idle memory back pays for that, whoever asks for it.
 
 A machine's speed drifts; ratios within a round do not, so the median of the rounds' ratios is what counts.
 BUILD is a release build with tests; `./dev bench` makes it. Corpora are kept in build-bench/. Exit 0, with --gate 1 when
@@ -306,8 +307,11 @@ def measure_outbox(table, build, mib, rounds, seconds):
     table.note("  CPU of one finding (outbox, alert file, Sentinel)", by_cpu, " us")
     table.note("  consumer alone", rates, " MB/s")
     table.note("  bytes of a finding", [lines.stat().st_size / lines.read_bytes().count(b"\n")], "")
+
+
 def read_bandwidth(path):
-    """Of a file that the page cache does not hold; MiB/s."""
+    """Of a file that the page cache does not hold; MiB/s. What was read leaves it again: to find new memory for all of it
+    is not the disk's work."""
     fd = os.open(path, os.O_RDONLY)
     os.fsync(fd)
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -315,10 +319,15 @@ def read_bandwidth(path):
     buf, n, began = bytearray(MIB), 0, time.monotonic()
     while got := os.readv(fd, [buf]):
         n += got
+        if n % (8 * MIB) == 0:
+            os.posix_fadvise(fd, 0, n, os.POSIX_FADV_DONTNEED)
     took = time.monotonic() - began
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     os.close(fd)
     return n / MIB / took
+
+
+IDLE_S = 6  # after which a host may have taken back what nobody uses (the kernel reports free pages after 2 s)
 
 
 class Daemon:
@@ -367,14 +376,22 @@ def measure_start(table, build, memory_mib, rounds):
     subprocess.run([build / "tests/bench/bench_snapshot", str(memory_mib), snapshot, "1", "0",
                     '{"version":1,"number":"1","conf":"","places":[]}'], check=True, stdout=subprocess.DEVNULL)
     size = snapshot.stat().st_size / MIB
-    ready, cpu, allowed, disk, leave, written, leave_last = [], [], [], [], [], [], []
+    ready, cpu, allowed, beyond, disk, leave, written, leave_last = [], [], [], [], [], [], [], []
+    touch = {"huge": [], "huge again": [], "small": [], "small again": []}
     for i in range(rounds):
+        for pages in "huge", "small":
+            time.sleep(IDLE_S)
+            for again in "", " again":
+                touch[pages + again].append(float(timed([build / "tests/bench/bench_touch", str(round(size)), pages],
+                                                        None, subprocess.PIPE)[3]))
+        time.sleep(IDLE_S)
         newest = newest_snapshot(d)
         disk.append(read_bandwidth(newest))
         run = Daemon(segwatch, config, d / "log")
         ready.append(run.ready)
         cpu.append(run.cpu)
         allowed.append(run.ready - size / disk[-1])
+        beyond.append(allowed[-1] - touch["huge"][-1])
         leave.append(run.leave())  # of a disk that nothing is known of: no last snapshot, if it is large
         run = Daemon(segwatch, config, d / "log")
         began, before = time.monotonic(), newest_snapshot(d)
@@ -392,7 +409,12 @@ def measure_start(table, build, memory_mib, rounds):
             f"in the middle of a snapshot {leave_last[-1]:.2f} s")
     table.limit("start to READY beyond size / bandwidth of the disk", statistics.median(allowed), 1, 1, " s")
     table.limit("  CPU of a start", statistics.median(cpu), 1, 1, " s")
+    table.note("  beyond the disk and a first touch of as much memory", beyond, " s")
     table.note("  start to READY", ready, " s")
+    table.note("  as much memory touched by a bare program, huge pages", touch["huge"], " s")
+    table.note("    at once again, by another process", touch["huge again"], " s")
+    table.note("  the same in pages of 4 KiB", touch["small"], " s")
+    table.note("    at once again", touch["small again"], " s")
     table.note("  size of the snapshot", [size], " MiB")
     table.note("  the disk reads", disk, " MiB/s")
     table.limit("SIGTERM to exit", max(leave), 5, 1, " s")

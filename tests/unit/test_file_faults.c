@@ -3,6 +3,7 @@
  * moved, and snapshots are written, each with its first call failing, then with its second, and so on. */
 #include "../lib/fail_files.h"
 #include "sink/alert_export.h"
+#include "state/ahead.h"
 #include "state/outbox_writer.h"
 #include "state/snapshots.h"
 
@@ -35,6 +36,18 @@ ssize_t __wrap_pread64(int fd, void *p, size_t n, off_t at)
         if (!refused())
                 return __real_pread64(fd, p, n, at);
         return fail_errno ? -1 : __real_pread64(fd, p, (n + 1) / 2, at);
+}
+
+static atomic_bool *stop_at_sync; /* set by the first call, if not NULL */
+
+int __real_sync_file_range(int fd, off_t at, off_t n, unsigned flags);
+int __wrap_sync_file_range(int fd, off_t at, off_t n, unsigned flags);
+
+int __wrap_sync_file_range(int fd, off_t at, off_t n, unsigned flags)
+{
+        if (stop_at_sync)
+                atomic_store(stop_at_sync, true);
+        return refused() ? -1 : __real_sync_file_range(fd, at, n, flags);
 }
 
 static void remove_folder(const char *dir)
@@ -328,6 +341,24 @@ static int op_read(struct folder *f)
         return r;
 }
 
+static int op_read_ahead(struct folder *f)
+{
+        static char buf[SNAPSHOT_BYTES + 10];
+        struct sw_ahead *a = NULL;
+        size_t n = 0;
+        int fd, r = sw_snapshots_read(f->s, 7, &fd, NULL);
+
+        if (r != 0)
+                return r;
+        memset(buf, 0, sizeof(buf));
+        cr_assert_eq(sw_ahead_open(fd, &a), 0, "also without a thread");
+        r = sw_ahead_pull(a, buf, sizeof(buf), &n);
+        sw_ahead_close(a);
+        (void)__real_close(fd);
+        cr_assert(r != 0 || (n == SNAPSHOT_BYTES && buf[0] == 'x' && buf[n - 1] == 'x'));
+        return r;
+}
+
 static bool there(const struct folder *f, const char *name)
 {
         char path[128];
@@ -363,10 +394,9 @@ Test(file_faults, a_snapshot_that_could_not_be_written_leaves_nothing, .timeout 
 {
         static const struct {
                 int error, expected;
-                bool harmless;
-        } t[] = { { EIO, -SW_ERR_IO, false }, { ENOSPC, SW_SNAPSHOTS_FULL, false },
-                { EDQUOT, SW_SNAPSHOTS_FULL, false }, { EFBIG, SW_SNAPSHOTS_FULL, false }, { EINTR, -SW_ERR_IO, true },
-                { 0, -SW_ERR_IO, true } };
+                unsigned failed;
+        } t[] = { { EIO, -SW_ERR_IO, 7 }, { ENOSPC, SW_SNAPSHOTS_FULL, 7 }, { EDQUOT, SW_SNAPSHOTS_FULL, 7 },
+                { EFBIG, SW_SNAPSHOTS_FULL, 7 }, { EINTR, -SW_ERR_IO, 3 }, { 0, -SW_ERR_IO, 4 } };
         size_t i;
 
         for (i = 0; i < sizeof(t) / sizeof(*t); i++) {
@@ -377,8 +407,8 @@ Test(file_faults, a_snapshot_that_could_not_be_written_leaves_nothing, .timeout 
                 n = walk_folder(&f, op_open, t[i].error, -SW_ERR_IO);
                 cr_assert_geq(n, 3, "the folder, its list: %u", n);
                 n = walk_folder(&f, op_write, t[i].error, t[i].expected);
-                /* open, three chunks, sync, close; those that are only interrupted or cut go on */
-                cr_assert_eq(n, t[i].harmless ? 3 : 6, "errno %d: %u", t[i].error, n);
+                /* open, three chunks, sync of a step and of all, close; those that are only interrupted or cut go on */
+                cr_assert_eq(n, t[i].failed, "errno %d: %u", t[i].error, n);
                 if (t[i].error != EINTR) { /* which would be tried again for ever */
                         fail_arm(2, true); /* the first chunk and all after it, also the close */
                         cr_assert_eq(op_write(&f), t[i].expected);
@@ -388,7 +418,77 @@ Test(file_faults, a_snapshot_that_could_not_be_written_leaves_nothing, .timeout 
                 cr_assert_eq(n, 2, "the name, the folder: %u", n);
                 n = walk_folder(&f, op_read, t[i].error, -SW_ERR_IO);
                 cr_assert_geq(n, 1);
+                n = walk_folder(&f, op_read_ahead, t[i].error, -SW_ERR_IO);
+                /* open, and what is read until the end: two blocks, the second one up to its end */
+                cr_assert_eq(n, t[i].error == EINTR || t[i].error == 0 ? 1 : 4, "errno %d: %u", t[i].error, n);
                 sw_snapshots_close(f.s);
                 remove_folder(f.dir);
         }
+}
+
+/* A file of three steps: open and 80 chunks come before the first of five calls. */
+#define LARGE_BYTES (UINT64_C(20) << 20)
+#define FIRST_SYNC 82u
+#define N_SYNCS 5u
+
+static int write_large(struct folder *f, const atomic_bool *stop, struct sw_err *err)
+{
+        f->left = LARGE_BYTES;
+        return sw_snapshots_write(f->s, 7, give, f, stop, err);
+}
+
+Test(file_faults, a_step_of_the_sync_that_fails_counts_as_a_failed_sync, .timeout = 120)
+{
+        static const struct {
+                int error, expected;
+        } t[] = { { EIO, -SW_ERR_IO }, { ENOSPC, SW_SNAPSHOTS_FULL }, { EDQUOT, SW_SNAPSHOTS_FULL },
+                { ENOSYS, SW_SNAPSHOTS_OK }, { EINVAL, SW_SNAPSHOTS_OK } };
+        struct folder f = { .dir = "/tmp/segwatch-faults-XXXXXX" };
+        char path[128];
+        struct stat st;
+        unsigned long at;
+        uint64_t oldest;
+        size_t i;
+
+        cr_assert_not_null(mkdtemp(f.dir));
+        cr_assert_eq(op_open(&f), 0);
+        snprintf(path, sizeof(path), "%s/snapshot.7", f.dir);
+        for (i = 0; i < sizeof(t) / sizeof(*t); i++)
+                for (at = FIRST_SYNC; at < FIRST_SYNC + N_SYNCS; at++) {
+                        struct sw_err err = SW_ERR_NULL;
+                        int r;
+
+                        fail_errno = t[i].error;
+                        fail_arm(at, false);
+                        r = write_large(&f, NULL, &err);
+                        cr_assert(fail_disarm());
+                        cr_assert_eq(r, t[i].expected, "errno %d at call %lu: %d", t[i].error, at, r);
+                        cr_assert_eq(there(&f, "snapshot.7.tmp"), r == 0);
+                        cr_assert(r == 0 || strstr(err.msg, strerror(t[i].error)), "%s", err.msg);
+                        if (r != 0) /* where there is no such call, the sync of all of it does the work */
+                                continue;
+                        cr_assert_eq(sw_snapshots_publish(f.s, 7, &oldest, NULL), 0);
+                        cr_assert_eq(stat(path, &st), 0);
+                        cr_assert_eq(st.st_size, (off_t)LARGE_BYTES);
+                }
+        sw_snapshots_close(f.s);
+        remove_folder(f.dir);
+}
+
+Test(file_faults, a_stop_between_two_steps_of_the_sync_leaves_nothing)
+{
+        struct folder f = { .dir = "/tmp/segwatch-faults-XXXXXX" };
+        atomic_bool stop = false;
+
+        cr_assert_not_null(mkdtemp(f.dir));
+        cr_assert_eq(op_open(&f), 0);
+        stop_at_sync = &stop;
+        cr_assert_eq(write_large(&f, &stop, NULL), SW_SNAPSHOTS_STOPPED);
+        stop_at_sync = NULL;
+        cr_assert_eq(f.left, 0, "all of it was written");
+        cr_assert_not(there(&f, "snapshot.7.tmp"));
+        stop = false;
+        cr_assert_eq(write_large(&f, &stop, NULL), SW_SNAPSHOTS_OK, "the next one is written");
+        sw_snapshots_close(f.s);
+        remove_folder(f.dir);
 }
