@@ -42,23 +42,37 @@ def sanitizer_reports(folder):
     return len(reports)
 
 
-def sanitized(env, reports):
-    """The environment of a round under the sanitizers: a report ends the program, and is kept whatever the test does."""
-    asan = ROOT / "build-asan/daemon/segwatch"
-    return dict(env, SEGWATCH=str(asan), SEGWATCH_ASAN=str(asan),
+def sanitized(env, folder):
+    """The environment of a round under the sanitizers: a report ends the program, and is kept in folder/reports whatever the
+    test does with what the program writes. Tests that set variables of their own keep these."""
+    asan, reports, preload = ROOT / "build-asan/daemon/segwatch", f"{folder}/reports", f"{folder}/ubsan_report.so"
+    os.makedirs(reports, exist_ok=True)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", preload, ROOT / "tests/tools/ubsan_report.c"], check=True)
+    return dict(env, SEGWATCH=str(asan), SEGWATCH_ASAN=str(asan), LD_PRELOAD=preload, UBSAN_REPORTS=f"{reports}/ubsan",
                 ASAN_OPTIONS=f"detect_leaks=1:verify_asan_link_order=0:log_path={reports}/asan",
-                UBSAN_OPTIONS=f"halt_on_error=1:print_stacktrace=1:log_path={reports}/ubsan")
+                UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
 
 
-def sees_a_report():
-    """The check can fail: a program that reads beyond its memory is seen."""
-    with tempfile.TemporaryDirectory(prefix="segwatch-soak-") as d:
-        code = "#include <stdlib.h>\nint main(int n, char **v) { char *p = malloc(8); (void)v; return p[7 + n]; }\n"
-        (pathlib.Path(d) / "t.c").write_text(code)
-        os.mkdir(f"{d}/reports")
-        subprocess.run(["cc", "-fsanitize=address", "-o", f"{d}/t", f"{d}/t.c"], check=True)
-        subprocess.run([f"{d}/t"], env=sanitized(dict(os.environ), f"{d}/reports"), stderr=subprocess.DEVNULL)
-        return any(p.stat().st_size for p in pathlib.Path(d, "reports").iterdir())
+WRONG = {
+    "asan": "#include <stdlib.h>\nint main(int n, char **v) { char *p = malloc(8); (void)v; return p[7 + n]; }\n",
+    "ubsan": "int main(int n, char **v) { int x = 2147483647; (void)v; x += n; return x > 0; }\n",
+}
+
+
+def sees_reports():
+    """The check can fail: a program that reads beyond its memory is seen, and one that adds beyond its type, both built as
+    build-asan is; one that does neither is not."""
+    seen = {}
+    for name, code in {**WRONG, "nothing": "int main(void) { return 0; }\n"}.items():
+        with tempfile.TemporaryDirectory(prefix="segwatch-soak-") as d:
+            (pathlib.Path(d) / "t.c").write_text(code)
+            subprocess.run(["cc", "-fsanitize=address,undefined", "-o", f"{d}/t", f"{d}/t.c"], check=True)
+            subprocess.run([f"{d}/t"], env=sanitized(dict(os.environ), d), stderr=subprocess.DEVNULL)
+            seen[name] = {p.name.split(".")[0] for p in pathlib.Path(d, "reports").iterdir() if p.stat().st_size}
+    expected = {"asan": {"asan"}, "ubsan": {"ubsan"}, "nothing": set()}
+    if seen != expected:
+        print(f"soak sanitizers: reports are not seen: {seen}", flush=True)
+    return seen == expected
 
 
 def one_round(kind, seed, count, modules):
@@ -69,12 +83,12 @@ def one_round(kind, seed, count, modules):
     if count:
         env["SEGWATCH_COUNT"] = str(count)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="segwatch-soak-") as reports:
+    with tempfile.TemporaryDirectory(prefix="segwatch-soak-") as folder:
         if kind == "sanitizers":
-            env = sanitized(env, reports)
+            env = sanitized(env, folder)
             env.pop("SEGWATCH_SOAK")  # the sizes of ./dev test: what counts is that everything is gone through
         code = subprocess.run(["/usr/bin/python3", "-m", "unittest", "-v", *(modules or KINDS[kind])], cwd=ROOT, env=env).returncode
-        if kind == "sanitizers" and (not sees_a_report() or sanitizer_reports(reports)):
+        if kind == "sanitizers" and (not sees_reports() or sanitizer_reports(f"{folder}/reports")):
             code = 1
     print(f"soak {kind}: seed {seed}: {'ok' if code == 0 else 'FAILED'} in {time.monotonic() - began:.0f} s", flush=True)
     return code == 0

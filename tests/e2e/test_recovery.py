@@ -249,9 +249,10 @@ class Recovery(unittest.TestCase):
             config = self.config(broker, f"disk{i}", group=f"disk{i}")
             shared.write_bytes(bytes(4096))
             hits = lambda: int.from_bytes(shared.read_bytes()[8:16], sys.byteorder)
+            preload = f"{kit.BUILD / 'tests/fault_shim.so'}:{os.environ.get('LD_PRELOAD', '')}"
             d = Daemon(self, config, "--checkpoint-ms", checkpoint,
-                       env={"LD_PRELOAD": str(kit.BUILD / "tests/fault_shim.so"), "FAULT_DIR": str(config.parent),
-                            "FAULT_SHARED": str(shared), "FAULT_KIND": "slow", "FAULT_FOR": str(seconds)})
+                       env={"LD_PRELOAD": preload, "FAULT_DIR": str(config.parent), "FAULT_SHARED": str(shared),
+                            "FAULT_KIND": "slow", "FAULT_FOR": str(seconds)})
             d.wait_for(lambda: d.log() and self.consumed(config) == len(self.messages), "everything consumed")
             if checkpoint == "100":
                 d.wait_for(lambda: hits() > 0, "a snapshot that waits for the disk")
