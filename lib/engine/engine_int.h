@@ -8,7 +8,7 @@
 #include "engine/hold.h"
 #include "engine/plan.h"
 
-#define SW_ENGINE_AHEAD 32u /* tuples whose look-ups are under way */
+#define SW_ENGINE_AHEAD 32u /* tuples whose memory is asked for together */
 
 /* Stands for the newest time of a partition of which nothing is believed yet. */
 #define SW_ENGINE_UNSURE ((struct sw_etime){ INT64_MIN + 1 })

@@ -3,19 +3,6 @@
 
 #include "base/fetch.h"
 
-/* How far ahead of the tuple being folded its memory is asked for. */
-#define AHEAD_TUPLE 24u
-#define AHEAD_SLOT 16u
-#define AHEAD_ENTRY 5u
-#define AHEAD_FOLLOW 9u
-#define AHEAD_EDGE 12u
-#define AHEAD_LAST 14u
-#define AHEAD_SOON 12u /* what detectors will look up: which, then entries, then the rest */
-#define AHEAD_SOON_ENTRY 14u
-#define AHEAD_SOON_MORE 15u
-#define AHEAD_RING SW_ENGINE_AHEAD
-_Static_assert(AHEAD_SLOT < AHEAD_RING && (AHEAD_RING & (AHEAD_RING - 1)) == 0, "a ring that holds what is ahead");
-
 void sw__engine_want(struct sw_engine *e)
 {
         unsigned i, kind;
@@ -113,59 +100,60 @@ static int fire_until(struct sw_engine *e, struct sw_etime until)
         return r;
 }
 
-/* The i-th step of what is ahead for detectors. */
-static void ahead_soon(struct sw_engine *e, const struct sw_reorder_run *run, uint32_t i)
+/* Asks for the memory that the next n tuples will need. Each step is taken for all of them before the next step: what
+ * one step asked for is there when the next one reads it, and the walks through the page tables, on which a prefetch
+ * waits, go on side by side. */
+static void fold_ahead(struct sw_engine *e, const struct sw_order_item *items, uint32_t n)
 {
+        struct sw_conns_ahead *a = e->ahead;
+        struct sw_ahead *d = e->soon;
         struct sw_conn_soon soon;
-        struct sw_ahead *a;
+        uint32_t i;
 
-        if (i >= AHEAD_SOON && i - AHEAD_SOON < run->n) {
-                a = &e->soon[(i - AHEAD_SOON) % AHEAD_RING];
-                a->n = a->tracks = 0;
-                if (sw_conns_soon(e->conns, run->items[i - AHEAD_SOON].tuple, &e->ahead[(i - AHEAD_SOON) % AHEAD_RING],
-                            &soon))
-                        sw_detect_soon(&e->detect, &soon, a);
+        for (i = 0; i < n; i++)
+                sw_conns_ahead(e->conns, items[i].tuple, &a[i]);
+        for (i = 0; i < n; i++)
+                sw_conns_fetch(e->conns, &a[i]);
+        for (i = 0; i < n; i++)
+                sw_conns_follow(e->conns, items[i].tuple, &a[i]);
+        for (i = 0; i < n; i++)
+                sw_conns_edge(e->conns, &a[i]);
+        for (i = 0; i < n; i++) {
+                d[i].n = d[i].tracks = 0;
+                if (sw_conns_soon(e->conns, items[i].tuple, &a[i], &soon))
+                        sw_detect_soon(&e->detect, &soon, &d[i]);
         }
-        if (i >= AHEAD_SOON_ENTRY && i - AHEAD_SOON_ENTRY < run->n)
-                sw_detect_fetch(&e->soon[(i - AHEAD_SOON_ENTRY) % AHEAD_RING]);
-        if (i >= AHEAD_SOON_MORE && i - AHEAD_SOON_MORE < run->n)
-                sw_detect_fetch_more(&e->soon[(i - AHEAD_SOON_MORE) % AHEAD_RING]);
+        for (i = 0; i < n; i++)
+                sw_conns_last(e->conns, &a[i]);
+        for (i = 0; i < n; i++)
+                sw_detect_fetch(&d[i]);
+        for (i = 0; i < n; i++)
+                sw_detect_fetch_more(&d[i]);
 }
 
-/* Folds sorted tuples. Look-ups are started some tuples ahead: the tuple, then slots, entries, what they point to. */
+/* Folds sorted tuples, a block at a time. */
 static int fold_run(struct sw_engine *e, const struct sw_reorder_run *run, bool late)
 {
-        struct sw_conns_ahead *ring = e->ahead;
-        uint32_t i;
+        uint32_t i, first, n;
         int r = 0;
 
-        for (i = 0; i < run->n + AHEAD_SLOT && r == 0; i++) {
-                uint32_t at = i - AHEAD_SLOT;
-                const struct sw_otuple *t;
+        for (first = 0; first < run->n && r == 0; first += n) {
+                const struct sw_order_item *items = run->items + first;
 
-                if (i + AHEAD_TUPLE - AHEAD_SLOT < run->n)
-                        sw_fetch(run->items[i + AHEAD_TUPLE - AHEAD_SLOT].tuple);
-                if (i < run->n)
-                        sw_conns_ahead(e->conns, run->items[i].tuple, &ring[i % AHEAD_RING]);
-                if (i >= AHEAD_ENTRY && i - AHEAD_ENTRY < run->n)
-                        sw_conns_fetch(e->conns, &ring[(i - AHEAD_ENTRY) % AHEAD_RING]);
-                if (i >= AHEAD_FOLLOW && i - AHEAD_FOLLOW < run->n)
-                        sw_conns_follow(
-                                e->conns, run->items[i - AHEAD_FOLLOW].tuple, &ring[(i - AHEAD_FOLLOW) % AHEAD_RING]);
-                if (i >= AHEAD_EDGE && i - AHEAD_EDGE < run->n)
-                        sw_conns_edge(e->conns, &ring[(i - AHEAD_EDGE) % AHEAD_RING]);
-                if (i >= AHEAD_LAST && i - AHEAD_LAST < run->n)
-                        sw_conns_last(e->conns, &ring[(i - AHEAD_LAST) % AHEAD_RING]);
-                ahead_soon(e, run, i);
-                if (i < AHEAD_SLOT)
-                        continue;
-                t = run->items[at].tuple;
-                if (!late && t->time.ms > e->view.now.ms) {
-                        r = fire_until(e, t->time);
-                        e->view.now = t->time;
+                n = run->n - first < SW_ENGINE_AHEAD ? run->n - first : SW_ENGINE_AHEAD;
+                for (i = n; i < 2 * n && first + i < run->n; i++)
+                        sw_fetch(items[i].tuple);
+                fold_ahead(e, items, n);
+                for (i = 0; i < n && r == 0; i++) {
+                        const struct sw_otuple *t = items[i].tuple;
+
+                        if (!late && t->time.ms > e->view.now.ms) {
+                                r = fire_until(e, t->time);
+                                e->view.now = t->time;
+                        }
+                        if (r == 0)
+                                r = sw_conns_fold(e->conns, t, &e->ahead[i], late);
                 }
-                if (r == 0)
-                        r = sw_conns_fold(e->conns, t, &ring[at % AHEAD_RING], late);
         }
         return r;
 }
