@@ -234,7 +234,7 @@ const struct sw_detector sw_det_horizontal_scan = {
         .conf_size = sizeof(struct horizontal_scan_conf),
         .techniques = techniques,
         .tables = {
-                SW_TRACK_DECLARE("horizontal_scan", "horizontal_scan_mid", "horizontal_scan_large", 4, 3, 4),
+                SW_TRACK_DECLARE("horizontal_scan", "horizontal_scan_mid", "horizontal_scan_large", 14, 3, 4),
                 SW_TRACK_DECLARE("horizontal_scan_internet", "horizontal_internet_mid", "horizontal_internet_large", 14, 3,
                         17),
         },

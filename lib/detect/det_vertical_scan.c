@@ -205,7 +205,7 @@ const struct sw_detector sw_det_vertical_scan = {
         .techniques = techniques,
         .tables = {
                 SW_TRACK_DECLARE("vertical_scan", "vertical_scan_mid", "vertical_scan_large", 4, 2, 4),
-                SW_TRACK_DECLARE("vertical_scan_internet", "vertical_internet_mid", "vertical_internet_large", 30, 20, 4),
+                SW_TRACK_DECLARE("vertical_scan_internet", "vertical_internet_mid", "vertical_internet_large", 20, 20, 4),
         },
         .handles_late = true,
         .events = SW_ON(FAILED) | SW_ON(DENIED) | SW_ON(SUCCEEDED) | SW_ON(WITHDRAWN),
