@@ -474,7 +474,7 @@ static int outbox_prepare(struct sw_outbox *o, struct sw_err *reterr)
 static int outbox_load(struct sw_outbox *o)
 {
         struct sw_outbox_stats *k = &o->mem.stats;
-        int64_t v[2];
+        int64_t v[2] = { 0 };
         int r;
 
         r = sw__outbox_ints(o, OUTBOX_NEWEST, 0, NULL, 1, v);
