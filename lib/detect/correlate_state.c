@@ -170,13 +170,16 @@ static uint64_t incident_bytes(const struct sw_incident *in)
         return n;
 }
 
+/* More open incidents than anybody has: a damaged file must not take 128 MiB for none. */
+#define SLOTS_MAX (1u << 20)
+
 static void incidents_state(struct sw_correlate *c, struct sw_state_io *s, const struct numbers *m)
 {
         uint32_t i, n = 0, slot;
 
         for (i = 0; i < c->n_slots; i++)
                 n += c->list[i] != NULL;
-        c->n_slots = sw_state_count(s, c->n_slots, 1u << 24, 0);
+        c->n_slots = sw_state_count(s, c->n_slots, SLOTS_MAX, 0);
         n = sw_state_count(s, n, c->n_slots, 64);
         if (sw_state_reads(s)) {
                 c->list = reserve(s, n, c->n_slots, sizeof(struct sw_incident *));
