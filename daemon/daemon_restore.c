@@ -3,8 +3,8 @@
 #include "base/alloc.h"
 #include "clock.h"
 #include "daemon_keeper.h"
-#include "state/ahead.h"
 #include "state/learned.h"
+#include "state/read_ahead.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -74,7 +74,7 @@ static int restore_load(struct sw_daemon *d, const struct sw__daemon_conf *conf,
         const struct sw_snapshot_loss loss = { restore_dropped, d };
         struct sw__keeper *k = d->keeper;
         struct sw_core_conf core = conf->core;
-        struct sw_ahead *ahead = NULL;
+        struct sw_read_ahead *ahead = NULL;
         int fd, r = sw_snapshots_read(k->files, number, &fd, err);
 
         if (r < 0)
@@ -82,10 +82,10 @@ static int restore_load(struct sw_daemon *d, const struct sw__daemon_conf *conf,
         /* sizes are what the file says now: they need a restart, and this is one */
         core.memory_limit_bytes = d->conf->core.memory_limit_bytes;
         core.dedupe_ms = d->conf->core.dedupe_ms;
-        r = sw_ahead_open(fd, &ahead);
+        r = sw_read_ahead_open(fd, &ahead);
         if (r == 0)
-                r = sw_engine_load(&core, sw_ahead_pull, ahead, &loss, NULL, &k->engine, err);
-        sw_ahead_close(ahead);
+                r = sw_engine_load(&core, sw_read_ahead_pull, ahead, &loss, NULL, &k->engine, err);
+        sw_read_ahead_close(ahead);
         (void)close(fd);
         return r;
 }

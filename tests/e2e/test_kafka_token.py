@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import re
-import socket
 import subprocess
 import tempfile
 import time
@@ -27,12 +26,6 @@ def unsecured_jwt(life):
     part = lambda d: base64.urlsafe_b64encode(json.dumps(d).encode()).decode().rstrip("=")
     now = time.time()
     return f"{part({'alg': 'none'})}.{part({'sub': 'canary-subject', 'iat': now - 1, 'exp': now + life})}."
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class FakeEntra(FakeAzure):
@@ -65,7 +58,7 @@ class KafkaToken(unittest.TestCase):
         self.secret = self.dir / "secret"
         self.secret.write_text("s3cret-canary")
         self.secret.chmod(0o600)
-        self.port = free_port()
+        self.port = kafka_broker.free_ports(1)[0]
         self.topic = self._testMethodName.replace("test_", "")[:60]
         self.tool("create", self.topic, 2)
 

@@ -3,8 +3,8 @@
  * moved, and snapshots are written, each with its first call failing, then with its second, and so on. */
 #include "../lib/fail_files.h"
 #include "sink/alert_export.h"
-#include "state/ahead.h"
 #include "state/outbox_writer.h"
+#include "state/read_ahead.h"
 #include "state/snapshots.h"
 
 #include <criterion/criterion.h>
@@ -344,16 +344,16 @@ static int op_read(struct folder *f)
 static int op_read_ahead(struct folder *f)
 {
         static char buf[SNAPSHOT_BYTES + 10];
-        struct sw_ahead *a = NULL;
+        struct sw_read_ahead *a = NULL;
         size_t n = 0;
         int fd, r = sw_snapshots_read(f->s, 7, &fd, NULL);
 
         if (r != 0)
                 return r;
         memset(buf, 0, sizeof(buf));
-        cr_assert_eq(sw_ahead_open(fd, &a), 0, "also without a thread");
-        r = sw_ahead_pull(a, buf, sizeof(buf), &n);
-        sw_ahead_close(a);
+        cr_assert_eq(sw_read_ahead_open(fd, &a), 0, "also without a thread");
+        r = sw_read_ahead_pull(a, buf, sizeof(buf), &n);
+        sw_read_ahead_close(a);
         (void)__real_close(fd);
         cr_assert(r != 0 || (n == SNAPSHOT_BYTES && buf[0] == 'x' && buf[n - 1] == 'x'));
         return r;

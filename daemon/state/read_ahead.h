@@ -7,10 +7,11 @@
  * Threads: pull and close belong to one. */
 #include <stddef.h>
 
-struct sw_ahead;
+struct sw_read_ahead;
 /* fd stays the caller's and is nobody else's until close. Where no thread is to be had it is read in place. 0 |
  * -SW_ERR_NOMEM. */
-int sw_ahead_open(int fd, struct sw_ahead **ret);
+int sw_read_ahead_open(int fd, struct sw_read_ahead **ret);
 /* A source of a snapshot: fills buf completely unless the file ends. 0 | -SW_ERR_IO. */
-int sw_ahead_pull(void *ahead, void *buf, size_t n, size_t *ret_n);
-struct sw_ahead *sw_ahead_close(struct sw_ahead *a); /* at any place of the file. NULL-safe, returns NULL */
+int sw_read_ahead_pull(void *ahead, void *buf, size_t n, size_t *ret_n);
+struct sw_read_ahead *sw_read_ahead_close(
+        struct sw_read_ahead *a); /* at any place of the file. NULL-safe, returns NULL */

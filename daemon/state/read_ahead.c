@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "state/ahead.h"
+#include "state/read_ahead.h"
 
 #include "base/alloc.h"
 #include "base/err.h"
@@ -19,7 +19,7 @@ struct ahead_block {
         int error;
 };
 
-struct sw_ahead {
+struct sw_read_ahead {
         int fd;
         pthread_t thread;
         bool has_thread;
@@ -35,7 +35,7 @@ struct sw_ahead {
 };
 
 /* Fills the next block. Whether another one follows. */
-static bool ahead_fill(struct sw_ahead *a, uint64_t number)
+static bool ahead_fill(struct sw_read_ahead *a, uint64_t number)
 {
         struct ahead_block *b = &a->blocks[number % AHEAD_BLOCKS];
 
@@ -51,7 +51,7 @@ static bool ahead_fill(struct sw_ahead *a, uint64_t number)
 
 static void *ahead_main(void *ctx)
 {
-        struct sw_ahead *a = ctx;
+        struct sw_read_ahead *a = ctx;
         uint64_t number;
         bool more = true;
 
@@ -71,9 +71,9 @@ static void *ahead_main(void *ctx)
         return NULL;
 }
 
-int sw_ahead_open(int fd, struct sw_ahead **ret)
+int sw_read_ahead_open(int fd, struct sw_read_ahead **ret)
 {
-        struct sw_ahead *a = sw_calloc(1, sizeof(*a));
+        struct sw_read_ahead *a = sw_calloc(1, sizeof(*a));
 
         if (!a)
                 return -SW_ERR_NOMEM;
@@ -90,7 +90,7 @@ int sw_ahead_open(int fd, struct sw_ahead **ret)
         return 0;
 }
 
-struct sw_ahead *sw_ahead_close(struct sw_ahead *a)
+struct sw_read_ahead *sw_read_ahead_close(struct sw_read_ahead *a)
 {
         if (!a)
                 return NULL;
@@ -108,7 +108,7 @@ struct sw_ahead *sw_ahead_close(struct sw_ahead *a)
 }
 
 /* Until the block that is to be emptied is there. */
-static void ahead_wait(struct sw_ahead *a)
+static void ahead_wait(struct sw_read_ahead *a)
 {
         if (a->n_seen > a->n_emptied)
                 return;
@@ -123,7 +123,7 @@ static void ahead_wait(struct sw_ahead *a)
         pthread_mutex_unlock(&a->lock);
 }
 
-static void ahead_give_back(struct sw_ahead *a)
+static void ahead_give_back(struct sw_read_ahead *a)
 {
         a->at = 0;
         pthread_mutex_lock(&a->lock);
@@ -132,9 +132,9 @@ static void ahead_give_back(struct sw_ahead *a)
         pthread_mutex_unlock(&a->lock);
 }
 
-int sw_ahead_pull(void *ctx, void *buf, size_t n, size_t *ret_n)
+int sw_read_ahead_pull(void *ctx, void *buf, size_t n, size_t *ret_n)
 {
-        struct sw_ahead *a = ctx;
+        struct sw_read_ahead *a = ctx;
         unsigned char *to = buf;
         size_t have = 0, step;
 
