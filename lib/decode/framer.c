@@ -337,7 +337,7 @@ int sw_framer_flush(struct sw_framer *f, struct sw_piece *ret)
         size_t end;
 
         framer_drop(f);
-        end = scanning ? f->w.start : f->w.at;
+        end = sw_items_cut(&f->w);
         if (f->done || !f->in_piece)
                 return SW_FRAMER_MORE;
         if (!f->filled) { /* the last message has only begun */

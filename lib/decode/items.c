@@ -11,27 +11,42 @@ enum {
         LOST,
 };
 
-static void items_enter(struct sw_items *w, uint32_t levels)
+/* The value at w->at is `levels` openers. False: too many of them follow each other. */
+static bool items_enter(struct sw_items *w, uint32_t levels, size_t start)
 {
+        if (w->n_openers == 0)
+                w->openers = start;
+        if (w->n_openers + levels > SW_SCAN_MAX_DEPTH)
+                return false;
+        w->n_openers += levels;
         w->depth += levels;
         w->comma = false;
         w->state = BETWEEN;
         w->at++;
+        return true;
 }
 
-/* Not JSON from w->at on. Goes one byte further, unless the walk can go on right there. */
+/* Not JSON from w->at on. Goes one byte further, unless the walk can go on right there. What is too deep cannot: nobody
+ * would see the fault in the bytes before. */
 static bool items_bad(struct sw_items *w, struct sw_str b, enum sw_reason reason, struct sw_item *ret)
 {
         *ret = (struct sw_item){ .kind = SW_ITEM_BAD, .start = w->start, .end = w->at, .reason = reason };
         w->state = LOST;
         w->depth = 0;
+        w->n_openers = 0;
         w->open = w->ended = w->comma = false;
         w->line = w->at > 0 && b.p[w->at - 1] == '\n';
-        if (w->at < b.n && !(w->line && (b.p[w->at] == '{' || b.p[w->at] == '['))) {
+        if (w->at < b.n && !(reason != SW_REASON_DEPTH && w->line && (b.p[w->at] == '{' || b.p[w->at] == '['))) {
                 w->line = b.p[w->at] == '\n';
                 w->at++;
         }
         return true;
+}
+
+static bool items_too_deep(struct sw_items *w, struct sw_str b, struct sw_item *ret)
+{
+        w->start = w->openers; /* all of them are what is wrong */
+        return items_bad(w, b, SW_REASON_DEPTH, ret);
 }
 
 /* A value begins at w->at. True: it opens a message, which is told first. */
@@ -53,6 +68,7 @@ static bool items_done(struct sw_items *w, enum sw_item_kind kind, struct sw_ite
         w->state = BETWEEN;
         w->ended = true;
         w->comma = false;
+        w->n_openers = 0;
         w->gap = w->at;
         return true;
 }
@@ -65,12 +81,8 @@ static bool items_at_value(struct sw_items *w, struct sw_str b, struct sw_item *
         if (items_opens_message(w, ret))
                 return true;
         w->start = w->at;
-        if (c == '[') {
-                if (w->depth >= SW_SCAN_MAX_DEPTH)
-                        return items_bad(w, b, SW_REASON_DEPTH, ret);
-                items_enter(w, 1);
-                return false;
-        }
+        if (c == '[')
+                return !items_enter(w, 1, w->at) && items_too_deep(w, b, ret);
         if (c != '{') {
                 sw_scan_start(&w->scan, false, 0);
                 w->string = c == '"';
@@ -96,6 +108,7 @@ static bool items_between(struct sw_items *w, const char *p, size_t n, bool fina
                 if (w->at - w->gap >= SW_ITEM_GAP_BYTES) {
                         *ret = (struct sw_item){ .kind = SW_ITEM_GAP, .start = w->gap, .end = w->at };
                         w->gap = w->at;
+                        w->n_openers = 0;
                         return true;
                 }
                 if (sw_scan_is_space(c)) {
@@ -120,6 +133,7 @@ static bool items_between(struct sw_items *w, const char *p, size_t n, bool fina
                 if (!w->open && items_opens_message(w, ret))
                         return true;
                 w->comma = c == ',';
+                w->n_openers = 0;
                 if (c != ',') {
                         w->depth -= w->depth > 0;
                         w->ended = true;
@@ -145,10 +159,7 @@ static bool items_after_scan(struct sw_items *w, struct sw_str b, enum sw_scan_r
                         w->scan.envelope = false;
                         return false;
                 }
-                if (w->depth + 2 > SW_SCAN_MAX_DEPTH)
-                        return items_bad(w, b, SW_REASON_DEPTH, ret);
-                items_enter(w, 2);
-                return false;
+                return !items_enter(w, 2, w->start) && items_too_deep(w, b, ret);
         case SW_SCAN_DONE:
                 break;
         }
@@ -187,10 +198,8 @@ static bool items_member(struct sw_items *w, const char *p, size_t n, bool final
                 w->state = MEMBER;
                 return false;
         }
-        if (at < n && p[at] == '[' && items_key_is_records(w, p)) {
-                items_enter(w, 1);
-                return false;
-        }
+        if (at < n && p[at] == '[' && items_key_is_records(w, p))
+                return !items_enter(w, 1, w->start) && items_too_deep(w, (struct sw_str){ p, n }, ret);
         sw_scan_start(&w->scan, false, SW_SCAN_MAX_DEPTH);
         w->state = SCAN_MEMBER;
         return false;
@@ -244,7 +253,15 @@ void sw_items_shift(struct sw_items *w, size_t by)
         w->at -= by;
         w->start -= w->start < by ? w->start : by;
         w->gap -= w->gap < by ? w->gap : by;
+        w->openers -= w->openers < by ? w->openers : by;
         w->scan.string_at -= w->scan.string_at < by ? w->scan.string_at : by;
+}
+
+size_t sw_items_cut(const struct sw_items *w)
+{
+        if (w->n_openers)
+                return w->openers;
+        return sw_items_is_scanning(w) ? w->start : w->at;
 }
 
 bool sw_items_is_scanning(const struct sw_items *w)

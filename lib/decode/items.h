@@ -9,7 +9,10 @@
  *
  * A message is a run of values held together by nesting or commas; a value that follows another without a comma (next
  * line, or directly) begins the next one. After bytes that are no JSON the walk goes on at the next line that begins
- * with '{' or '['. */
+ * with '{' or '['.
+ *
+ * Within an item the depth is limited, and so is the number of openers in a row. How many are open in all is not: it
+ * costs nothing, and who begins in the middle of a message cannot know. */
 #include "decode/scan.h"
 #include "model/flow.h"
 
@@ -35,10 +38,12 @@ struct sw_item {
 };
 
 struct sw_items {
-        size_t at;    /* next byte to look at */
-        size_t start; /* of the value being scanned */
-        size_t gap;   /* where the last item ended */
-        uint32_t depth;
+        size_t at;          /* next byte to look at */
+        size_t start;       /* of the value being scanned */
+        size_t gap;         /* where the last item ended */
+        uint64_t depth;     /* openers entered and not closed */
+        uint32_t n_openers; /* of them, in a row up to here */
+        size_t openers;     /* where the first of these is */
         uint8_t state;
         bool open;        /* a message has begun */
         bool ended;       /* something of it is complete */
@@ -57,4 +62,6 @@ void sw_items_next(struct sw_items *w, const char *p, size_t n, bool final, stru
 /* The caller dropped `by` bytes in front; none of a value being scanned unless sw_items_is_scanning was asked. */
 void sw_items_shift(struct sw_items *w, size_t by);
 bool sw_items_is_scanning(const struct sw_items *w);
+/* A place up to which everything is whole: who begins there sees the same. */
+size_t sw_items_cut(const struct sw_items *w);
 bool sw_items_is_lost(const struct sw_items *w); /* looking for a line to go on at */
