@@ -114,8 +114,15 @@ class Sandbox(unittest.TestCase):
         self.addCleanup(fake.close)
         server = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(server.close)
-        got = []
-        threading.Thread(target=lambda: got.append(server.accept()[0].recv(65536)), daemon=True).start()
+        got, taken = [], []  # it stays open: a server that closes at once may have taken nothing
+
+        def take():
+            taken.append(server.accept()[0])
+            got.append(taken[0].recv(65536))
+
+        taker = threading.Thread(target=take, daemon=True)
+        taker.start()
+        self.addCleanup(lambda: [s.close() for s in taken])
         shutil.copy(fake.ca, self.own / "ca.pem")
         (self.own / "secret").write_text("s3cret-canary")
         (self.own / "segwatch.json").write_text(json.dumps({"outputs": [
@@ -131,6 +138,7 @@ class Sandbox(unittest.TestCase):
                            timeout=60, text=True)
         self.assertEqual(p.returncode, 0, p.stderr)
         self.assertEqual(len(fake.rows), 1)
+        taker.join(10)
         self.assertIn(b"CEF:0|segwatch|", got[0])
 
     def test_run_on_a_file_to_the_findings_reload_and_stop(self):
