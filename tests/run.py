@@ -187,7 +187,8 @@ def fuzz_target(name, wanted, seconds, progress):
         if progress:
             path.write_text(str(done))
         if not good:
-            return f"fuzz {name}: {done} inputs", False, out[-4000:]
+            why = re.search(r"^(\S+\.[ch]:\d+: .*|.*(?:ERROR: |runtime error: ).*)$", out, re.M)
+            return f"fuzz {name}: {done} inputs: {why.group(1) if why else 'see above'}", False, out[-4000:]
         if seconds or n < FUZZ_RUNS // 2:
             break
     sys.stdout.write(f"fuzz {name}: {done} inputs, {done - before} of them in {time.monotonic() - began:.0f} s\n")
