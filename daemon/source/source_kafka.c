@@ -37,6 +37,17 @@ static int32_t kafka_first_unknown(const struct sw_source_kafka *s)
         return i;
 }
 
+static void kafka_question_after(struct sw_source_kafka *s, int64_t now)
+{
+        int32_t i;
+
+        s->ask.after = rd_kafka_topic_partition_list_new(8);
+        for (i = 0; i < s->ask.first_new; i++)
+                if (sw__kafka_wants_after(&s->partitions[i], now))
+                        rd_kafka_topic_partition_list_add(s->ask.after, s->topic, i)->offset =
+                                s->partitions[i].stamp.ms + 1;
+}
+
 /* What has to be known now, in one question; false: nothing. */
 static bool kafka_question(struct sw_source_kafka *s, int64_t now)
 {
@@ -56,6 +67,7 @@ static bool kafka_question(struct sw_source_kafka *s, int64_t now)
         if (discover) {
                 s->ask.metadata = true;
                 s->ask.committed = true;
+                kafka_question_after(s, now);
                 if (!s->started_once && s->start == SW_SOURCE_KAFKA_TIME)
                         s->ask.start_time = s->start_time;
         }
@@ -85,15 +97,6 @@ static void kafka_unconfirmed(struct sw_source_kafka *s)
                         sw__kafka_set_at_end(s, &s->partitions[i], false);
 }
 
-/* The topic was not there: what is there later may be another one. */
-static void kafka_suspect(struct sw_source_kafka *s)
-{
-        int32_t i;
-
-        for (i = 0; i < s->n_partitions; i++)
-                s->partitions[i].suspect = s->partitions[i].known;
-}
-
 static void kafka_answer(void *ctx)
 {
         struct sw_source_kafka *s =
@@ -110,7 +113,7 @@ static void kafka_answer(void *ctx)
                 kafka_unconfirmed(s);
                 if (s->ask.err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
                         s->ask.err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
-                        kafka_suspect(s);
+                        sw__kafka_suspect(s);
                 s->retry_ms = s->retry_ms
                                       ? (2 * s->retry_ms < KAFKA_RETRY_MAX_MS ? 2 * s->retry_ms : KAFKA_RETRY_MAX_MS)
                                       : KAFKA_RETRY_MIN_MS;
@@ -132,8 +135,10 @@ static void kafka_answer(void *ctx)
                         again = true;
         }
         for (i = 0; i < s->ask.list->cnt; i++)
-                if (s->ask.list->elems[i].partition < s->ask.first_new)
+                if (s->ask.list->elems[i].partition < s->ask.first_new) {
+                        sw__kafka_use_after(s, s->ask.list->elems[i].partition);
                         sw__kafka_use_range(s, s->ask.list->elems[i].partition);
+                }
         if (s->ask.metadata) {
                 s->started_once = s->started_once || s->n_partitions > 0;
                 s->next_discovery_ms = now + (again || s->n_partitions == 0 ? KAFKA_RETRY_MIN_MS : s->discovery_ms);
@@ -212,7 +217,7 @@ static void kafka_condition(struct sw_source_kafka *s, rd_kafka_message_t *m)
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
         case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
         case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-                kafka_suspect(s);
+                sw__kafka_suspect(s);
                 /* fall through */
         default:
                 sw__kafka_error(s, m->err, rd_kafka_message_errstr(m));

@@ -9,7 +9,8 @@
 
 void sw__kafka_ask_reset(struct sw__kafka_ask *ask)
 {
-        rd_kafka_topic_partition_list_t **lists[] = { &ask->list, &ask->low, &ask->high, &ask->group, &ask->at_time };
+        rd_kafka_topic_partition_list_t **lists[] = { &ask->list, &ask->low, &ask->high, &ask->group, &ask->at_time,
+                &ask->after };
         size_t i;
 
         for (i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
@@ -92,6 +93,12 @@ void sw__kafka_ask_run(void *arg)
                 ask->low = ask_offsets(ask, ASK_EARLIEST);
         if (ask_goes_on(ask) && !sw_etime_is_none(ask->start_time))
                 ask->at_time = ask_offsets(ask, ask->start_time.ms);
+        /* without an answer nothing follows from it */
+        if (ask_goes_on(ask) && ask->after &&
+                rd_kafka_offsets_for_times(ask->rk, ask->after, ASK_TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+                rd_kafka_topic_partition_list_destroy(ask->after);
+                ask->after = NULL;
+        }
         if (ask_goes_on(ask) && ask->committed) {
                 ask->group = rd_kafka_topic_partition_list_copy(ask->list);
                 err = rd_kafka_committed(ask->rk, ask->group, ASK_TIMEOUT_MS);

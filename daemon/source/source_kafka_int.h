@@ -37,6 +37,7 @@ struct sw__kafka_partition {
         uint64_t hash;
         int64_t checked_ms;   /* when it was, or when it was chosen */
         uint64_t n_since;     /* bytes that were delivered since */
+        int64_t doubted_ms;   /* when time stamps last said that it may be another one; 0: never */
         uint64_t hash_before; /* of the last message of the topic before this one */
         int64_t low, high;    /* as last answered; -1: not yet */
         int64_t until;        /* deliver nothing at or beyond */
@@ -63,6 +64,8 @@ struct sw__kafka_ask {
         struct sw_etime start_time;            /* also ask where this time is; NONE: not */
         int32_t first_new;                     /* metadata: partitions from here on are asked for their range */
         rd_kafka_topic_partition_list_t *list; /* partitions asked for; grows by the new ones */
+        /* Each with a time; the answer is the first offset at or after it. NULL: not asked, or not answered. */
+        rd_kafka_topic_partition_list_t *after;
         /* answers */
         rd_kafka_resp_err_t err;
         int32_t n_partitions; /* -1: not known */
@@ -137,8 +140,14 @@ void sw__kafka_flush(struct sw__kafka_partition *p); /* drops what waits: it is 
 
 /* ---- source_kafka_same.c ---- */
 
+/* The topic may be another one: nothing is delivered until every partition was looked at. */
+void sw__kafka_suspect(struct sw_source_kafka *s);
 /* Whether a message that came is to be delivered: the one that is compared is not. */
 bool sw__kafka_verify(struct sw_source_kafka *s, struct sw__kafka_partition *p, const rd_kafka_message_t *m);
+/* Whether to ask where the messages begin that are newer than the one that is kept in mind. */
+bool sw__kafka_wants_after(const struct sw__kafka_partition *p, int64_t now_ms);
+/* Takes the answer. */
+void sw__kafka_use_after(struct sw_source_kafka *s, int32_t number);
 /* Looks now and then whether the topic is the one that was read. */
 void sw__kafka_same_tick(struct sw_source_kafka *s);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whether a topic is still the one that was read. A topic that was deleted, made anew and filled again while nobody
  * looked answers like the old one: the client library does not tell its identity. So one message that was read is kept
- * in mind (offset, time stamp, hash) and read again: at a start, when the topic was away or its range went back, and
- * every now and then. What was delivered up to a comparison that held was of that topic, so the next message to compare
- * is chosen then. */
+ * in mind (offset, time stamp, hash) and read again: at a start, when the topic was away or its range went back, when
+ * another partition turned out to be new, when what is newer begins before it, and every now and then. What was
+ * delivered up to a comparison that held was of that topic, so the next message to compare is chosen then. */
 #include "base/hash.h"
 #include "clock.h"
 #include "source/source_kafka_int.h"
@@ -28,6 +28,14 @@ static void same_choose(struct sw_source_kafka *s, struct sw__kafka_partition *p
         p->stamp = last.stamp;
         p->hash = last.hash;
         p->hash_before = 0;
+}
+
+void sw__kafka_suspect(struct sw_source_kafka *s)
+{
+        int32_t i;
+
+        for (i = 0; i < s->n_partitions; i++)
+                s->partitions[i].suspect = s->partitions[i].known;
 }
 
 bool sw__kafka_verify(struct sw_source_kafka *s, struct sw__kafka_partition *p, const rd_kafka_message_t *m)
@@ -57,7 +65,27 @@ bool sw__kafka_verify(struct sw_source_kafka *s, struct sw__kafka_partition *p, 
                 "anew and filled again; reading it from its start",
                 m->partition, s->topic, (long long)m->offset);
         p->refilled = p->reset_wanted = true;
+        sw__kafka_suspect(s); /* the others are of that topic, too */
         return false;
+}
+
+bool sw__kafka_wants_after(const struct sw__kafka_partition *p, int64_t now_ms)
+{
+        return p->known && p->started && p->check >= 0 && !sw_etime_is_none(p->stamp) && !p->verify && !p->suspect &&
+               !p->reset_wanted && (p->doubted_ms == 0 || now_ms - p->doubted_ms >= SAME_BUSY_MS);
+}
+
+/* All of a new topic is newer, from its first message on. Where producers set the time stamps, older ones may follow
+ * newer ones: then the comparison says that it is the same, and time stamps are not asked for a while. */
+void sw__kafka_use_after(struct sw_source_kafka *s, int32_t number)
+{
+        struct sw__kafka_partition *p = &s->partitions[number];
+        int64_t at = sw__kafka_ask_offset(s->ask.after, s->topic, number);
+
+        if (at < 0 || p->check < 0 || at > p->check)
+                return;
+        p->suspect = true;
+        p->doubted_ms = sw_clock_mono().ms;
 }
 
 static void same_look(struct sw_source_kafka *s, int32_t number, int64_t now)

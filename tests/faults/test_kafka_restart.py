@@ -72,8 +72,8 @@ class Restart(unittest.TestCase):
             self.assertNotIn("event=kafka_gap", run.log())
             self.assertIn("works again", run.log())
 
-    def anew(self, n_before, n_after, pause_s):
-        """The topic is deleted, made again and filled while the daemon reads it."""
+    def anew(self, n_before, n_after, pause_s, seen=True):
+        """The topic is deleted, made again and filled while the daemon reads it, or before it could see that it was away."""
         with tempfile.TemporaryDirectory(prefix="segwatch-faults-") as folder, Restartable(topic="hub") as broker:
             d = pathlib.Path(folder)
             kit.scenario(d / "scenario", seed=9, hours=3, hosts=60, load=5)
@@ -81,6 +81,8 @@ class Restart(unittest.TestCase):
             tool = lambda *args, data=b"": subprocess.run(
                 [str(kit.BUILD / "tests/kafka_tool"), broker.plaintext, *map(str, args)], input=data, check=True, timeout=90)
             tool("create", "hub", 2)
+            # what is sent to the new topic is sent later
+            rows = [(p, stamp + (i >= n_before) * 1000, m) for i, (p, stamp, m) in enumerate(rows)]
             tool("produce", "hub", data=rig.framed(rows[:n_before]))
             (d / "segwatch.yaml").write_text(
                 f'sources:\n  - {{name: lab, kind: kafka, brokers: ["{broker.plaintext}"], topic: hub, librdkafka: '
@@ -91,6 +93,8 @@ class Restart(unittest.TestCase):
             read = lambda: int((re.findall(r"(\d+) messages", run.log()) or ["0"])[-1])
             self.assertTrue(run.wait(lambda: read() >= n_before, 30), run.log()[-3000:])
             time.sleep(1)
+            if not seen:
+                run.process.send_signal(signal.SIGSTOP)
             tool("delete", "hub")
             time.sleep(pause_s)
             for _ in range(50):
@@ -100,6 +104,8 @@ class Restart(unittest.TestCase):
                 except subprocess.CalledProcessError:
                     time.sleep(0.1)
             tool("produce", "hub", data=rig.framed(rows[n_before:n_before + n_after]))
+            if not seen:
+                run.process.send_signal(signal.SIGCONT)
             tuples = lambda a, b: sum(len(test_silent.times(m)) for _, _, m in rows[a:b])
             folded = lambda: int((re.findall(r"watermark \S+, (\d+) tuples", run.log()) or ["0"])[-1])
             run.wait(lambda: folded() >= tuples(0, n_before + n_after) and run.log().count("event=kafka_recreated") >= 2, 30)
@@ -121,6 +127,10 @@ class Restart(unittest.TestCase):
 
     def test_the_topic_is_made_anew_with_more(self):
         self.anew(200, 600, 0)
+
+    def test_nobody_sees_that_the_topic_was_away(self):
+        """Neither an error nor an end that went back tells it: what is there is."""
+        self.anew(200, 600, 0, seen=False)
 
     def test_the_topic_is_away_for_a_while_and_comes_with_more(self):
         self.anew(200, 600, 3)
