@@ -63,9 +63,38 @@ def wrong_order(rows):
     return None
 
 
-def missing(lines, rows):
+def missing(uids, rows):
     """Ids of lines that have no row."""
-    return {l["metadata"]["uid"] for l in lines} - {r["EventOriginalUid"] for r in rows}
+    return set(uids) - {r["EventOriginalUid"] for r in rows}
+
+
+class Alerts:
+    """What the alert file has, read on as it grows: at full size it has a gigabyte."""
+
+    def __init__(self, path):
+        self.path, self.at = path, 0
+        self.lines = []  # (uid, severity, name of the rule)
+        self.told = {}   # name of the rule: message of its first line
+        self.n_lab = 0   # findings of the flood, once in each of their lines
+
+    def read(self):
+        if not self.path.exists():
+            return self
+        with open(self.path, "rb") as f:
+            f.seek(self.at)
+            for line in f:
+                if not line.endswith(b"\n"):
+                    break
+                self.at += len(line)
+                self.n_lab += line.count(b'"segment_dst":"lab"')
+                l = json.loads(line)
+                name = l["finding_info"]["analytic"]["name"]
+                self.told.setdefault(name, l["message"])
+                self.lines.append((l["metadata"]["uid"], l["severity"], name))
+        return self
+
+    def uids(self, *severities):
+        return [uid for uid, severity, _ in self.read().lines if not severities or severity in severities]
 
 
 class Outage(unittest.TestCase):
@@ -78,6 +107,7 @@ class Outage(unittest.TestCase):
         self.addCleanup(self.fake.close)
         self.flows = self.dir / "flows.ndjson"
         self.flows.write_text("")
+        self.alerts = Alerts(self.dir / "alerts.jsonl")
         self.scenario = kit.scenario(self.dir / "scenario", seed=kit.SEED, hours=6, hosts=80, load=30, attack="full")
 
     def config(self, queue):
@@ -99,10 +129,6 @@ class Outage(unittest.TestCase):
                         f"incidents: {{max_per_hour: 100000}}\noutputs: {json.dumps([output])}\n" + rules)
         return path
 
-    def alerts(self):
-        path = self.dir / "alerts.jsonl"
-        return [json.loads(l) for l in path.read_text().splitlines()] if path.exists() else []
-
     def waiting(self):
         """(rows, bytes) that wait for the output, as the outbox' own file says."""
         db = sqlite3.connect(f"file:{self.dir}/state/outbox.db?mode=ro", uri=True, timeout=30)
@@ -119,10 +145,6 @@ class Outage(unittest.TestCase):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as f:
             return {k: float(v) for k, v in re.findall(r"(?m)^([a-z_]+(?:\{.*\})?) (\S+)$", f.read().decode())}
 
-    def wait_alerts(self, d, n, seconds=60):
-        path = self.dir / "alerts.jsonl"
-        d.wait_for(lambda: path.exists() and path.read_bytes().count(b"\n") >= n, f"{n} lines in the alert file", seconds)
-
     def begin(self, queue):
         """The daemon with a service that is down, when it has read the attack."""
         self.fake.down()
@@ -130,7 +152,7 @@ class Outage(unittest.TestCase):
         self.flows.write_bytes((self.scenario / "messages.ndjson").read_bytes())
         d = Daemon(self, config, "--health-ms", "1000")
         d.wait_log("event=sink_outage")
-        d.wait_for(lambda: any(l["severity"] == "Critical" for l in self.alerts()), "the attack is found", 60)
+        d.wait_for(lambda: self.alerts.uids("Critical"), "the attack is found", 60)
         return d, config
 
     def flood(self, d, n, cap):
@@ -145,10 +167,8 @@ class Outage(unittest.TestCase):
             while time.monotonic() < end:
                 most = max(most, self.waiting()[1])
                 time.sleep(0.02)
-        # once in each of its lines
-        count = lambda: (self.dir / "alerts.jsonl").read_bytes().count(b'"segment_dst":"lab"')
         end = time.monotonic() + 30 + n / 200
-        while count() < n and time.monotonic() < end:
+        while self.alerts.read().n_lab < n and time.monotonic() < end:
             most = max(most, self.waiting()[1])
             time.sleep(0.05)
         time.sleep(1.2)
@@ -171,25 +191,25 @@ class Outage(unittest.TestCase):
         began = time.monotonic()
         d.wait_for(lambda: len(self.fake.rows) >= rows, "the queue is empty", 30 + n / 500)
         rate = len(self.fake.rows) / (time.monotonic() - began)
-        d.wait_for(lambda: not missing(self.alerts(), self.fake.rows), "every line", 30)
+        d.wait_for(lambda: not missing(self.alerts.uids(), self.fake.rows), "every line", 30)
         d.stop()
-        lines = self.alerts()
+        uids = self.alerts.uids()
         self.assertEqual(self.fake.violations[:3], [])
         self.assertIsNone(wrong_order(self.fake.rows))
-        self.assertEqual(len(self.fake.rows), len(lines), "each once")
+        self.assertEqual(len(self.fake.rows), len(uids), "each once")
         busy = os.getloadavg()[0] > 2 * os.cpu_count()  # with others: the service of this test is slow then
         self.assertGreaterEqual(rate, 200 if busy else 1000, "rows a second")
         kit.say("outage", f"{rows} findings waited, at most {most / MIB:.1f} MiB; sent at {rate:.0f} rows/s")
         # the checks see what they should
         some = self.fake.rows
         self.assertIsNotNone(wrong_order(some + some[:1]))
-        self.assertEqual(len(missing(lines, some[:7] + some[8:])), 1)
+        self.assertEqual(len(missing(uids, some[:7] + some[8:])), 1)
 
     def test_beyond_the_cap_the_oldest_least_severe_go_and_can_be_sent_again(self):
         n = kit.size(2400, 36000)
         cap = 2 * MIB
         d, config = self.begin(cap)
-        severe = {l["metadata"]["uid"] for l in self.alerts() if l["severity"] in ("High", "Critical")}
+        severe = set(self.alerts.uids("High", "Critical"))
         most = self.flood(d, n, cap)
         m = self.metrics(d)
         shown = lambda m: (m['segwatch_spool_rows{sink="sentinel"}'], m['segwatch_spool_bytes{sink="sentinel"}'])
@@ -198,28 +218,27 @@ class Outage(unittest.TestCase):
         kept, _ = self.waiting()
         self.assertGreater(given_up, n / 3)
         self.assertIn("event=outbox_given_up", d.log())
-        d.wait_for(lambda: any(l["finding_info"]["analytic"]["name"] == "sink_given_up" for l in self.alerts()), "a finding")
-        told = next(l for l in self.alerts() if l["finding_info"]["analytic"]["name"] == "sink_given_up")
-        self.assertIn("segwatch resend", told["message"])
+        d.wait_for(lambda: "sink_given_up" in self.alerts.read().told, "a finding")
+        self.assertIn("segwatch resend", self.alerts.told["sink_given_up"])
         self.fake.up()
         d.wait_for(lambda: self.waiting()[0] == 0 and len(self.fake.rows) >= kept, "what was kept arrives", 60)
         arrived = {r["EventOriginalUid"] for r in self.fake.rows}
         self.assertLessEqual(severe, arrived, "what is severe is kept, although it is the oldest")
         self.assertIsNone(wrong_order(self.fake.rows))
-        order = [l["metadata"]["uid"] for l in self.alerts() if l["severity"] == "Medium"]
+        order = self.alerts.uids("Medium")
         places = [i for i, uid in enumerate(order) if uid in arrived]
         # the newest without a hole; of the oldest those that were in a request already
         first = next(i for i in reversed(places) if i == 0 or order[i - 1] not in arrived)
         self.assertEqual(places[-(len(order) - first):], list(range(first, len(order))))
         self.assertLessEqual(len(places) - (len(order) - first), 400)
-        lost = missing(self.alerts(), self.fake.rows)
+        lost = missing(self.alerts.uids(), self.fake.rows)
         self.assertGreaterEqual(len(lost), given_up - 400)
         subprocess.run([kit.SEGWATCH, "resend", "-c", str(config), "--to", "sentinel", "--since", "1d"], check=True,
                        timeout=60, stderr=subprocess.PIPE)
         # this process is the service too: it has no time to read the alert file again and again
-        wanted = {l["metadata"]["uid"] for l in self.alerts()}
+        wanted = set(self.alerts.uids())
         d.wait_for(lambda: wanted <= {r["EventOriginalUid"] for r in self.fake.rows}, "all of it after resend", 60 + n / 200)
-        d.wait_for(lambda: not missing(self.alerts(), self.fake.rows), "and what was told meanwhile")
+        d.wait_for(lambda: not missing(self.alerts.uids(), self.fake.rows), "and what was told meanwhile")
         d.stop()
         self.assertEqual(self.fake.violations[:3], [])
         kit.say("outage beyond the cap", f"{n} findings, at most {most / MIB:.2f} of {cap / MIB:.0f} MiB waited, "
