@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "daemon_keeper.h"
 #include "state/learned.h"
+#include "state/populate.h"
 #include "state/read_ahead.h"
 
 #include <string.h>
@@ -42,11 +43,23 @@ struct sw__daemon_conf *sw__keeper_conf(struct sw_daemon *d, const char *hash)
 
 /* ---- snapshots ---- */
 
+struct loading {
+        struct sw_daemon *daemon;
+        struct sw_populate *memory; /* NULL: nobody backs it ahead */
+};
+
+static void restore_room(void *ctx, void *p, size_t n_bytes)
+{
+        const struct loading *l = ctx;
+
+        sw_populate_soon(l->memory, p, n_bytes);
+}
+
 static void restore_dropped(void *ctx, const char *section, const char *why)
 {
-        struct sw_daemon *d = ctx;
+        const struct loading *l = ctx;
 
-        sw_log_each(d->log, SW_LOG_WARNING, "snapshot", section, "left out of the snapshot: %s", why);
+        sw_log_each(l->daemon->log, SW_LOG_WARNING, "snapshot", section, "left out of the snapshot: %s", why);
 }
 
 /* Which configuration it is to be loaded under, only the snapshot says: its head is read first. */
@@ -71,7 +84,10 @@ static int restore_cover(struct sw_daemon *d, uint64_t number, struct sw_err *er
 
 static int restore_load(struct sw_daemon *d, const struct sw__daemon_conf *conf, uint64_t number, struct sw_err *err)
 {
-        const struct sw_snapshot_loss loss = { restore_dropped, d };
+        struct loading loading = { .daemon = d };
+        const struct sw_snapshot_hooks hooks = {
+                .on_dropped = restore_dropped, .on_room = restore_room, .ctx = &loading
+        };
         struct sw__keeper *k = d->keeper;
         struct sw_core_conf core = conf->core;
         struct sw_read_ahead *ahead = NULL;
@@ -82,10 +98,12 @@ static int restore_load(struct sw_daemon *d, const struct sw__daemon_conf *conf,
         /* sizes are what the file says now: they need a restart, and this is one */
         core.memory_limit_bytes = d->conf->core.memory_limit_bytes;
         core.dedupe_ms = d->conf->core.dedupe_ms;
+        loading.memory = sw_populate_open();
         r = sw_read_ahead_open(fd, &ahead);
         if (r == 0)
-                r = sw_engine_load(&core, sw_read_ahead_pull, ahead, &loss, NULL, &k->engine, err);
+                r = sw_engine_load(&core, sw_read_ahead_pull, ahead, &hooks, NULL, &k->engine, err);
         sw_read_ahead_close(ahead);
+        sw_populate_close(loading.memory);
         (void)close(fd);
         return r;
 }
@@ -155,14 +173,15 @@ static int restore_snapshot(struct sw_daemon *d, uint64_t committed, struct sw_e
 /* A folder with nothing but what `replay --save-state` put there. */
 static int restore_learned(struct sw_daemon *d, struct sw_err *reterr)
 {
-        const struct sw_snapshot_loss loss = { restore_dropped, d };
+        struct loading loading = { .daemon = d };
+        const struct sw_snapshot_hooks hooks = { .on_dropped = restore_dropped, .ctx = &loading };
         struct sw__keeper *k = d->keeper;
         char until[SW_ETIME_TEXT];
         int fd, r = sw_learned_open(d->conf->conf.state.dir, &fd, reterr);
 
         if (r != SW_LEARNED_OK)
                 return r < 0 ? r : 0;
-        r = sw_engine_load(&d->conf->core, sw_snapshots_pull, &fd, &loss, NULL, &k->engine, reterr);
+        r = sw_engine_load(&d->conf->core, sw_snapshots_pull, &fd, &hooks, NULL, &k->engine, reterr);
         (void)close(fd);
         if (r < 0)
                 return sw_err_prefix(reterr, "%s/learned", d->conf->conf.state.dir);

@@ -252,14 +252,14 @@ static void say_dropped(void *ctx, const char *section, const char *why)
 
 static int load_state(struct replay *r, struct sw_pipeline_conf *conf)
 {
-        const struct sw_snapshot_loss loss = { say_dropped, NULL };
+        const struct sw_snapshot_hooks hooks = { .on_dropped = say_dropped };
         struct sw_err err = SW_ERR_NULL;
         int fd, code = sw_learned_open(r->o.load, &fd, &err);
 
         if (code == SW_LEARNED_E_NONE)
                 code = sw_err_set(&err, -SW_ERR_NOENT, "%s: nothing was saved there by --save-state", r->o.load);
         if (code == SW_LEARNED_OK) {
-                code = sw_engine_load(&r->core, sw_snapshots_pull, &fd, &loss, NULL, &conf->engine, &err);
+                code = sw_engine_load(&r->core, sw_snapshots_pull, &fd, &hooks, NULL, &conf->engine, &err);
                 (void)close(fd);
         }
         if (code < 0) {

@@ -91,13 +91,13 @@ int sw__state_load(
         struct sw_cmd_state *s, uint64_t number, struct sw_engine **ret, struct sw_cover *ret_cover, struct sw_err *err)
 {
         unsigned long long shown = number;
-        const struct sw_snapshot_loss loss = { state_dropped, &shown };
+        const struct sw_snapshot_hooks hooks = { .on_dropped = state_dropped, .ctx = &shown };
         struct sw_buf extra = SW_BUF_NULL;
         int fd, r = sw_snapshots_read(s->files, number, &fd, err);
 
         if (r < 0)
                 return r;
-        r = sw_engine_load(&s->core, sw_snapshots_pull, &fd, &loss, &extra, ret, err);
+        r = sw_engine_load(&s->core, sw_snapshots_pull, &fd, &hooks, &extra, ret, err);
         (void)close(fd);
         if (r == 0) {
                 r = sw_cover_parse((struct sw_str){ extra.p, extra.n }, ret_cover);

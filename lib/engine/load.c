@@ -13,7 +13,7 @@
 struct loading {
         struct sw_engine *e;
         const struct sw_core_conf *conf;
-        const struct sw_snapshot_loss *loss;
+        const struct sw_snapshot_hooks *hooks;
         struct sw_section_reader reader;
         struct sw_buf *extra;
         struct sw_region regions[MAX_REGIONS]; /* of the engine */
@@ -32,8 +32,8 @@ struct loading {
 
 static void say_lost(const struct loading *l, const char *section, const char *why)
 {
-        if (l->loss && l->loss->on_dropped)
-                l->loss->on_dropped(l->loss->ctx, section, why);
+        if (l->hooks && l->hooks->on_dropped)
+                l->hooks->on_dropped(l->hooks->ctx, section, why);
 }
 
 static int refuse(struct loading *l, int code, const char *section, const char *why)
@@ -100,6 +100,8 @@ static int load_region(struct loading *l, const struct sw_section *x)
                 return refuse(l, r, x->name, r == -SW_ERR_DATA ? "its numbers do not fit" : sw_error_text(r));
         if (i < l->n_regions)
                 l->came[i] = true;
+        if (r == 0 && i < l->n_regions && l->hooks && l->hooks->on_room)
+                sw_region_room(&l->regions[i], l->hooks->on_room, l->hooks->ctx);
         if (r != SW_REGION_E_DROP)
                 return 0;
         if (i < l->n_regions && (l->groups[i] == SW_GROUP_TEXTS || l->groups[i] == SW_GROUP_SEGMENTS))
@@ -366,7 +368,7 @@ static int load_all(struct loading *l)
 }
 
 int sw_engine_load(const struct sw_core_conf *conf, sw_snapshot_source source, void *source_ctx,
-        const struct sw_snapshot_loss *loss, struct sw_buf *extra, struct sw_engine **ret, struct sw_err *reterr)
+        const struct sw_snapshot_hooks *hooks, struct sw_buf *extra, struct sw_engine **ret, struct sw_err *reterr)
 {
         struct loading *l = sw_calloc(1, sizeof(*l));
         int r;
@@ -374,7 +376,7 @@ int sw_engine_load(const struct sw_core_conf *conf, sw_snapshot_source source, v
         if (!l)
                 return sw_err_set(reterr, -SW_ERR_NOMEM, "%s", sw_error_text(-SW_ERR_NOMEM));
         l->conf = conf;
-        l->loss = loss;
+        l->hooks = hooks;
         l->extra = extra;
         l->reterr = reterr;
         r = sw_section_open(&l->reader, source, source_ctx, (size_t)conf->memory_limit_bytes, reterr);

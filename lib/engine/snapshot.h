@@ -45,9 +45,12 @@ struct sw_snapshot_stats sw_snapshot_stats(const struct sw_snapshot *s);
 /* Where a snapshot is read from: fills buf completely unless the file ends. 0 or negative. */
 typedef sw_section_source sw_snapshot_source;
 
-/* What a load left behind, for the log. */
-struct sw_snapshot_loss {
+/* What a load says. */
+struct sw_snapshot_hooks {
+        /* What it left behind, for the log. */
         void (*on_dropped)(void *ctx, const char *section, const char *why);
+        /* May be NULL. Memory that it will fill, or mostly; it stays until the load is over. */
+        void (*on_room)(void *ctx, void *p, size_t n_bytes);
         void *ctx;
 };
 
@@ -58,4 +61,4 @@ int sw_snapshot_extra(sw_snapshot_source source, void *source_ctx, struct sw_buf
 /* An engine as it was at begin, under `conf` (segments are resolved again). *extra is appended to. -SW_ERR_DATA:
  * damaged or of a newer format, reterr says which; -SW_ERR_NOMEM; -SW_ERR_IO. The seed is the snapshot's. */
 int sw_engine_load(const struct sw_core_conf *conf, sw_snapshot_source source, void *source_ctx,
-        const struct sw_snapshot_loss *loss, struct sw_buf *extra, struct sw_engine **ret, struct sw_err *reterr);
+        const struct sw_snapshot_hooks *hooks, struct sw_buf *extra, struct sw_engine **ret, struct sw_err *reterr);

@@ -136,6 +136,17 @@ int sw_region_load_begin(
         return e;
 }
 
+void sw_region_room(const struct sw_region *r, void (*room)(void *ctx, void *p, size_t n_bytes), void *ctx)
+{
+        if (r->table && r->table->n_high) {
+                room(ctx, r->table->pool, (size_t)r->table->n_high * r->entry_size);
+                if (r->table->slots)
+                        room(ctx, r->table->slots, ((size_t)r->table->slot_mask + 1) * sizeof(*r->table->slots));
+        } else if (r->pool && r->pool->n_high) {
+                room(ctx, r->pool->entries, (size_t)r->pool->n_high * r->entry_size);
+        }
+}
+
 size_t sw_region_piece_bytes(const struct sw_region_load *l, uint32_t n)
 {
         size_t bytes = (size_t)n * l->entry_size + (l->has_meta ? n : 0);
@@ -167,8 +178,8 @@ int sw_region_load_piece(struct sw_region_load *l, const struct sw_guard_piece *
 {
         const unsigned char *meta = p + (size_t)head->n * l->entry_size;
 
-        if (head->n == 0 || n < sw_region_piece_bytes(l, head->n) || head->n > l->n_left || head->first > l->image.n_high ||
-                head->n > l->image.n_high - head->first)
+        if (head->n == 0 || n < sw_region_piece_bytes(l, head->n) || head->n > l->n_left ||
+                head->first > l->image.n_high || head->n > l->image.n_high - head->first)
                 return -SW_ERR_DATA;
         l->n_left -= head->n;
         if (l->dropped)

@@ -30,6 +30,8 @@ struct sw_region_load {
         bool has_meta, migrates, dropped, ended;
 };
 enum { SW_REGION_OK, SW_REGION_E_DROP /* of another version: its entries are to be skipped */ };
+/* Says what memory the region has, to be filled by the pieces and at the end. */
+void sw_region_room(const struct sw_region *r, void (*room)(void *ctx, void *p, size_t n_bytes), void *ctx);
 /* From its section; what the region holds is forgotten first. Positive: *ret_why says why it cannot be used.
  * -SW_ERR_DATA | -SW_ERR_NOMEM | -SW_ERR_LIMIT (it does not fit the memory it may take). */
 int sw_region_load_begin(

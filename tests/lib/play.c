@@ -179,13 +179,13 @@ static void play_on_dropped(void *ctx, const char *section, const char *why)
 
 struct sw_engine *play_load(const struct play *p, struct play_bytes *b)
 {
-        const struct sw_snapshot_loss loss = { play_on_dropped, NULL };
+        const struct sw_snapshot_hooks hooks = { .on_dropped = play_on_dropped, .ctx = NULL };
         struct sw_err err = SW_ERR_NULL;
         struct sw_engine *e;
         int r;
 
         b->at = 0;
-        r = sw_engine_load(&p->conf, play_source, b, &loss, NULL, &e, &err);
+        r = sw_engine_load(&p->conf, play_source, b, &hooks, NULL, &e, &err);
         PLAY_CHECK(r == 0, "%s", err.msg);
         return e;
 }

@@ -55,7 +55,7 @@ static void note_lost(void *ctx, const char *section, const char *why)
 /* What is taken must work, too. */
 static int load(struct play_bytes b, struct sw_err *err)
 {
-        const struct sw_snapshot_loss loss = { note_lost, NULL };
+        const struct sw_snapshot_hooks hooks = { .on_dropped = note_lost, .ctx = NULL };
         struct sw_actions out = { 0 };
         struct sw_engine *e = NULL;
         int r;
@@ -63,7 +63,7 @@ static int load(struct play_bytes b, struct sw_err *err)
         *err = SW_ERR_NULL;
         n_lost = 0;
         b.at = 0;
-        r = sw_engine_load(&network.conf, play_source, &b, &loss, NULL, &e, err);
+        r = sw_engine_load(&network.conf, play_source, &b, &hooks, NULL, &e, err);
         cr_assert((r == 0) == (e != NULL));
         cr_assert(r == 0 || err->msg[0]);
         if (r == 0)
@@ -518,7 +518,7 @@ Test(snapshot_damage, pieces_that_are_cut_or_of_no_table_are_refused)
 
 Test(snapshot_damage, whoever_asks_for_no_words_gets_none)
 {
-        const struct sw_snapshot_loss silent = { NULL, NULL };
+        const struct sw_snapshot_hooks silent = { .on_dropped = NULL };
         struct play_bytes b = saved;
         struct sw_engine *e = NULL;
         struct list all;

@@ -72,12 +72,12 @@ static void note_lost(void *ctx, const char *section, const char *why)
 /* What loading gives; the engine, if any, in *ret. */
 static int try_load(struct play_bytes b, struct lost *lost, struct sw_engine **ret, struct sw_err *err)
 {
-        const struct sw_snapshot_loss loss = { note_lost, lost };
+        const struct sw_snapshot_hooks hooks = { .on_dropped = note_lost, .ctx = lost };
 
         *ret = NULL;
         *err = SW_ERR_NULL;
         b.at = 0;
-        return sw_engine_load(&network.conf, play_source, &b, lost ? &loss : NULL, NULL, ret, err);
+        return sw_engine_load(&network.conf, play_source, &b, lost ? &hooks : NULL, NULL, ret, err);
 }
 
 Test(snapshot_file, extra_comes_back)
