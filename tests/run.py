@@ -235,7 +235,7 @@ def stage_threads():
 
 
 def stage_e2e():
-    if (yield from built(meson_build(BUILD, []))):
+    if (yield from built(meson_build(BUILD, []), meson_build(ASAN, SANITIZE))):
         yield from python_tests("tests/e2e")
 
 
