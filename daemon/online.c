@@ -2,11 +2,11 @@
 #include "online.h"
 
 #include "base/alloc.h"
-#include "base/hash.h"
 #include "clock.h"
 #include "conf_outputs.h"
 #include "encode/enc_ocsf.h"
 #include "outputs.h"
+#include "sample.h"
 #include "source/source_kafka.h"
 #include "term.h"
 
@@ -320,25 +320,12 @@ int sw_online_check(const struct sw_conf *conf)
 static int online_test_line(struct sw_lines *lines)
 {
         struct sw_finding *f = sw_calloc(1, sizeof(*f)); /* too large for a stack */
-        struct sw_etime now = { sw_clock_wall().ms };
-        char text[64];
         int r;
 
         if (!f)
                 return -SW_ERR_NOMEM;
-        (void)snprintf(text, sizeof(text), "test|%lld|%d", (long long)now.ms, (int)getpid());
-        sw_sha256_128(text, strlen(text), f->uid);
-        sw_sha256_128(f->uid, strlen(f->uid), f->line_uid);
-        f->sequence = 1;
-        f->kind = SW_FINDING_HEALTH;
-        f->activity = SW_ACTIVITY_CREATE;
-        f->severity = SW_SEVERITY_MEDIUM;
-        f->confidence_pct = 100;
-        f->decided = f->logged = f->first = f->last = f->created = now;
-        f->n_signals = 1;
-        f->title = SW_STR("Test of segwatch");
-        f->message = SW_STR("This is a test: somebody ran `segwatch test-alert`. Nothing has happened in the network.");
-        f->detector = SW_STR("test");
+        sw_sample_fill(f, (struct sw_etime){ sw_clock_wall().ms }, (int)getpid());
+        printf("%s\n", f->uid);
         sw_enc_ocsf(&lines->text, f, SW_VERSION);
         r = sw_lines_add(lines, 0, (uint8_t)f->severity, f->line_uid);
         sw_free(f);

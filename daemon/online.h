@@ -8,6 +8,6 @@
 
 /* How many do not work. Negative: it could not be asked. */
 int sw_online_check(const struct sw_conf *conf);
-/* Sends one finding that says it is a test to the output of that name, NULL: to all. How many did not take it.
- * -SW_ERR_NOENT: there is no such output. */
+/* Sends one sample of an incident to the output of that name, NULL: to all; its id goes to stdout. How many did not take
+ * it. -SW_ERR_NOENT: there is no such output. */
 int sw_online_test_alert(const struct sw_conf *conf, const char *to);

@@ -49,8 +49,13 @@ static int test_alert_run(int argc, char **argv)
 const struct sw_cmd sw_cmd_test_alert = {
         .name = "test-alert",
         .args = "[-c FILE] [--to NAME]",
-        .summary = "send a finding that says it is a test to the outputs",
-        .about = "Each output gets one finding at once, past its filters and its queue, and says whether it took it. "
+        .summary = "send an incident that says it is a sample to the outputs",
+        .about = "Each output gets one incident at once, past its filters and its queue but through the same encoder "
+                 "and "
+                 "protocol, and says whether it took it. Its title begins with [SAMPLE], unmapped.is_sample is true "
+                 "(in CEF "
+                 "flexNumber1=1, in Sentinel the column IsSample), its severity is low and its addresses are those of "
+                 "documentation. Its id is printed. "
                  "Secrets that systemd keeps can be read only by the service: run it as "
                  "`systemd-run -p LoadCredential=NAME:PATH --pipe segwatch test-alert`, or name files.",
         .options = test_alert_options,

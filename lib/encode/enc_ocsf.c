@@ -361,6 +361,8 @@ static void ocsf_unmapped(struct sw_jsonw *w, const struct sw_finding *f)
                 sw_jsonw_ktext(w, "merged_into", f->merged_into);
         if (f->historic)
                 sw_jsonw_kbool(w, "historic", true);
+        if (f->is_sample)
+                sw_jsonw_kbool(w, "is_sample", true);
         sw_jsonw_end_object(w);
 }
 

@@ -406,6 +406,7 @@ static const struct sw_row_column row_columns[] = {
         { "TargetCount", SW_ROW_LONG, 0, "unmapped.targets_count", row_number, "How many they are." },
         { "MergedInto", SW_ROW_STRING, 64, "unmapped.merged_into", row_str, "Finding that goes on instead of this one." },
         { "Historic", SW_ROW_BOOLEAN, 0, "unmapped.historic", row_bool, "Whether a start from old data found it later than an hour afterwards." },
+        { "IsSample", SW_ROW_BOOLEAN, 0, "unmapped.is_sample", row_bool, "A finding of `segwatch test-alert`: nothing happened." },
         { "Finding", SW_ROW_DYNAMIC, SW_ROW_FINDING_MAX, "the whole object", NULL, "OCSF 1.8.0 Detection Finding." },
         { "RowTruncated", SW_ROW_BOOLEAN, 0, "whether a column was cut", NULL, "The alert file has the whole finding." },
 };

@@ -50,6 +50,7 @@ struct sw_finding {
         uint8_t risk;                /* 0..100 */
         uint8_t confidence_pct;      /* 0..100 */
         bool historic;               /* a cold start found what is more than 1 h old (run only) */
+        bool is_sample;              /* somebody tries the outputs; nothing happened */
         struct sw_etime decided;     /* the event time that decided this line */
         struct sw_etime logged;      /* metadata.logged_time: wall time in run, `decided` in replay */
         struct sw_etime first, last; /* of its evidence */

@@ -25,9 +25,31 @@ class Schema(unittest.TestCase):
             self.assertEqual(out, (ROOT / "config" / file).read_bytes(), name)
             jsonschema.Draft202012Validator.check_schema(json.loads(out))
 
+    def test_the_fields_of_cef(self):
+        code, out, _ = schema("cef")
+        self.assertEqual((code, out), (0, (ROOT / "config/cef.fields.json").read_bytes()),
+                         "run: segwatch schema cef > config/cef.fields.json")
+        self.assertEqual(schema("cef", "--as", "columns")[1], out)
+        fields = {f["key"]: f for f in json.loads(out)}
+        self.assertEqual([f["key"] for f in fields.values() if f["type"] == "header"],
+                         ["Device Vendor", "Device Product", "Device Version", "Device Event Class ID", "Name", "Severity"])
+        self.assertEqual((fields["cs4"]["label"], fields["cs4"]["max"]), ("Rule", 4000))
+        code, text, _ = schema("cef", "--as", "markdown")
+        self.assertEqual(code, 0)
+        self.assertEqual(len(text.decode().splitlines()), len(fields) + 2)
+        # what it says of the finding is in the schema of the finding
+        ocsf = json.loads(schema("ocsf")[1])
+        for f in fields.values():
+            at = ocsf
+            for step in f["from"].replace("[0]", "[]").split("."):
+                at = at["properties"][step.removesuffix("[]")]
+                at = ocsf["definitions"][at["$ref"].rsplit("/", 1)[1]] if "$ref" in at else at
+                at = at["items"] if step.endswith("[]") else at
+
     def test_wrong_ones(self):
         for args, word in ((["frob"], "no schema 'frob'"), ([], "is needed"), (["ocsf", "config"], "is needed"),
-                           (["ocsf", "--as", "arm"], "--as belongs to"), (["sentinel", "--as", "x"], "takes columns")):
+                           (["ocsf", "--as", "arm"], "--as belongs to"), (["sentinel", "--as", "x"], "takes columns"),
+                           (["cef", "--as", "arm"], "takes columns or markdown")):
             code, out, err = schema(*args)
             self.assertEqual((code, out), (64, b""), args)
             self.assertIn(word, err)

@@ -116,7 +116,7 @@ class Package(Built):
         self.assertRegex(symbols, r"__\w+_chk@")
 
     def test_schemas_unit_and_texts_are_those_of_the_sources(self):
-        for name in ("alert.schema.json", "segwatch-config.schema.json"):
+        for name in ("alert.schema.json", "cef.fields.json", "segwatch-config.schema.json"):
             self.assertEqual(json.loads((self.tree / "usr/share/segwatch" / name).read_text()),
                              json.loads((ROOT / "config" / name).read_text()))
         unit = (self.tree / "lib/systemd/system/segwatch.service").read_text()

@@ -280,6 +280,93 @@ Test(enc_cef, ipv6_has_keys_of_its_own)
         row_free(&r);
 }
 
+Test(enc_cef, a_value_that_ends_in_a_bar_does_not_swallow_the_next_key)
+{
+        struct sw_finding f = sample();
+        struct sw_buf out = SW_BUF_NULL;
+        struct row r;
+
+        f.evidence[0].rule = SW_STR("a|");
+        r = row_of(&f, 1000);
+        cr_assert_eq(sw_enc_cef(&out, r.finding), SW_CEF_OK);
+        sw_buf_putc(&out, '\0');
+        cr_assert(strstr(out.p, " cs4=a| cs4Label=Rule cs5="));
+        sw_buf_deinit(&out);
+        row_free(&r);
+}
+
+/* Walks the fields of a line in the order of the table; a line has nothing else. */
+static void follow_table(const char *line)
+{
+        uint32_t n, i;
+        const struct sw_cef_field *c = sw_cef_fields(&n);
+        const char *at = line + strlen("CEF:0|");
+        char key[64];
+
+        for (i = 0; i < n; i++) {
+                if (c[i].type == SW_CEF_HEADER) {
+                        at = strchr(at, '|');
+                        cr_assert(at, "%s", c[i].key);
+                        at++;
+                        continue;
+                }
+                (void)snprintf(key, sizeof(key), "%s=", c[i].key);
+                cr_assert(c[i].type == SW_CEF_IPV6 || strncmp(at, key, strlen(key)) == 0, "%s at %s", key, at);
+                if (strncmp(at, key, strlen(key)) != 0)
+                        continue;
+                at += strcspn(at, " ");
+                if (c[i].label) {
+                        (void)snprintf(key, sizeof(key), " %sLabel=%s", c[i].key, c[i].label);
+                        at = strstr(at, key);
+                        cr_assert(at, "%s", key);
+                        at += strlen(key);
+                }
+                if (*at && !c[i].label && *at != ' ')
+                        cr_assert_fail("%s", at);
+                at += *at == ' ';
+        }
+        cr_assert_eq(*at, '\0', "not in the table: %s", at);
+}
+
+Test(enc_cef, the_table_is_what_a_line_has)
+{
+        uint32_t n, i, k;
+        const struct sw_cef_field *c = sw_cef_fields(&n);
+        struct sw_finding f = sample();
+        struct sw_buf out = SW_BUF_NULL;
+        struct row r;
+
+        for (i = 0; i < n; i++) {
+                cr_assert(c[i].doc && c[i].from && c[i].put, "%s", c[i].key);
+                cr_assert(c[i].type != SW_CEF_STRING || c[i].max, "%s", c[i].key);
+                for (k = 0; k < i; k++)
+                        cr_assert_str_neq(c[i].key, c[k].key);
+        }
+        f.is_sample = true;
+        f.n_techniques = 1;
+        f.title = f.message = SW_STR("short");
+        r = row_of(&f, 1000);
+        cr_assert_eq(sw_enc_cef(&out, r.finding), SW_CEF_OK);
+        sw_buf_putc(&out, '\0');
+        cr_assert(strstr(out.p, " flexNumber1=1 flexNumber1Label=Sample "));
+        follow_table(out.p);
+        sw_buf_deinit(&out);
+        row_free(&r);
+}
+
+Test(enc_row, a_sample_says_so)
+{
+        struct sw_finding f = sample();
+        struct row r = row_of(&f, 1000);
+
+        cr_assert_eq(sw_json_kind(sw_json_get(r.json, "IsSample")), SW_JSON_FALSE);
+        row_free(&r);
+        f.is_sample = true;
+        r = row_of(&f, 1000);
+        cr_assert_eq(sw_json_kind(sw_json_get(r.json, "IsSample")), SW_JSON_TRUE);
+        row_free(&r);
+}
+
 Test(enc_syslog, the_head_says_when_who_and_how_bad)
 {
         struct sw_syslog_head head = { 16, SW_STR("host 1"), SW_STR("segwatch"), SW_STR("1\"]") };
