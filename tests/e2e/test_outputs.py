@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outputs as operators meet them: the daemon delivers what its alert file has, `check --online` asks whether it would,
 `test-alert` tries."""
+import ipaddress
 import json
 import os
 import pathlib
@@ -13,10 +14,14 @@ import tempfile
 import time
 import unittest
 
+import jsonschema
+
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from daemon import SEGWATCH, Daemon  # noqa: E402
 from fake_azure import CLIENT, DCR, TENANT, FakeAzure  # noqa: E402
 from sinks import BUILD, columns  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Case(unittest.TestCase):
@@ -213,6 +218,7 @@ class Online(Case):
         p = subprocess.run([SEGWATCH, args[0], "-c", path, *args[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                            timeout=60, text=True)
         self.assertNotIn("canary", p.stdout + p.stderr)
+        self.out = p.stdout
         return p.returncode, p.stderr
 
     def test_all_is_well(self):
@@ -258,13 +264,28 @@ class Online(Case):
         self.assertIn("source k: FAILED", err)
         self.assertIn("event=kafka_connect", err)
 
-    def test_a_test_alert_arrives(self):
+    def test_a_test_alert_arrives_as_an_incident_that_says_it_is_a_sample(self):
         code, err = self.run_verb("test-alert")
         self.assertEqual(code, 0, err)
         self.assertIn("output sentinel: ok: delivered", err)
         self.assertEqual(len(self.fake.rows), 1)
-        self.assertIn("test", self.fake.rows[0]["EventMessage"])
+        row = self.fake.rows[0]
+        self.assertEqual(self.out, row["EventUid"] + "\n")
+        self.assertTrue(row["AlertName"].startswith("[SAMPLE] "), row["AlertName"])
+        self.assertTrue(row["EventMessage"].startswith("[SAMPLE] "), row["EventMessage"])
+        # what the analytics rule for incidents asks for, and the one for loss of visibility does not
+        self.assertEqual((row["FindingKind"], row["FindingActivity"]), ("incident", "Create"))
+        self.assertEqual((row["EventSeverity"], row["IsSample"]), ("Low", True))
+        self.assertEqual((row["AttackTactics"], row["AttackTechniques"]),
+                         ("Lateral Movement (TA0008)", "Remote Services (T1021)"))
+        documentation = [ipaddress.ip_network(n) for n in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
+        for key in ("DvcIpAddr", "SrcIpAddr", "DstIpAddr"):
+            self.assertTrue(any(ipaddress.ip_address(row[key]) in n for n in documentation), row[key])
+        self.assertIs(row["Finding"]["unmapped"]["is_sample"], True)
+        jsonschema.Draft7Validator(json.loads((ROOT / "config/alert.schema.json").read_text())).validate(row["Finding"])
         self.assertEqual(self.fake.violations, [])
+        self.run_verb("test-alert")
+        self.assertNotEqual(self.fake.rows[1]["EventUid"], row["EventUid"], "each is an incident of its own")
 
     def test_a_test_alert_passes_filters_and_goes_where_it_is_told(self):
         outputs = [self.sentinel(min_severity="critical", detectors=["segment_policy"]), self.sentinel(name="other")]

@@ -139,7 +139,7 @@ class Sandbox(unittest.TestCase):
         self.assertEqual(p.returncode, 0, p.stderr)
         self.assertEqual(len(fake.rows), 1)
         taker.join(10)
-        self.assertIn(b"CEF:0|segwatch|", got[0])
+        self.assertRegex(got[0], rb"CEF:0\|segwatch\|segwatch\|[^|]*\|D07\|\[SAMPLE\] .*\|3\|.* flexNumber1=1 ")
 
     def test_run_on_a_file_to_the_findings_reload_and_stop(self):
         scenario = self.own / "scenario"

@@ -173,6 +173,7 @@ int main(int argc, char **argv)
         }
         f = sample(SW_FINDING_DETECTOR, SW_ACTIVITY_CREATE);
         f.historic = true;
+        f.is_sample = true;
         f.severity = SW_SEVERITY_LOW;
         f.confidence_pct = 0;
         print(&f);
