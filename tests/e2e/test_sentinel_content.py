@@ -64,6 +64,26 @@ def sources(folder):
     return {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONTENT / folder).glob("*.yaml"))}
 
 
+def seconds(duration):
+    m = re.fullmatch(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?", duration)
+    return sum(int(n or 0) * unit for n, unit in zip(m.groups(), (86400, 3600, 60)))
+
+
+def late(rule):
+    """What keeps a rule from taking each row once, also a row that waited in the outbox. Sentinel gives a query only rows
+    whose TimeGenerated is within queryPeriod; an outage of six hours is what the outbox promises to hold."""
+    every, period = seconds(rule["queryFrequency"]), seconds(rule["queryPeriod"])
+    said = []
+    if period < 6 * 3600 + every + 15 * 60:  # and the time until a row can be queried
+        said.append("a row of an outage of six hours is out of sight")
+    # https://learn.microsoft.com/azure/sentinel/scheduled-rules-overview#query-scheduling
+    if not 300 <= every <= period <= 14 * 86400:
+        said.append("Sentinel does not take the schedule")
+    if f"| where ingestion_time() > ago({every // 60}m)\n" not in rule["query"]:
+        said.append("a row is taken by several runs, or by none")
+    return said
+
+
 class Content(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -105,11 +125,25 @@ class Content(unittest.TestCase):
                 self.assertEqual(set(rule["tactics"]) - TACTICS, set())
                 self.assertTrue(all(re.fullmatch(r"T\d{4}", t) for t in rule["techniques"]))
                 self.assertIn(rule["severity"], ("High", "Medium", "Low", "Informational"))
-                self.assertRegex(rule["queryFrequency"] + rule["queryPeriod"], r"^PT\d+[MH]PT\d+[MH]$")
+                self.assertEqual(late(rule), [])
                 ids.add(rule["id"])
         self.assertEqual(len(ids), len(self.rules), "ids are unique")
         mapped = {m["entityType"] for r in self.rules.values() for m in r.get("entityMappings", [])}
-        self.assertLessEqual({"IP", "Host", "AzureResource"}, mapped)
+        # flow logs know addresses, never names: a Host entity would be one whose name is an address
+        self.assertEqual(mapped, {"IP", "AzureResource"})
+
+    def test_a_rule_that_misses_what_comes_late_would_be_seen(self):
+        for change in ({"queryPeriod": "PT1H"}, {"queryPeriod": "PT6H"}, {"queryPeriod": "P15D"}, {"queryFrequency": "PT10M"},
+                       {"query": "SegwatchFinding_CL | where TimeGenerated > ago(5m)"}):
+            self.assertNotEqual(late({**self.rules["incident"], **change}), [], change)
+
+    def test_what_the_incident_rule_says_is_what_its_query_takes(self):
+        rule = self.rules["incident"]
+        taken = re.search(r"FindingActivity in \(([^)]*)\)", rule["query"]).group(1)
+        self.assertEqual(taken, '"Create", "Update"')
+        self.assertRegex(" ".join(rule["description"].split()), r"Updates land in the same .*\"Close\"\) and no alert")
+        self.assertIn('FindingKind == "incident"', rule["query"], "and so a sample is one")
+        self.assertIn('FindingKind == "health"', self.rules["visibility"]["query"], "and no sample is")
 
     def test_parsers_return_what_the_schema_demands(self):
         for name in self.parsers:
