@@ -138,7 +138,9 @@ const struct sw_opt sw_conf_output_rows[] = {
                 AT(transport),
                 .def = "tls",
                 .names = transport_names,
-                .doc = "syslog: tls or tcp (RFC 5425, octet counting), or unix datagrams." },
+                .doc = "syslog: tls or tcp (RFC 5425, octet counting), or unix (datagrams; frames where the socket "
+                       "takes "
+                       "streams)." },
         { .key = "format",
                 .type = SW_OPT_ENUM,
                 AT(format),

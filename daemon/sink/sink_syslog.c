@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Syslog has no answers. A row counts as delivered when the other end's TCP has it (the socket's send queue is empty)
- * and the connection still stands; what was under way when it broke is sent again on the next one. */
+ * and the connection still stands; what was under way when it broke is sent again on the next one. Over TLS a new
+ * connection is used only once the server has taken our certificate (sink/stream.h). */
 #include "base/alloc.h"
 #include "encode/enc_cef.h"
+#include "encode/enc_row.h"
 #include "encode/enc_syslog.h"
 #include "secret.h"
 #include "sink/sink.h"
@@ -25,20 +27,21 @@ struct syslog {
         void *probe_ctx;
 };
 
+/* Streams take any size; datagrams do not (Linux: 208 KiB unless told otherwise). A CEF line is short by itself. */
 static int syslog_encode(
         void *sink, const struct sw_json *finding, struct sw_str line, unsigned squeeze, struct sw_buf *out)
 {
         const struct syslog *s = sink;
         const struct sw_syslog_head head = { s->facility, sw_str_of(s->hostname), SW_STR("segwatch"),
                 sw_str_of(s->version) };
+        static const uint32_t max[SW_COURIER_SQUEEZE_MAX + 1] = { UINT32_MAX, 200000, 60000, 8000 };
         struct sw_buf text = SW_BUF_NULL, message = SW_BUF_NULL;
         int r = 0;
 
-        (void)squeeze;
         if (s->format == SW_SYSLOG_CEF)
                 r = sw_enc_cef(&text, finding) == SW_CEF_OK ? SW_COURIER_OK : SW_COURIER_NOT_A_ROW;
         else
-                sw_buf_put_str(&text, line);
+                (void)sw_enc_row_finding(&text, finding, line, max[squeeze]);
         if (r == 0) {
                 sw_enc_syslog(&message, &head, finding, (struct sw_str){ text.p, text.n });
                 sw_enc_syslog_frame(out, (struct sw_str){ message.p, message.n });
@@ -75,21 +78,20 @@ static void syslog_abort(void *sink)
         sw_stream_reset(s->stream);
 }
 
-static void syslog_on_done(void *ctx, bool ok, const char *reason)
+static void syslog_on_done(void *ctx, enum sw_courier_verdict verdict, const char *reason)
 {
         struct syslog *s = ctx;
         void (*done)(void *, bool, const char *) = s->probe_done;
-        const struct sw_courier_outcome o = { .verdict = ok ? SW_COURIER_DELIVERED : SW_COURIER_OUTAGE,
-                .cause = sw_stream_cause(s->stream),
-                .retry_after_ms = -1,
-                .reason = reason };
+        const struct sw_courier_outcome o = {
+                .verdict = verdict, .cause = sw_stream_cause(s->stream), .retry_after_ms = -1, .reason = reason
+        };
 
         if (!done) {
                 sw_courier_done(s->base.courier, &o);
                 return;
         }
         s->probe_done = NULL;
-        done(s->probe_ctx, ok, ok ? "connected" : reason);
+        done(s->probe_ctx, verdict == SW_COURIER_DELIVERED, verdict == SW_COURIER_DELIVERED ? "connected" : reason);
 }
 
 static void syslog_probe(struct sw_sink *sink, void (*done)(void *ctx, bool ok, const char *message), void *ctx)

@@ -22,8 +22,21 @@
 #define STREAM_TICK_MS 10
 #define STREAM_CHUNK 16384
 #define STREAM_FAR_MS (INT64_C(24) * 3600 * 1000)
+/* Under TLS 1.3 the handshake is over for us before the server has judged our certificate, and servers as rsyslog's
+ * look at names after it under any version. So nothing is sent before the new connection was quiet for a while: after
+ * the server has shown that it goes on, or, where it shows nothing, for longer. */
+#define STREAM_SETTLE_MS 250
+#define STREAM_QUIET_MS 2000
+#define STREAM_DATAGRAM_HEAD 32 /* of SO_SNDBUF; what Linux takes off before it says EMSGSIZE */
 
-enum stream_state { STREAM_DOWN, STREAM_RESOLVING, STREAM_CONNECTING, STREAM_HANDSHAKE, STREAM_UP };
+enum stream_state {
+        STREAM_DOWN,
+        STREAM_RESOLVING,
+        STREAM_CONNECTING,
+        STREAM_HANDSHAKE,
+        STREAM_SETTLING, /* TLS: does the server go on with us? */
+        STREAM_UP
+};
 
 struct sw_stream {
         struct sw_stream_conf conf; /* its texts are owned */
@@ -32,6 +45,9 @@ struct sw_stream {
         int fd;
         struct sw_watch *io, *timer;
         struct sw_stream_tls *tls;
+        bool taken; /* settling: what sw_stream_tls_is_taken said last */
+        int64_t quiet_since_ms;
+        bool datagrams;                /* UNIX: each frame's text is one; else frames as on TCP */
         struct addrinfo *found, *next; /* addresses; the next one to try */
         int found_error;
         bool resolving, stopped;
@@ -89,14 +105,14 @@ static void stream_close(struct sw_stream *s)
                 s->state = STREAM_DOWN;
 }
 
-static void stream_finish(struct sw_stream *s, bool ok, const char *reason)
+static void stream_finish(struct sw_stream *s, enum sw_courier_verdict verdict, const char *reason)
 {
         s->sending = false;
-        if (!ok)
+        if (verdict == SW_COURIER_OUTAGE)
                 stream_close(s);
         if (s->fd >= 0)
-                sw_watch_want(s->io, s->conf.kind != SW_STREAM_UNIX, false); /* to see that the other end closes */
-        s->conf.done(s->conf.ctx, ok, reason);
+                sw_watch_want(s->io, !s->datagrams, false); /* to see that the other end closes */
+        s->conf.done(s->conf.ctx, verdict, reason);
 }
 
 static void stream_fail(struct sw_stream *s, enum sw_courier_cause cause, const char *what, const char *why)
@@ -109,9 +125,33 @@ static void stream_fail(struct sw_stream *s, enum sw_courier_cause cause, const 
         else
                 (void)snprintf(text, sizeof(text), "%s:%s: %s: %s", s->conf.host, s->conf.port, what, why);
         if (s->sending)
-                stream_finish(s, false, text);
+                stream_finish(s, SW_COURIER_OUTAGE, text);
         else
                 stream_close(s);
+}
+
+/* Nothing is expected from the other end; what comes is its end. False: failed and told. */
+static bool stream_still_open(struct sw_stream *s)
+{
+        struct sw_err err = SW_ERR_NULL;
+        char chunk[1024];
+        ssize_t n;
+
+        if (s->datagrams)
+                return true;
+        if (s->tls) {
+                if (sw_stream_tls_drain(s->tls, &err) == SW_STREAM_TLS_AGAIN)
+                        return true;
+                stream_fail(s, sw_stream_tls_is_refused(s->tls) ? SW_COURIER_CAUSE_TLS : SW_COURIER_CAUSE_BROKEN,
+                        "connection", err.msg);
+                return false;
+        }
+        while ((n = recv(s->fd, chunk, sizeof(chunk), MSG_DONTWAIT)) > 0)
+                ;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+                return true;
+        stream_fail(s, SW_COURIER_CAUSE_BROKEN, "connection", n < 0 ? strerror(errno) : "closed by the server");
+        return false;
 }
 
 /* ---- sending ---- */
@@ -124,7 +164,7 @@ static ssize_t stream_write(struct sw_stream *s)
         struct sw_err err = SW_ERR_NULL;
         ssize_t r;
 
-        if (s->conf.kind == SW_STREAM_UNIX) {
+        if (s->datagrams) {
                 char *end;
                 unsigned long frame = strtoul(p, &end, 10); /* our own framing: digits, a space, so many bytes */
 
@@ -140,9 +180,30 @@ static ssize_t stream_write(struct sw_stream *s)
         }
         if (r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ENOBUFS))
                 return 0;
-        if (r < 0)
+        if (r < 0 && s->datagrams && errno == EMSGSIZE)
+                stream_finish(s, SW_COURIER_TOO_LARGE, "a datagram cannot hold the message");
+        else if (r < 0)
                 stream_fail(s, SW_COURIER_CAUSE_BROKEN, "write", strerror(errno));
         return r < 0 ? -1 : r;
+}
+
+/* Looked at before the first one goes, so that those before a large one do not go twice. */
+static bool stream_datagrams_fit(const struct sw_stream *s)
+{
+        const char *p = s->bytes.p, *end = s->bytes.p + s->bytes.n;
+        int room = 0;
+        socklen_t n = sizeof(room);
+        char *text;
+        unsigned long frame;
+
+        if (getsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &room, &n) < 0 || room <= STREAM_DATAGRAM_HEAD)
+                return true; /* then sending says it */
+        for (; p < end; p = text + 1 + frame) {
+                frame = strtoul(p, &text, 10);
+                if (frame > (unsigned long)(room - STREAM_DATAGRAM_HEAD))
+                        return false;
+        }
+        return true;
 }
 
 static void stream_push(struct sw_stream *s)
@@ -150,20 +211,27 @@ static void stream_push(struct sw_stream *s)
         int queued = 0;
         ssize_t n;
 
+        if (s->datagrams && s->sent == 0 && !stream_datagrams_fit(s)) {
+                stream_finish(s, SW_COURIER_TOO_LARGE, "a datagram cannot hold the message");
+                return;
+        }
         while (s->sent < s->bytes.n) {
                 n = stream_write(s);
                 if (n < 0)
                         return;
                 if (n == 0) {
-                        sw_watch_want(s->io, s->conf.kind != SW_STREAM_UNIX, true);
+                        sw_watch_want(s->io, !s->datagrams, true);
                         return;
                 }
                 s->sent += (size_t)n;
         }
-        sw_watch_want(s->io, s->conf.kind != SW_STREAM_UNIX, false);
-        /* a datagram was given over at once; a stream's bytes are safe when the other end's TCP has them */
-        if (s->conf.kind == SW_STREAM_UNIX || ioctl(s->fd, SIOCOUTQ, &queued) < 0 || queued == 0)
-                stream_finish(s, true, "");
+        sw_watch_want(s->io, !s->datagrams, false);
+        /* a datagram was given over at once; a stream's bytes are safe when the other end's TCP has them, a Unix
+         * socket's when they were read */
+        if (!s->datagrams && ioctl(s->fd, SIOCOUTQ, &queued) == 0 && queued > 0)
+                return;
+        if (stream_still_open(s))
+                stream_finish(s, SW_COURIER_DELIVERED, "");
 }
 
 /* ---- connecting ---- */
@@ -177,6 +245,23 @@ static void stream_up(struct sw_stream *s)
                 stream_push(s);
 }
 
+static void stream_settle(struct sw_stream *s)
+{
+        int64_t now = sw_clock_mono().ms;
+        int queued = 0;
+        bool taken;
+
+        if (!stream_still_open(s))
+                return;
+        taken = sw_stream_tls_is_taken(s->tls);
+        /* it cannot have judged what it does not have */
+        if (taken != s->taken || (ioctl(s->fd, SIOCOUTQ, &queued) == 0 && queued > 0))
+                s->quiet_since_ms = now;
+        s->taken = taken;
+        if (now - s->quiet_since_ms >= (taken ? STREAM_SETTLE_MS : STREAM_QUIET_MS))
+                stream_up(s);
+}
+
 static void stream_shake(struct sw_stream *s)
 {
         struct sw_err err = SW_ERR_NULL;
@@ -186,8 +271,13 @@ static void stream_shake(struct sw_stream *s)
                 sw_watch_want(s->io, true, sw_stream_tls_wants_write(s->tls));
         else if (r < 0)
                 stream_fail(s, SW_COURIER_CAUSE_TLS, "connect", err.msg);
-        else
-                stream_up(s);
+        if (r != SW_STREAM_TLS_OK)
+                return;
+        sw_watch_want(s->io, true, false);
+        s->state = STREAM_SETTLING;
+        s->taken = sw_stream_tls_is_taken(s->tls);
+        s->quiet_since_ms = sw_clock_mono().ms;
+        s->deadline_ms += STREAM_QUIET_MS; /* that is not the server's slowness */
 }
 
 static void stream_connected(struct sw_stream *s)
@@ -202,19 +292,6 @@ static void stream_connected(struct sw_stream *s)
                 s->state = STREAM_HANDSHAKE;
                 stream_shake(s);
         }
-}
-
-/* Nothing is expected from the other end; what comes is its end. */
-static bool stream_still_open(struct sw_stream *s)
-{
-        char chunk[1024];
-        ssize_t n;
-
-        if (s->tls)
-                return sw_stream_tls_drain(s->tls) == SW_STREAM_TLS_AGAIN;
-        while ((n = recv(s->fd, chunk, sizeof(chunk), MSG_DONTWAIT)) > 0)
-                ;
-        return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
 }
 
 static void stream_on_io(void *ctx, int fd, bool readable, bool writable)
@@ -239,10 +316,13 @@ static void stream_on_io(void *ctx, int fd, bool readable, bool writable)
         case STREAM_HANDSHAKE:
                 stream_shake(s);
                 return;
+        case STREAM_SETTLING:
+                stream_settle(s);
+                return;
         case STREAM_UP:
                 if (readable && !stream_still_open(s))
-                        stream_fail(s, SW_COURIER_CAUSE_BROKEN, "connection", "closed by the server");
-                else if (s->sending && (writable || s->tls))
+                        return;
+                if (s->sending && (writable || s->tls))
                         stream_push(s);
                 return;
         case STREAM_DOWN:
@@ -317,12 +397,25 @@ static void stream_resolved(void *ctx)
                 stream_try(s);
 }
 
-static void stream_connect_unix(struct sw_stream *s)
+static int stream_connect_unix_as(struct sw_stream *s, int type)
 {
         struct sockaddr_un un = { .sun_family = AF_UNIX };
 
         (void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", s->conf.path);
-        if (stream_socket(s, AF_UNIX, SOCK_DGRAM) < 0 || connect(s->fd, (struct sockaddr *)&un, sizeof(un)) < 0)
+        s->datagrams = type == SOCK_DGRAM;
+        return stream_socket(s, AF_UNIX, type) < 0 || connect(s->fd, (struct sockaddr *)&un, sizeof(un)) < 0 ? -1 : 0;
+}
+
+/* Datagrams, where nobody wants a stream. */
+static void stream_connect_unix(struct sw_stream *s)
+{
+        int r = stream_connect_unix_as(s, SOCK_DGRAM);
+
+        if (r < 0 && errno == EPROTOTYPE) {
+                stream_close(s);
+                r = stream_connect_unix_as(s, SOCK_STREAM);
+        }
+        if (r < 0)
                 stream_fail(s, SW_COURIER_CAUSE_CONNECT, "connect", strerror(errno));
         else
                 stream_up(s);
@@ -362,6 +455,8 @@ static void stream_on_tick(void *ctx)
                 stream_fail(s, SW_COURIER_CAUSE_TIMEOUT, "send", "not in time");
         } else if (s->state == STREAM_DOWN) {
                 stream_connect(s);
+        } else if (s->state == STREAM_SETTLING) {
+                stream_settle(s);
         } else if (s->state == STREAM_UP) {
                 stream_push(s);
         }

@@ -13,8 +13,10 @@
 struct sw_stream_tls {
         SSL_CTX *ctx;
         SSL *ssl;
-        bool wants_write;
+        bool wants_write, asked, ticket, refused;
 };
+
+#define TLS_DRAIN_MAX 64 /* chunks in one go: a server that talks without end does not hold up the loop */
 
 static int tls_fail(struct sw_err *reterr, const char *what)
 {
@@ -75,6 +77,25 @@ static int tls_expect(struct sw_stream_tls *t, const char *host, struct sw_err *
         return 0;
 }
 
+/* Only called when the server asks for a certificate; which one it gets was said before. */
+static int tls_on_asked(SSL *ssl, void *ctx)
+{
+        struct sw_stream_tls *t = ctx;
+
+        (void)ssl;
+        t->asked = true;
+        return 1;
+}
+
+static int tls_on_ticket(SSL *ssl, SSL_SESSION *session)
+{
+        struct sw_stream_tls *t = SSL_get_app_data(ssl);
+
+        (void)session;
+        t->ticket = true;
+        return 0; /* not kept */
+}
+
 int sw_stream_tls_new(int fd, const char *host, const char *ca_file, const struct sw_secret_ref *client_pem,
         struct sw_stream_tls **ret, struct sw_err *reterr)
 {
@@ -92,6 +113,8 @@ int sw_stream_tls_new(int fd, const char *host, const char *ca_file, const struc
         if (r == 0) {
                 SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
                 (void)SSL_CTX_set_mode(t->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+                (void)SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
+                SSL_CTX_sess_set_new_cb(t->ctx, tls_on_ticket);
                 t->ssl = SSL_new(t->ctx);
                 if (!t->ssl || SSL_set_fd(t->ssl, fd) != 1)
                         r = tls_fail(reterr, "socket");
@@ -105,6 +128,8 @@ int sw_stream_tls_new(int fd, const char *host, const char *ca_file, const struc
                 return r;
         }
         SSL_set_connect_state(t->ssl);
+        (void)SSL_set_app_data(t->ssl, t);
+        SSL_set_cert_cb(t->ssl, tls_on_asked, t);
         *ret = t;
         return 0;
 }
@@ -119,6 +144,12 @@ struct sw_stream_tls *sw_stream_tls_free(struct sw_stream_tls *t)
         return NULL;
 }
 
+/* An alert of the other end is an error of its own number. */
+static bool tls_is_alert(unsigned long e)
+{
+        return ERR_GET_LIB(e) == ERR_LIB_SSL && ERR_GET_REASON(e) > SSL_AD_REASON_OFFSET;
+}
+
 /* After a call that did not do all: again later, or broken. */
 static int tls_again(struct sw_stream_tls *t, int rc, const char *what, struct sw_err *reterr)
 {
@@ -126,6 +157,7 @@ static int tls_again(struct sw_stream_tls *t, int rc, const char *what, struct s
         long verify;
 
         t->wants_write = e == SSL_ERROR_WANT_WRITE;
+        t->refused = false;
         if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
                 return SW_STREAM_TLS_AGAIN;
         verify = SSL_get_verify_result(t->ssl);
@@ -136,7 +168,14 @@ static int tls_again(struct sw_stream_tls *t, int rc, const char *what, struct s
                         "ca_file",
                         X509_verify_cert_error_string(verify));
         }
-        if (ERR_peek_last_error() == 0)
+        if (tls_is_alert(ERR_peek_last_error())) {
+                const char *alert = ERR_reason_error_string(ERR_get_error());
+
+                ERR_clear_error();
+                t->refused = true;
+                return sw_err_set(reterr, -SW_ERR_UNAVAIL, "TLS: refused by the server: %s", alert ? alert : "alert");
+        }
+        if (ERR_peek_last_error() == 0 || ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
                 return sw_err_set(reterr, -SW_ERR_UNAVAIL, "TLS: %s: the server closed the connection", what);
         return tls_fail(reterr, what);
 }
@@ -163,16 +202,29 @@ ssize_t sw_stream_tls_write(struct sw_stream_tls *t, const void *p, size_t n, st
         return rc == SW_STREAM_TLS_AGAIN ? 0 : rc;
 }
 
-int sw_stream_tls_drain(struct sw_stream_tls *t)
+int sw_stream_tls_drain(struct sw_stream_tls *t, struct sw_err *reterr)
 {
         char chunk[1024];
         size_t n;
-        int rc;
+        int rc = 1, i;
 
         ERR_clear_error();
-        while ((rc = SSL_read_ex(t->ssl, chunk, sizeof(chunk), &n)) == 1)
-                ;
-        return tls_again(t, rc, "read", NULL);
+        for (i = 0; i < TLS_DRAIN_MAX; i++) {
+                rc = SSL_read_ex(t->ssl, chunk, sizeof(chunk), &n);
+                if (rc != 1)
+                        break;
+        }
+        return rc == 1 ? SW_STREAM_TLS_AGAIN : tls_again(t, rc, "read", reterr);
+}
+
+bool sw_stream_tls_is_taken(const struct sw_stream_tls *t)
+{
+        return !t->asked || t->ticket || SSL_version(t->ssl) < TLS1_3_VERSION;
+}
+
+bool sw_stream_tls_is_refused(const struct sw_stream_tls *t)
+{
+        return t->refused;
 }
 
 bool sw_stream_tls_wants_write(const struct sw_stream_tls *t)

@@ -16,6 +16,11 @@ enum { SW_STREAM_TLS_OK, SW_STREAM_TLS_AGAIN /* when the socket is ready for wha
 int sw_stream_tls_handshake(struct sw_stream_tls *t, struct sw_err *reterr);
 /* Bytes taken, 0: again, negative: broken. */
 ssize_t sw_stream_tls_write(struct sw_stream_tls *t, const void *p, size_t n, struct sw_err *reterr);
-/* Throws away what comes. SW_STREAM_TLS_AGAIN, or negative: the other end has closed. */
-int sw_stream_tls_drain(struct sw_stream_tls *t);
+/* Throws away what comes. SW_STREAM_TLS_AGAIN, or negative: the other end has closed, in words. */
+int sw_stream_tls_drain(struct sw_stream_tls *t, struct sw_err *reterr);
+/* After the handshake: whether the server has nothing more to judge: it wanted no certificate, or has ended its own
+ * half of the handshake (TLS 1.2), or has sent a ticket, which comes after that (TLS 1.3; not every server sends them).
+ */
+bool sw_stream_tls_is_taken(const struct sw_stream_tls *t);
+bool sw_stream_tls_is_refused(const struct sw_stream_tls *t); /* what failed last: an alert of the server */
 bool sw_stream_tls_wants_write(const struct sw_stream_tls *t);

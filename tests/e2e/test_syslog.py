@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ NASTY = "UserRule_a=b|c\\d\nnext \u00e4 src=1.2.3.4 CEF:0|x|\x1b[31m"
 class Rsyslog:
     """rsyslogd that writes one JSON object per message it could parse as CEF."""
 
-    def __init__(self, test, folder, driver, port=0):
+    def __init__(self, test, folder, driver, port=0, peer=None):
         self.folder = pathlib.Path(folder)
         self.out = self.folder / "received"
         if not port:
@@ -38,7 +39,8 @@ class Rsyslog:
         if driver:
             for name in ("ca.pem", "server.crt", "server.key"):
                 shutil.copy(pathlib.Path(certificates().name) / name, self.folder / name)
-            tls = f'streamDriver.name="{driver}" streamDriver.mode="1" streamDriver.authMode="anon"'
+            tls = f'streamDriver.name="{driver}" streamDriver.mode="1" ' + (
+                f'streamDriver.authMode="x509/name" permittedPeer=["{peer}"]' if peer else 'streamDriver.authMode="anon"')
         config = self.folder / "rsyslog.conf"
         config.write_text(f'''
 global(workDirectory="{self.folder}" maxMessageSize="128k" defaultNetstreamDriverCAFile="{self.folder}/ca.pem"
@@ -206,7 +208,204 @@ class Streams(Case):
         self.assertEqual(server.messages(), [])
 
 
+    def test_rsyslog_that_lets_in_another_name_gets_nothing_and_loses_nothing(self):
+        """GnuTLS's driver sends no tickets and looks at the certificate after the handshake, which succeeds."""
+        pem = client_certificate(self.folder, "segwatch")
+        server = Rsyslog(self, self.folder, "gtls", peer="other")
+        s = self.sinks(self.output(f"localhost:{server.port}", "tls", client_certificate=pem))
+        s.feed(finding(n) for n in range(50))
+        end = time.monotonic() + 20
+        while s.log().count("sink_outage") < 2 and time.monotonic() < end:
+            time.sleep(0.05)
+        server.stop()
+        self.assertEqual(server.messages(), [])
+        server = Rsyslog(self, self.folder, "gtls", server.port, peer="segwatch")
+        stats = s.end()["sinks"]["siem"]
+        got = server.messages(50)
+        self.assertEqual([m["cef"]["f"]["Extensions"]["flexString1"] for m in got], [f"{n:032x}" for n in range(50)])
+        self.assertGreaterEqual(stats["retries"], 2)
+
+
+def client_certificate(folder, name):
+    """Key and certificate of ours, signed by the servers' authority, as an option."""
+    ca = pathlib.Path(certificates().name)
+    run = lambda *a: subprocess.run(["openssl", *a], check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "client.key", "-out", "client.csr", "-subj", f"/CN={name}")
+    (folder / "client.ext").write_text(f"subjectAltName=DNS:{name}\n")
+    run("x509", "-req", "-in", "client.csr", "-CA", ca / "ca.pem", "-CAkey", ca / "ca.key", "-set_serial", "7", "-days", "2",
+        "-extfile", "client.ext", "-out", "client.crt")
+    pem = folder / "client.pem"
+    pem.write_text((folder / "client.key").read_text() + (folder / "client.crt").read_text())
+    pem.chmod(0o600)
+    return {"file": str(pem)}
+
+
+class LateServer:
+    """TLS that wants a certificate of the client, and looks at it only `late` seconds after it has come."""
+
+    def __init__(self, test, version, tickets, late):
+        folder = pathlib.Path(certificates().name)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(folder / "server.pem")
+        self.context.load_verify_locations(folder / "ca.pem")
+        self.context.verify_mode = ssl.CERT_REQUIRED
+        self.context.maximum_version = version
+        self.context.num_tickets = tickets
+        self.late, self.received, self.refused, self.connections = late, b"", 0, 0
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        test.addCleanup(self.socket.close)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            with client:
+                try:
+                    self.one(client)
+                except (ssl.SSLError, OSError):
+                    self.refused += 1
+
+    def one(self, client):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = self.context.wrap_bio(incoming, outgoing, server_side=True)
+        turns = 0
+        while True:
+            try:
+                if turns == 0:
+                    raise ssl.SSLWantReadError
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                client.sendall(outgoing.read())
+                incoming.write(client.recv(1 << 16))
+                turns += 1
+                if turns == 2:
+                    time.sleep(self.late)
+            except ssl.SSLError:
+                client.sendall(outgoing.read())  # the alert
+                raise
+        while True:
+            try:
+                data = tls.read(1 << 16)
+                if not data:
+                    return
+                self.received += data
+            except ssl.SSLWantReadError:
+                client.sendall(outgoing.read())
+                data = client.recv(1 << 16)
+                if not data:
+                    return
+                incoming.write(data)
+
+    def ids(self, n=0):
+        """Of what was received; waits for n of them."""
+        end = time.monotonic() + 10
+        while True:
+            ids = [m.decode() for m in re.findall(rb"flexString1=(\w{32}) ", self.received)]
+            if len(ids) >= n or time.monotonic() > end:
+                return ids
+            time.sleep(0.01)
+
+
+class Late(Case):
+    WAYS = [(ssl.TLSVersion.TLSv1_2, 2), (ssl.TLSVersion.TLSv1_3, 2), (ssl.TLSVersion.TLSv1_3, 0)]
+
+    def test_what_a_server_refuses_late_still_waits(self):
+        for version, tickets in self.WAYS:
+            for late in 0.03, 0.3:
+                with self.subTest(version=version, tickets=tickets, late=late), tempfile.TemporaryDirectory() as folder:
+                    server = LateServer(self, version, tickets, late)
+                    s = Sinks(self, folder, [self.output(f"localhost:{server.port}", "tls")], 60)
+                    s.feed(finding(n) for n in range(50))
+                    end = time.monotonic() + 20
+                    while "sink_outage" not in s.log() and time.monotonic() < end:
+                        time.sleep(0.02)
+                    self.assertRegex(s.log(), "refused by the server: .*alert (certificate required|handshake failure)")
+                    self.assertEqual(server.ids(), [])
+                    # it wants none any more
+                    server.context.verify_mode = ssl.CERT_NONE
+                    stats = s.end()["sinks"]["siem"]
+                    self.assertEqual(server.ids(50), [f"{n:032x}" for n in range(50)])
+                    self.assertEqual(stats["rows"], 50)
+                    self.assertGreaterEqual(stats["retries"], 1)
+
+    def test_a_server_that_takes_us_late_slows_only_the_beginning(self):
+        for version, tickets in self.WAYS:
+            with self.subTest(version=version, tickets=tickets), tempfile.TemporaryDirectory() as folder:
+                server = LateServer(self, version, tickets, 0.3)
+                pem = client_certificate(pathlib.Path(folder), "segwatch")
+                s = Sinks(self, folder, [self.output(f"localhost:{server.port}", "tls", client_certificate=pem,
+                                                     rows_per_request=10)], 60)
+                s.feed([finding(0)])
+                end = time.monotonic() + 20
+                while not server.received and time.monotonic() < end:
+                    time.sleep(0.01)
+                began = time.monotonic()
+                s.feed(finding(n) for n in range(1, 1001))
+                stats = s.end()["sinks"]["siem"]
+                self.assertLess(time.monotonic() - began, 15, "100 requests, each of which would wait")
+                self.assertEqual(server.ids(1001), [f"{n:032x}" for n in range(1001)])
+                self.assertEqual((stats["retries"], server.connections, server.refused), (0, 1, 0))
+
+
 class UnixSocket(Case):
+    def test_a_stream_gets_frames(self):
+        path = self.folder / "log"
+        server = socket.socket(socket.AF_UNIX)
+        self.addCleanup(server.close)
+        server.bind(str(path))
+        server.listen(1)
+        server.settimeout(10)
+        received = b""
+        s = self.sinks(self.output(str(path), "unix"))
+        s.feed(self.nasty(n) for n in range(20))
+        client, _ = server.accept()
+        with client:
+            client.settimeout(10)
+            while len(self.frames(received) or []) < 20:
+                received += client.recv(65536)
+            stats = s.end()["sinks"]["siem"]
+        messages = self.frames(received)
+        self.assertEqual(len(messages), 20)
+        for n, message in enumerate(messages):
+            self.assertRegex(message, "^<163>1 ")
+            self.assertIn(f"flexString1={n:032x} ", message)
+        self.assertEqual((stats["rows"], stats["retries"]), (20, 0))
+
+    def frames(self, data):
+        """What octet counting says; None if the last one is not whole."""
+        messages = []
+        while data:
+            n, _, data = data.partition(b" ")
+            if len(data) < int(n):
+                return None
+            messages.append(data[:int(n)].decode())
+            data = data[int(n):]
+        return messages
+
+    def test_a_finding_too_large_for_a_datagram_is_cut(self):
+        path = self.folder / "log"
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(server.close)
+        server.bind(str(path))
+        server.settimeout(20)
+        got = []
+        reader = threading.Thread(target=lambda: [got.append(server.recv(1 << 20)) for _ in range(5)])
+        s = self.sinks(self.output(str(path), "unix", format="json"))
+        s.feed([finding(1), finding(2), finding(3, pad=400000), finding(4), finding(5)])
+        reader.start()
+        stats = s.end()["sinks"]["siem"]
+        reader.join()
+        text = [json.loads(m[m.index(b"{"):]) for m in got]
+        self.assertEqual([f["metadata"]["uid"] for f in text], [f"{n:032x}" for n in range(1, 6)], "each once, in order")
+        self.assertTrue(text[2]["metadata"]["is_truncated"])
+        self.assertEqual((stats["rows"], stats["rejected"], stats["retries"]), (5, 0, 0))
+
     def test_datagrams(self):
         path = self.folder / "log"
         s = self.sinks(self.output(str(path), "unix"))

@@ -16,13 +16,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum how { READS, READS_ONCE, CLOSES_AT_ONCE, NEVER_READS, SAYS_SOMETHING };
+enum how { READS, READS_ONCE, CLOSES_AT_ONCE, NEVER_READS, SAYS_SOMETHING, CLOSES_AFTER_HANDSHAKE };
 
 /* Takes one connection after another, in a thread. */
 struct peer {
         enum how how;
         SSL_CTX *tls;
         int fd;
+        unsigned late_us; /* until it has judged a client's certificate, or that there is none */
         char port[8];
         atomic_bool stop;
         atomic_uint last;    /* port of the connection after which it ends */
@@ -71,6 +72,15 @@ static void make_certificate(void)
         cr_assert_eq(system(command), 0);
 }
 
+static void peer_judge(int sent, int version, int type, const void *p, size_t n, SSL *ssl, void *ctx)
+{
+        const struct peer *peer = ctx;
+
+        (void)version, (void)ssl;
+        if (!sent && type == SSL3_RT_HANDSHAKE && n > 0 && *(const unsigned char *)p == SSL3_MT_CERTIFICATE)
+                usleep(peer->late_us);
+}
+
 static void peer_read(struct peer *p, int c)
 {
         SSL *ssl = p->tls ? SSL_new(p->tls) : NULL;
@@ -88,6 +98,10 @@ static void peer_read(struct peer *p, int c)
                 if (x)
                         X509_NAME_oneline(X509_get_subject_name(x), p->client, sizeof(p->client));
                 X509_free(x);
+                if (p->how == CLOSES_AFTER_HANDSHAKE) {
+                        SSL_free(ssl);
+                        return;
+                }
         }
         if (p->how == SAYS_SOMETHING)
                 (void)!(ssl ? (ssize_t)SSL_write(ssl, "hello", 5) : write(c, "hello", 5));
@@ -153,6 +167,17 @@ static void peer_start(struct peer *p, enum how how, bool tls)
         cr_assert_eq(pthread_create(&p->thread, NULL, peer_serve, p), 0);
 }
 
+/* Before the first connection: it wants a certificate of this version of TLS, sends so many tickets, and is late. */
+static void peer_wants(struct peer *p, int version, size_t n_tickets, unsigned late_us)
+{
+        p->late_us = late_us;
+        SSL_CTX_set_verify(p->tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+        SSL_CTX_set_max_proto_version(p->tls, version);
+        SSL_CTX_set_num_tickets(p->tls, n_tickets);
+        SSL_CTX_set_msg_callback(p->tls, peer_judge);
+        SSL_CTX_set_msg_callback_arg(p->tls, p);
+}
+
 static void peer_stop(struct peer *p)
 {
         struct sockaddr_in a;
@@ -181,15 +206,17 @@ struct end {
         struct sw_watch *timer;
         int n;
         bool ok;
+        enum sw_courier_verdict verdict;
         char reason[512];
 };
 
-static void end_done(void *ctx, bool ok, const char *reason)
+static void end_done(void *ctx, enum sw_courier_verdict verdict, const char *reason)
 {
         struct end *e = ctx;
 
         e->n++;
-        e->ok = ok;
+        e->ok = verdict == SW_COURIER_DELIVERED;
+        e->verdict = verdict;
         snprintf(e->reason, sizeof(e->reason), "%s", reason);
         sw_loop_stop(e->loop);
 }
@@ -391,6 +418,78 @@ Test(stream, datagrams_without_their_frames)
         end_close(&e);
 }
 
+static void end_send_of(struct end *e, size_t n, bool with_a_small_one)
+{
+        char *text = malloc(n + 32);
+        int head = snprintf(text, 32, "%s%zu ", with_a_small_one ? "5 small" : "", n);
+
+        memset(text + head, 'x', n);
+        text[head + (int)n] = '\0';
+        end_send(e, text);
+        free(text);
+}
+
+Test(stream, a_datagram_that_is_too_large_is_told_before_any_is_sent)
+{
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_DGRAM, 0), room;
+        socklen_t n = sizeof(room);
+        char text[64];
+        struct end e;
+
+        snprintf(a.sun_path, sizeof(a.sun_path), "%s/log", dir);
+        cr_assert_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+        cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &n), 0);
+        end_open(&e, (struct sw_stream_conf){ .kind = SW_STREAM_UNIX, .path = a.sun_path, .timeout_ms = 2000 });
+        end_send_of(&e, (size_t)room - 31, true);
+        cr_assert_eq(e.verdict, SW_COURIER_TOO_LARGE, "%s", e.reason);
+        cr_assert(strstr(e.reason, "datagram"), "%s", e.reason);
+        cr_assert_lt(recv(fd, text, sizeof(text), MSG_DONTWAIT), 0);
+        end_send_of(&e, (size_t)room - 32, true);
+        cr_assert(e.ok, "the largest that goes: %s", e.reason);
+        cr_assert_eq(recv(fd, text, sizeof(text), MSG_DONTWAIT), 5);
+        cr_assert_eq(recv(fd, text, sizeof(text), MSG_DONTWAIT | MSG_TRUNC), room - 32);
+        end_close(&e);
+        close(fd);
+}
+
+Test(stream, a_unix_socket_that_takes_streams_gets_the_frames)
+{
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0), c;
+        char text[64] = "";
+        struct end e;
+
+        snprintf(a.sun_path, sizeof(a.sun_path), "%s/log", dir);
+        cr_assert_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+        cr_assert_eq(listen(fd, 4), 0);
+        end_open(&e, (struct sw_stream_conf){ .kind = SW_STREAM_UNIX, .path = a.sun_path, .timeout_ms = 300 });
+        end_send(&e, "5 hello3 you");
+        cr_assert_not(e.ok, "nobody has read it");
+        cr_assert(strstr(e.reason, "not in time"), "%s", e.reason);
+        c = accept(fd, NULL, NULL);
+        close(c);
+        sw_stream_send(e.stream, SW_STR("5 hello3 you"));
+        end_wait(&e, 50);
+        cr_assert_eq(e.n, 1, "not yet");
+        c = accept(fd, NULL, NULL);
+        cr_assert_eq(recv(c, text, sizeof(text) - 1, 0), 12);
+        cr_assert_str_eq(text, "5 hello3 you");
+        sw_loop_run(e.loop);
+        cr_assert(e.ok, "%s", e.reason);
+        close(c);
+        end_wait(&e, 50); /* its end is seen */
+        sw_stream_send(e.stream, SW_STR("1 x"));
+        end_wait(&e, 50);
+        c = accept(fd, NULL, NULL);
+        cr_assert_eq(recv(c, text, sizeof(text), 0), 3);
+        sw_loop_run(e.loop);
+        cr_assert(e.ok, "%s", e.reason);
+        end_close(&e);
+        close(c);
+        close(fd);
+}
+
 /* ---- TLS ---- */
 
 static struct sw_stream_conf tls(const char *host, const struct peer *p, const char *ca)
@@ -484,4 +583,92 @@ Test(stream, tls_that_ends)
         end_close(&e);
         peer_stop(&p);
         cr_assert_eq(p.n_connections, 2);
+}
+
+/* Without a certificate of ours, which the server finds only a while after our end of the handshake is over. */
+static void refused_late(int version, size_t n_tickets, const char *why)
+{
+        struct peer p;
+        struct end e;
+        int i;
+
+        peer_start(&p, READS, true);
+        peer_wants(&p, version, n_tickets, 200000);
+        end_open(&e, tls("localhost", &p, cert_path));
+        for (i = 0; i < 2; i++) {
+                end_send(&e, "lost");
+                cr_expect_eq(e.verdict, SW_COURIER_OUTAGE, "%x, %zu tickets: told as delivered", (unsigned)version,
+                        n_tickets);
+                cr_expect(strstr(e.reason, why), "'%s' does not say: %s", e.reason, why);
+                cr_expect_eq(sw_stream_cause(e.stream), SW_COURIER_CAUSE_TLS);
+        }
+        end_close(&e);
+        peer_stop(&p);
+        cr_expect_eq(p.n_bytes, 0);
+}
+
+Test(stream, a_server_that_refuses_late_is_an_outage)
+{
+        make_certificate();
+        refused_late(TLS1_2_VERSION, 2, "refused by the server: sslv3 alert handshake failure");
+        refused_late(TLS1_3_VERSION, 2, "connection: TLS: refused by the server: tlsv13 alert certificate required");
+        refused_late(TLS1_3_VERSION, 0, "connection: TLS: refused by the server: tlsv13 alert certificate required");
+}
+
+Test(stream, a_server_that_takes_us_late_is_waited_for_once)
+{
+        static const struct {
+                int version;
+                size_t n_tickets;
+                int64_t at_least_ms, at_most_ms;
+        } rows[] = { { TLS1_2_VERSION, 2, 200, 1900 }, { TLS1_3_VERSION, 2, 400, 1900 },
+                { TLS1_3_VERSION, 0, 1900, 6000 } };
+        struct sw_stream_conf conf;
+        struct peer p;
+        struct end e;
+        int64_t began, first;
+        size_t i;
+        int k;
+
+        make_certificate();
+        for (i = 0; i < 3; i++) {
+                peer_start(&p, READS, true);
+                peer_wants(&p, rows[i].version, rows[i].n_tickets, 200000);
+                conf = tls("localhost", &p, cert_path);
+                conf.client_pem.file = both_path;
+                conf.timeout_ms = 1500; /* does not count the waiting */
+                end_open(&e, conf);
+                began = sw_clock_mono().ms;
+                end_send(&e, "one ");
+                cr_assert(e.ok, "%zu: %s", i, e.reason);
+                first = sw_clock_mono().ms - began;
+                cr_expect(first >= rows[i].at_least_ms && first <= rows[i].at_most_ms, "%zu: %lld ms", i,
+                        (long long)first);
+                began = sw_clock_mono().ms;
+                for (k = 0; k < 50; k++) {
+                        end_send(&e, "more");
+                        cr_assert(e.ok, "%zu: %s", i, e.reason);
+                }
+                cr_expect_lt(sw_clock_mono().ms - began, 2000, "%zu: each one waits", i);
+                end_close(&e);
+                peer_stop(&p);
+                cr_expect_eq(p.n_bytes, 204);
+                cr_expect_eq(p.n_connections, 1);
+        }
+}
+
+/* As rsyslog does when the certificate is good but the name is none of those it lets in. */
+Test(stream, a_server_that_ends_after_the_handshake_has_nothing)
+{
+        struct peer p;
+        struct end e;
+
+        make_certificate();
+        peer_start(&p, CLOSES_AFTER_HANDSHAKE, true);
+        end_open(&e, tls("localhost", &p, cert_path));
+        end_send(&e, "lost");
+        cr_assert_eq(e.verdict, SW_COURIER_OUTAGE);
+        cr_assert(strstr(e.reason, "the server closed the connection") || strstr(e.reason, "reset"), "%s", e.reason);
+        end_close(&e);
+        peer_stop(&p);
 }
