@@ -2,16 +2,14 @@
 #include "cmd/explain_text.h"
 
 #include "base/time.h"
-#include "model/addr.h"
+#include "cmd/explain_act.h"
 #include "term.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define EXPLAIN_RULES 4u     /* deny rules proposed */
-#define EXPLAIN_MEMBERS 16u  /* addresses or ports in one rule */
+#define EXPLAIN_MEMBERS 16u  /* of a list */
 #define EXPLAIN_EVIDENCE 16u /* lines of evidence */
-#define EXPLAIN_KEEP_MS (90 * SW_DAY)
 
 static void explain_put(struct sw_buf *out, const struct sw_json *j, const char *path)
 {
@@ -161,219 +159,6 @@ static void explain_evidence(struct sw_buf *out, const struct sw_json *f)
         sw_buf_deinit(&line);
 }
 
-/* ---- what could be done ---- */
-
-/* A deny rule for one NSG and direction, out of the evidence that it let through. */
-struct explain_deny {
-        struct sw_str acl, rule;
-        bool outbound;
-        struct sw_addr src[EXPLAIN_MEMBERS], dst[EXPLAIN_MEMBERS];
-        int64_t ports[EXPLAIN_MEMBERS], proto; /* proto -1: several */
-        unsigned n_src, n_dst, n_ports;
-};
-
-static void explain_add_addr(struct sw_addr *list, unsigned *n, const struct sw_addr *a)
-{
-        unsigned i;
-
-        for (i = 0; i < *n; i++)
-                if (sw_addr_cmp(&list[i], a) == 0)
-                        return;
-        if (*n < EXPLAIN_MEMBERS)
-                list[(*n)++] = *a;
-}
-
-static void explain_add(
-        struct explain_deny *d, const struct sw_addr *src, const struct sw_addr *dst, int64_t port, int64_t proto)
-{
-        unsigned i;
-
-        explain_add_addr(d->src, &d->n_src, src);
-        explain_add_addr(d->dst, &d->n_dst, dst);
-        d->proto = d->n_ports && d->proto != proto ? -1 : proto;
-        for (i = 0; i < d->n_ports; i++)
-                if (d->ports[i] == port)
-                        return;
-        if (d->n_ports < EXPLAIN_MEMBERS)
-                d->ports[d->n_ports++] = port;
-}
-
-static unsigned explain_collect(const struct sw_json *f, struct explain_deny *denies)
-{
-        const struct sw_json *e = sw_json_first(sw_json_at(f, "evidences"));
-        unsigned n = 0, i;
-
-        for (; e; e = sw_json_next(e)) {
-                struct sw_str acl = sw_json_str(sw_json_at(e, "data.acl_id"));
-                bool outbound = sw_str_eq(sw_json_str(sw_json_at(e, "data.logged")), SW_STR("outbound"));
-                int64_t port = explain_i64(e, "dst_endpoint.port"),
-                        proto = explain_i64(e, "connection_info.protocol_num");
-                struct sw_addr src, dst;
-
-                if (sw_str_eq(sw_json_str(sw_json_at(e, "data.outcome")), SW_STR("denied")) || port < 0 ||
-                        port > 65535 || !sw_addr_parse(sw_json_str(sw_json_at(e, "src_endpoint.ip")), &src) ||
-                        !sw_addr_parse(sw_json_str(sw_json_at(e, "dst_endpoint.ip")), &dst))
-                        continue;
-                for (i = 0; i < n; i++)
-                        if (denies[i].outbound == outbound && sw_str_ieq(denies[i].acl, acl))
-                                break;
-                if (i == EXPLAIN_RULES)
-                        continue;
-                if (i == n)
-                        denies[n++] = (struct explain_deny){
-                                .acl = acl, .rule = sw_json_str(sw_json_at(e, "data.rule")), .outbound = outbound
-                        };
-                explain_add(&denies[i], &src, &dst, port, proto);
-        }
-        return n;
-}
-
-/* The part of a resource id after "/KEY/"; p NULL where there is none or it is no plain name. */
-static struct sw_str explain_part(struct sw_str id, const char *key)
-{
-        struct sw_str k = sw_str_of(key), part = { NULL, 0 };
-        size_t i;
-
-        for (i = 0; i + k.n < id.n; i++) {
-                if (!sw_str_ieq((struct sw_str){ id.p + i, k.n }, k))
-                        continue;
-                part = (struct sw_str){ id.p + i + k.n, 0 };
-                while (i + k.n + part.n < id.n && part.p[part.n] != '/')
-                        part.n++;
-                break;
-        }
-        for (i = 0; i < part.n; i++) {
-                char c = part.p[i];
-
-                if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                            c == '_' || c == '.'))
-                        return (struct sw_str){ NULL, 0 };
-        }
-        return part.n ? part : (struct sw_str){ NULL, 0 };
-}
-
-static void explain_name(struct sw_buf *out, struct sw_str part, const char *placeholder)
-{
-        if (part.p)
-                sw_buf_put_str(out, part);
-        else
-                sw_buf_puts(out, placeholder);
-}
-
-/* The k-th address begins with " " (an argument), or is an item of a Bicep array. */
-static void explain_addrs(struct sw_buf *out, const struct sw_addr *list, unsigned n, bool bicep)
-{
-        char text[SW_ADDR_TEXT];
-        unsigned i;
-
-        for (i = 0; i < n; i++)
-                sw_buf_printf(out, bicep ? "%s'%s'" : "%s%s",
-                        !bicep ? " "
-                        : i    ? ", "
-                               : "",
-                        sw_addr_format(&list[i], text));
-}
-
-static const char *explain_proto(int64_t proto)
-{
-        return proto == 6 ? "Tcp" : proto == 17 ? "Udp" : proto == 1 ? "Icmp" : "*";
-}
-
-static void explain_az(struct sw_buf *out, const struct explain_deny *d, const char *name)
-{
-        unsigned i;
-
-        sw_buf_puts(out, "  az network nsg rule create --resource-group ");
-        explain_name(out, explain_part(d->acl, "/resourceGroups/"), "RESOURCE_GROUP");
-        sw_buf_puts(out, " --nsg-name ");
-        explain_name(out, explain_part(d->acl, "/networkSecurityGroups/"), "NSG");
-        sw_buf_printf(out,
-                " \\\n    --name %s --priority 100 --direction %s --access Deny --protocol '%s' \\\n    "
-                "--source-address-prefixes",
-                name, d->outbound ? "Outbound" : "Inbound", explain_proto(d->proto));
-        explain_addrs(out, d->src, d->n_src, false);
-        sw_buf_puts(out, " --source-port-ranges '*' \\\n    --destination-address-prefixes");
-        explain_addrs(out, d->dst, d->n_dst, false);
-        sw_buf_puts(out, " --destination-port-ranges");
-        for (i = 0; i < d->n_ports; i++)
-                sw_buf_printf(out, " %lld", (long long)d->ports[i]);
-        sw_buf_putc(out, '\n');
-}
-
-static void explain_bicep(struct sw_buf *out, const struct explain_deny *d, const char *name)
-{
-        unsigned i;
-
-        sw_buf_puts(out, "  resource deny 'Microsoft.Network/networkSecurityGroups/securityRules@2023-11-01' = {\n"
-                         "    name: '");
-        explain_name(out, explain_part(d->acl, "/networkSecurityGroups/"), "NSG");
-        sw_buf_printf(out,
-                "/%s'\n    properties: {\n      priority: 100\n      direction: '%s'\n      access: 'Deny'\n"
-                "      protocol: '%s'\n      sourceAddressPrefixes: [",
-                name, d->outbound ? "Outbound" : "Inbound", explain_proto(d->proto));
-        explain_addrs(out, d->src, d->n_src, true);
-        sw_buf_puts(out, "]\n      sourcePortRange: '*'\n      destinationAddressPrefixes: [");
-        explain_addrs(out, d->dst, d->n_dst, true);
-        sw_buf_puts(out, "]\n      destinationPortRanges: [");
-        for (i = 0; i < d->n_ports; i++)
-                sw_buf_printf(out, "%s'%lld'", i ? ", " : "", (long long)d->ports[i]);
-        sw_buf_puts(out, "]\n    }\n  }\n");
-}
-
-static void explain_denies(struct sw_buf *out, const struct sw_json *f)
-{
-        struct explain_deny denies[EXPLAIN_RULES];
-        unsigned n = explain_collect(f, denies), i;
-        char name[32];
-
-        if (n == 0) {
-                sw_buf_puts(out, "\nThe network let nothing of it through.\n");
-                return;
-        }
-        sw_buf_puts(out, "\nWhat let it through, and how to deny it (choose a free priority below that of the rule; "
-                         "read before running)\n");
-        for (i = 0; i < n; i++) {
-                struct sw_str uid = sw_explain_uid(f);
-
-                (void)snprintf(
-                        name, sizeof(name), "segwatch-%.*s-%u", uid.n < 8 ? (int)uid.n : 8, uid.p ? uid.p : "", i + 1);
-                if (strspn(name, "segwatch-0123456789abcdef") != strlen(name))
-                        (void)snprintf(name, sizeof(name), "segwatch-%u", i + 1);
-                sw_buf_puts(out, "\n  Rule ");
-                sw_term_put(out, denies[i].rule);
-                sw_buf_puts(out, " of ");
-                sw_term_put(out, denies[i].acl.n ? denies[i].acl : SW_STR("(none named)"));
-                sw_buf_puts(out, "\n\n");
-                explain_az(out, &denies[i], name);
-                sw_buf_putc(out, '\n');
-                explain_bicep(out, &denies[i], name);
-        }
-}
-
-static void explain_suppression(struct sw_buf *out, const struct sw_json *f)
-{
-        const struct sw_json *i = sw_json_first(sw_json_at(f, "unmapped.detectors"));
-        struct sw_str uid = explain_part(sw_explain_uid(f), "");
-        struct sw_etime end = { explain_i64(f, "end_time") }, last = { SW_ETIME_MAX_MS - EXPLAIN_KEEP_MS };
-        struct sw_addr actor;
-        char text[SW_ADDR_TEXT];
-        bool first = true;
-
-        if (!sw_addr_parse(sw_json_str(sw_json_at(f, "unmapped.actor")), &actor) || !i)
-                return;
-        sw_buf_puts(out, "\nIf this is known and wanted: for the file that `suppressions:` names\n\n  - id: known-");
-        sw_buf_put_str(out, uid.n > 8 ? (struct sw_str){ uid.p, 8 } : uid);
-        sw_buf_puts(out, "\n    reason: WHY NOBODY NEEDS TO HEAR OF IT\n    owner: WHO ANSWERS FOR IT\n    expires: ");
-        end = sw_etime_min(sw_etime_max(end, (struct sw_etime){ SW_ETIME_MIN_MS }), last);
-        (void)sw_etime_format(sw_etime_add(end, EXPLAIN_KEEP_MS), text);
-        sw_buf_printf(out, "%.10s\n    detectors: [", text);
-        for (; i; i = sw_json_next(i), first = false) {
-                sw_buf_puts(out, first ? "" : ", ");
-                explain_name(out, explain_part(sw_json_str(i), ""), "DETECTOR");
-        }
-        sw_buf_printf(out, "]\n    source: [\"%s\"]\n", sw_addr_format(&actor, text));
-}
-
 void sw_explain(struct sw_buf *out, const struct sw_json *f)
 {
         explain_head(out, f);
@@ -381,6 +166,6 @@ void sw_explain(struct sw_buf *out, const struct sw_json *f)
         explain_evidence(out, f);
         if (sw_str_eq(sw_json_str(sw_json_at(f, "unmapped.kind")), SW_STR("health")))
                 return;
-        explain_denies(out, f);
-        explain_suppression(out, f);
+        sw_explain_denies(out, f);
+        sw_explain_suppression(out, f);
 }

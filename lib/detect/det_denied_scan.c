@@ -237,6 +237,7 @@ const struct sw_detector sw_det_denied_scan = {
                 { { "denied_scan", 2, sizeof(struct denied_scan_entry), 8, NULL, denied_scan_migrate }, 5 },
         },
         .handles_late = true,
+        .many_ports = true,
         .events = SW_ON(DENIED),
         .on_event = denied_scan_on_event,
         .tell = denied_scan_tell,

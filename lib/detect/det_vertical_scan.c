@@ -208,6 +208,7 @@ const struct sw_detector sw_det_vertical_scan = {
                 SW_TRACK_DECLARE("vertical_scan_internet", "vertical_internet_mid", "vertical_internet_large", 20, 20, 4),
         },
         .handles_late = true,
+        .many_ports = true,
         .events = SW_ON(FAILED) | SW_ON(DENIED) | SW_ON(SUCCEEDED) | SW_ON(WITHDRAWN),
         .on_event = vertical_scan_on_event,
         .soon = vertical_scan_soon,

@@ -88,6 +88,7 @@ struct sw_detector {
         bool needs_baseline; /* named in "learning until": silent while the source's segment learns */
         bool handles_late;   /* does not depend on order: late events are given to it as well */
         bool admin_only;     /* wants events of administrative services only */
+        bool many_ports;     /* its signals name no single port */
         bool internet_only;  /* wants events of sources on the Internet only */
         unsigned events;     /* SW_ON(type) bits it wants; others never reach on_event */
         unsigned outcomes;   /* of CLOSED: bit per enum sw_outcome without which it has no use for it; 0 = wants all */
