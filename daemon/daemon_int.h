@@ -192,6 +192,8 @@ struct sw_daemon {
         atomic_uint_fast64_t n_findings, n_quarantined;
         struct sw__daemon_tally tally;
         struct sw__daemon_loss losses[SW__LOSS_N];
+        struct sw_etime expiries_told; /* suppressions that ended up to there were told; valid if expiries_known */
+        bool expiries_known;
         uint64_t evicted_told[SW_PIPELINE_TABLES];
         bool learning_told;
         int64_t progress_told_ms; /* of recovery or catching up */

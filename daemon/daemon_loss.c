@@ -2,6 +2,7 @@
 #include "daemon_loss.h"
 
 #include "clock.h"
+#include "conf_lists.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -296,6 +297,54 @@ static void loss_watch_silent(struct sw_daemon *d, const struct sw__sight *s)
         l->lost_told = (uint64_t)s->progress.watermark.ms;
 }
 
+/* ---- suppressions ---- */
+
+/* Event time passed the end of a suppression: what it kept back is told again, and somebody should know why. Those that
+ * were over before the first look were told when the configuration was read. */
+static void loss_watch_expiries(struct sw_daemon *d, const struct sw__sight *s)
+{
+        const struct sw_conf_lists *lists = d->conf->conf.lists;
+        const struct sw_conf_suppression *items = lists->suppressions.list.items, *first = NULL;
+        struct sw_etime now = s->progress.watermark, told = d->expiries_told;
+        struct sw_buf text = SW_BUF_NULL;
+        char time[SW_ETIME_TEXT];
+        uint32_t i, n = 0;
+
+        if (sw_etime_is_none(now))
+                return;
+        d->expiries_told = now;
+        if (!d->expiries_known) {
+                d->expiries_known = true;
+                return;
+        }
+        for (i = 0; i < lists->suppressions.list.n; i++) {
+                const struct sw_conf_suppression *x = &items[i];
+
+                if (sw_etime_is_none(x->expires.time) || sw_etime_cmp(x->expires.time, told) <= 0 ||
+                        sw_etime_cmp(x->expires.time, now) > 0)
+                        continue;
+                first = first ? first : x;
+                if (n++ < LOSS_NAMED)
+                        sw_buf_printf(&text, "%s%s (owner %s, expired at %s)",
+                                n == 1 ? "Suppressions that ended: " : ", ", x->id, x->owner,
+                                sw_etime_format(x->expires.time, time));
+        }
+        if (!first)
+                return;
+        if (n > LOSS_NAMED)
+                sw_buf_printf(&text, " and %u more", n - LOSS_NAMED);
+        sw_buf_puts(
+                &text, ". What they kept back is told again from there on. Renew them (`expires`), or remove them.");
+        sw_buf_putc(&text, '\0');
+        if (!text.failed) {
+                sw_log(d->log, SW_LOG_WARNING, "suppression_expired", first->id, "%s", text.p);
+                /* the same id should it be told again after a crash */
+                sw__daemon_health(d, "suppression_expired", first->id, (struct sw_wall){ first->expires.time.ms },
+                        "A suppression has ended", text.p);
+        }
+        sw_buf_deinit(&text);
+}
+
 void sw__loss_watch(struct sw_daemon *d, const struct sw__sight *s)
 {
         size_t i;
@@ -304,4 +353,5 @@ void sw__loss_watch(struct sw_daemon *d, const struct sw__sight *s)
                 loss_watch_rule(d, s, &loss_rules[i]);
         loss_watch_tables(d, s);
         loss_watch_silent(d, s);
+        loss_watch_expiries(d, s);
 }

@@ -3,8 +3,13 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
+import time
 import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from daemon import Daemon  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SEGWATCH = os.environ.get("SEGWATCH", str(ROOT / "build/daemon/segwatch"))
@@ -98,6 +103,80 @@ class Suppressions(unittest.TestCase):
         p = self.check_config(self.plain + "suppressions: gone.yaml\n", "")
         self.assertEqual(p.returncode, 78)
         self.assertIn("gone.yaml: cannot be read", p.stdout + p.stderr)
+
+    def run_daemon(self, suppressions, rotate, *, part=1.0):
+        """The daemon over the beginning of the messages."""
+        folder = tempfile.TemporaryDirectory(prefix="segwatch-e2e-")
+        self.addCleanup(folder.cleanup)
+        where = pathlib.Path(folder.name)
+        lines = (self.dir / "messages.ndjson").read_bytes().splitlines(keepends=True)
+        self.lines = lines
+        n = int(len(lines) * part)
+        (where / "messages.ndjson").write_bytes(b"".join(lines[:n]))
+        (where / "s.yaml").write_text(suppressions)
+        (where / "segwatch.yaml").write_text(
+            f"sources:\n- {{name: f, kind: file, path: {where}/messages.ndjson, follow: true}}\n"
+            f"alerts: {{file: {where}/alerts.jsonl, rotate: {rotate}}}\nstate: {{dir: {where}/state}}\n"
+            f"admin: {{socket: {where}/s, http: none}}\n" + self.plain + "suppressions: s.yaml\n")
+        d = Daemon(self, where / "segwatch.yaml")
+        records = sum(len(json.loads(line)["records"]) for line in lines[:n])
+        d.wait_for(lambda: d.records() == records, "everything is read")
+        return d, where
+
+    def counter(self, where):
+        p = subprocess.run([SEGWATCH, "ctl", "--socket", str(where / "s"), "stats", "-o", "json"], capture_output=True,
+                           text=True, timeout=20)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        return json.loads(p.stdout)["result"]["engine"]["signals_suppressed"]
+
+    def kept(self, where):
+        """Lines of the files, the oldest first."""
+        files = sorted(where.glob("suppressed.jsonl.*"), key=lambda f: -int(f.suffix[1:])) + [where / "suppressed.jsonl"]
+        return files, [json.loads(line) for f in files for line in f.read_text().splitlines()]
+
+    def test_the_daemon_rotates_and_counts_them(self):
+        # without an end, all that one host does
+        text = self.text(detectors="[horizontal_scan, vertical_scan, denied_scan, new_admin_edge, admin_fanout]")
+        want = [json.loads(line) for line in self.replay(self.plain + "suppressions: s.yaml\n", text)["suppressed"]]
+        self.assertGreater(len(want), 1)
+        size = (max(len(json.dumps(line)) for line in want) // 1024 + 1) * 1024
+        d, where = self.run_daemon(text, f"{{size: {size // 1024}KiB, keep: 99}}")
+        d.wait_for(lambda: len(self.kept(where)[1]) >= len(want), "all are there")
+        files, got = self.kept(where)
+        self.assertEqual(sorted(g["uid"] for g in got), sorted(w["uid"] for w in want), "none twice, none lost")
+        self.assertEqual({g["suppression"] for g in got}, {"scan-4711"})
+        self.assertGreater(len(files), 1, "it was rotated")
+        for f in files:
+            self.assertLessEqual(f.stat().st_size, size, f)
+        self.assertEqual(self.counter(where), len(want))
+        d.stop()
+
+    def test_one_that_ends_while_the_daemon_runs_is_told_once(self):
+        times = [r["time"] for line in (self.dir / "messages.ndjson").read_text().splitlines()
+                 for r in json.loads(line)["records"]]
+        before = 0.5
+        end = sorted(times)[len(times) * 7 // 10][:19] + "Z"
+        text = self.text(end, source=f"[{min(self.attacker)}]") + self.text(source="[10.250.0.1]").replace(
+            "suppressions:\n", "").replace("scan-4711", "never-4712")
+        d, where = self.run_daemon(text, "{size: 0}", part=before)
+
+        def health():
+            path = where / "alerts.jsonl"
+            lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+            return [line for line in lines if line["finding_info"]["analytic"]["name"] == "suppression_expired"]
+        time.sleep(2.5)  # it looks every second
+        self.assertEqual(health(), [])
+        self.assertNotIn("suppression_expired", d.log())
+        with open(where / "messages.ndjson", "ab") as f:
+            f.write(b"".join(self.lines[int(len(self.lines) * before):]))
+        d.wait_for(health, "a finding")
+        time.sleep(1.5)
+        self.assertEqual(d.log().count("event=suppression_expired"), 1, "told once")
+        line, = health()
+        self.assertEqual(line["unmapped"]["kind"], "health")
+        self.assertIn(f"scan-4711 (owner netsec, expired at {end[:-1]}.000Z)", line["message"])
+        self.assertNotIn("never-4712", line["message"])
+        d.stop()
 
 
 if __name__ == "__main__":
