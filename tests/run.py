@@ -65,7 +65,8 @@ def meson_test(directory, args, env=None):
 
 def stage_style():
     yield from check("layers", ["/usr/bin/python3", "tests/style/check_layers.py"])
-    yield from check("shellcheck", ["shellcheck", "dev", ".ci/run", "config/debian/build", "config/debian/segwatch.postrm"])
+    yield from check("shellcheck", ["shellcheck", "dev", ".ci/run", "config/debian/build", "config/debian/segwatch.postrm",
+                                    "tests/live/sentinel.sh"])
 
 
 def built(*builds):

@@ -154,7 +154,8 @@ static void explain_deny_add(struct explain_deny *d, const struct explain_tuple 
         all = explain_add_addr(d->dst, &d->n_dst, &t->dst) && all;
         if (explain_has_ports(t->proto))
                 all = explain_add_port(d->ports, &d->n_ports, t->port) && all;
-        all = explain_add_str(d->rules, &d->n_rules, t->rule) && all;
+        if (t->rule.n)
+                all = explain_add_str(d->rules, &d->n_rules, t->rule) && all;
         d->n_left_out += !all;
 }
 
@@ -276,7 +277,8 @@ static void explain_deny(struct sw_buf *out, const struct explain_deny *d, struc
         (void)snprintf(name, sizeof(name), "segwatch-%.*s-%u", uid.n < 8 ? (int)uid.n : 8, uid.p ? uid.p : "", number);
         if (strspn(name, "segwatch-0123456789abcdef") != strlen(name))
                 (void)snprintf(name, sizeof(name), "segwatch-%u", number);
-        sw_buf_puts(out, d->n_rules == 1 ? "\n  Rule " : "\n  Rules ");
+        sw_buf_puts(out, d->n_rules > 1 ? "\n  Rules " : "\n  Rule ");
+        sw_buf_puts(out, d->n_rules ? "" : "(none named)");
         for (i = 0; i < d->n_rules; i++) {
                 sw_buf_puts(out, i ? ", " : "");
                 sw_term_put(out, d->rules[i]);

@@ -223,6 +223,19 @@ class Content(unittest.TestCase):
         for text in re.findall(r'"(\[[^"]*\])"', json.dumps(template)):
             self.assertEqual(text.count("("), text.count(")"), text)
 
+    def test_every_cell_of_the_comparison_has_a_source(self):
+        text = (ROOT / "docs/SENTINEL.md").read_text()
+        table = text.split("## Compared with")[1].split("## Not tried")[0]
+        links = dict(re.findall(r"(?m)^\[([^\]]+)\]: (https://\S+)$", table))
+        rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("|")][2:]
+        self.assertGreaterEqual(len(rows), 6)
+        used = set(re.findall(r"\]\[([^\]]+)\]", table))
+        self.assertEqual(used, set(links), "each source is there, and used")
+        for name, *others, _ours in rows:
+            self.assertEqual(len(others), 3, name)
+            for cell in others:
+                self.assertTrue(re.search(r"\]\[[^\]]+\]", cell) or cell.strip() == "not documented", f"{name}: {cell}")
+
 
 if __name__ == "__main__":
     unittest.main()

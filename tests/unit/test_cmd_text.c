@@ -177,46 +177,63 @@ static const char *explained(struct sw_buf *b, const char *finding)
         "'connection_info':{'protocol_num':" proto ",'protocol_name':'p'},'data':{" more "}}"
 #define NSG "'acl_id':'/subscriptions/s/resourceGroups/rg-1/providers/Microsoft.Network/networkSecurityGroups/nsg_web'"
 
-Test(cmd_text, what_let_it_through_becomes_one_rule_per_group_and_direction)
+Test(cmd_text, what_let_it_through_becomes_one_rule_per_group_direction_family_and_protocol)
 {
         struct sw_buf b = SW_BUF_NULL;
-        const char *t = explained(&b,
-                "{'finding_info':{'uid':'0123456789abcdef','title':'T','desc':'first\\nsecond\\n'},'evidences':"
-                "[" EVIDENCE("10.1.0.5", "10.2.0.1", "22", "6",
-                        NSG ",'rule':'allow-all','outcome':'ok','logged':'inbound'") "," EVIDENCE("10.1.0.5",
-                        "10.2.0.2", "22", "17",
-                        NSG ",'rule':'allow-all','outcome':'ok','logged':'inbound'") "," EVIDENCE("10.1.0.5",
-                        "10.2.0.2", "3389", "6",
-                        NSG ",'rule':'out','outcome':'ok','logged':'outbound'") "," EVIDENCE("10.1.0.5", "10.2.0.3",
-                        "445", "6", NSG ",'outcome':'denied'") "," EVIDENCE("10.1.0.5", "10.2.0.3", "99999", "6",
-                        NSG ",'outcome':'ok'") "," EVIDENCE("10.1.0.5", "10.2.0.3", "-1", "6",
-                        NSG ",'outcome':'ok'") "," EVIDENCE("nowhere", "10.2.0.3", "22", "6",
-                        NSG ",'outcome':'ok'") "," EVIDENCE("10.1.0.5", "", "22", "6",
-                        NSG ",'outcome':'ok'") "," EVIDENCE("fd00::5", "fd00::6", "8", "1",
-                        "'outcome':'ok'") "],"
-                                          "'unmapped':{'actor':'10.1.0.5','detectors':['horizontal_scan','pivot;chain']"
-                                          ",'compromised':['10.1.0.5']},"
-                                          "'end_time':1767225600000}");
+        const char
+                *t =
+                        explained(&b,
+                                "{'finding_info':{'uid':'0123456789abcdef','title':'T','desc':'first\\nsecond\\n'},'"
+                                "evidences':"
+                                "[" EVIDENCE("10.1.0.5", "10.2.0.1", "22", "6",
+                                        NSG ",'rule':'allow-all','outcome':'ok','logged':'inbound','detector':'pivot_"
+                                            "chain'") "," EVIDENCE("10.1.0.5", "10.2.0.2", "22", "17",
+                                        NSG
+                                        ",'rule':'allow-all','outcome':'ok','logged':'inbound'") "," EVIDENCE("10.1.0."
+                                                                                                              "5",
+                                        "10.2.0.3", "22", "6",
+                                        NSG ",'rule':'other','outcome':'ok','logged':'inbound','detector':'pivot;"
+                                            "chain'") "," EVIDENCE("10.1.0.5", "10.2.0.2", "3389", "6",
+                                        NSG ",'rule':'out','outcome':'ok','logged':'outbound'") "," EVIDENCE("10.1.0.5",
+                                        "10.2.0.3", "445", "6", NSG ",'outcome':'denied'") "," EVIDENCE("10.1.0.5",
+                                        "10.2.0.3", "99999", "6", NSG ",'outcome':'ok'") "," EVIDENCE("10.1.0.5",
+                                        "10.2.0.3", "-1", "6", NSG ",'outcome':'ok'") "," EVIDENCE("nowhere",
+                                        "10.2.0.3", "22", "6", NSG ",'outcome':'ok'") "," EVIDENCE("10.1.0.5", "", "22",
+                                        "6", NSG ",'outcome':'ok'") "," EVIDENCE("10.1.0.5", "fd00::6", "22", "6",
+                                        NSG ",'outcome':'ok'") "," EVIDENCE("fd00::5", "fd00::6", "8", "1",
+                                        "'outcome':'ok'") "],"
+                                                          "'unmapped':{'actor':'10.1.0.5','detectors':['pivot_chain','"
+                                                          "pivot;chain']"
+                                                          ",'compromised':['10.1.0.5']},"
+                                                          "'end_time':1767225600000}");
 
         cr_assert(strstr(t, "\n  first\n  second\n\nEvidence\n"));
         cr_assert(strstr(t, "--resource-group rg-1 --nsg-name nsg_web"));
+        cr_assert(strstr(t, "\n  Rules allow-all, other of /subscriptions/s/"));
         cr_assert(strstr(
-                t, "--name segwatch-01234567-1 --priority 100 --direction Inbound --access Deny --protocol '*'"));
+                t, "--name segwatch-01234567-1 --priority 100 --direction Inbound --access Deny --protocol 'Tcp'"));
         cr_assert(strstr(t, "--source-address-prefixes 10.1.0.5 --source-port-ranges '*'"));
-        cr_assert(strstr(t, "--destination-address-prefixes 10.2.0.1 10.2.0.2 --destination-port-ranges 22\n"));
+        cr_assert(strstr(t, "--destination-address-prefixes 10.2.0.1 10.2.0.3 --destination-port-ranges 22\n"));
         cr_assert(strstr(
-                t, "--name segwatch-01234567-2 --priority 100 --direction Outbound --access Deny --protocol 'Tcp'"));
+                t, "--name segwatch-01234567-2 --priority 101 --direction Inbound --access Deny --protocol 'Udp'"));
+        cr_assert(strstr(
+                t, "--name segwatch-01234567-3 --priority 102 --direction Outbound --access Deny --protocol 'Tcp'"));
         cr_assert(strstr(t, "--resource-group RESOURCE_GROUP --nsg-name NSG"), "an evidence that names no group");
         cr_assert(strstr(t, "--protocol 'Icmp'"));
-        cr_assert(strstr(t, "Rule  of (none named)") || strstr(t, "of (none named)"));
+        cr_assert(strstr(t, "--destination-address-prefixes fd00::6 --destination-port-ranges '*'\n"));
+        cr_assert(strstr(t, "\n  Rule (none named) of (none named)\n"));
+        cr_assert(strstr(t, "resource deny1 ") && strstr(t, "resource deny4 "));
         cr_assert(strstr(t, "name: 'nsg_web/segwatch-01234567-1'"));
-        cr_assert(strstr(t, "destinationAddressPrefixes: ['10.2.0.1', '10.2.0.2']"));
+        cr_assert(strstr(t, "destinationAddressPrefixes: ['10.2.0.1', '10.2.0.3']"));
         cr_assert(strstr(t, "destinationPortRanges: ['22']"));
-        cr_assert_null(strstr(t, "segwatch-01234567-4"));
-        cr_assert(strstr(t, "  - id: known-01234567\n"));
-        cr_assert(strstr(t, "expires: 2026-04-01\n"));
+        cr_assert(strstr(t, "destinationPortRange: '*'\n"));
+        cr_assert_null(strstr(t, "segwatch-01234567-5"));
+        cr_assert(strstr(t, "  - id: known-01234567-1\n"));
+        cr_assert(strstr(t, "expires: 2026-01-31\n"));
         cr_assert(
-                strstr(t, "detectors: [horizontal_scan, DETECTOR]"), "what is no plain name is not copied into a file");
+                strstr(t, "    detectors: [pivot_chain]\n    source: [\"10.1.0.5\"]\n    destination: [\"10.2.0.1\"]\n"
+                          "    services: [22/tcp]\n"));
+        cr_assert_null(strstr(t, "known-01234567-2"), "what is no detector is not copied into a file");
         sw_buf_deinit(&b);
 }
 
@@ -248,9 +265,9 @@ Test(cmd_text, what_is_too_much_to_show_is_cut)
         for (i = 0; i < 20; i++)
                 sw_buf_printf(&f,
                         "%s{'src_endpoint':{'ip':'10.1.0.%u'},'dst_endpoint':{'ip':'10.2.0.1','port':%u},"
-                        "'data':{'acl_id':'/networkSecurityGroups/one','outcome':'ok'}}",
+                        "'connection_info':{'protocol_num':6},'data':{'acl_id':'/networkSecurityGroups/one','outcome':'ok'}}",
                         i ? "," : "", i, 1000 + i);
-        for (i = 0; i < 6; i++)
+        for (i = 0; i < 10; i++)
                 sw_buf_printf(&f,
                         ",{'src_endpoint':{'ip':'10.1.0.1'},'dst_endpoint':{'ip':'10.2.0.1','port':1},"
                         "'data':{'acl_id':'/networkSecurityGroups/n%u','outcome':'ok'}}",
@@ -264,7 +281,9 @@ Test(cmd_text, what_is_too_much_to_show_is_cut)
         cr_assert_null(strstr(t, "1016\n"));
         for (at = t; (at = strstr(at, "az network nsg rule create")); at++)
                 n_rules++;
-        cr_assert_eq(n_rules, 4);
+        cr_assert_eq(n_rules, 8);
+        cr_assert(strstr(t, "(4 more connections than fit: see the line itself)"));
+        cr_assert(strstr(t, "(3 more connections let through by other rules than fit: see the line itself)"));
         sw_buf_deinit(&f);
         sw_buf_deinit(&b);
 }
