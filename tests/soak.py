@@ -27,7 +27,7 @@ KINDS = {
     "broker": ["test_brokers", "test_silent", "test_kafka_restart"],
     "reload": ["test_reload"],
     "mixed": ["mixed"],
-    "sink": ["test_sentinel", "test_syslog", "test_webhook", "test_outage"],
+    "sink": ["test_sentinel", "test_sink_kafka", "test_syslog", "test_webhook", "test_outage"],
     # the whole of tests/e2e with the program built under AddressSanitizer and UBSan
     "sanitizers": sorted(p.stem for p in (ROOT / "tests/e2e").glob("test_*.py") if p.stem != "test_sandbox"),
 }
