@@ -126,7 +126,8 @@ const struct sw_opt sw_conf_output_rows[] = {
                 AT(auth),
                 .rows = sw_conf_auth_rows,
                 .example = "{managed_identity: {}}",
-                .doc = "sentinel: who we are: managed_identity, or tenant and client_id with client_secret, "
+                .doc = "sentinel, or kafka to an event hub: who we are: managed_identity, or tenant and client_id with "
+                       "client_secret, "
                        "certificate or federated_token_file." },
         { .key = "address",
                 .type = SW_OPT_STRING,
@@ -209,7 +210,7 @@ const struct sw_opt sw_conf_output_rows[] = {
                 .type = SW_OPT_SECRET,
                 AT(connection_string),
                 .example = "{credential: findings-hub}",
-                .doc = "kafka: Event Hubs connection string with the right to send." },
+                .doc = "kafka: Event Hubs connection string with the right to send; or auth." },
         { .key = "password",
                 .type = SW_OPT_SECRET,
                 AT(password),
@@ -269,7 +270,7 @@ static void outputs_check_keys(const struct sw_conf_output *o, struct sw_conf_ch
                 { "endpoint", o->endpoint, SENTINEL, true },
                 { "dcr", o->dcr, SENTINEL, true },
                 { "stream", o->stream, SENTINEL, false },
-                { "auth", sw_conf_auth_given(&o->auth), SENTINEL, true },
+                { "auth", sw_conf_auth_given(&o->auth), SENTINEL | KAFKA, o->kind == SW_OUTPUT_SENTINEL },
                 { "proxy", o->proxy, SENTINEL | WEBHOOK, false },
                 { "address", o->address, SYSLOG, true },
                 { "hostname", o->hostname, SYSLOG, false },
@@ -387,6 +388,10 @@ void sw_conf_check_outputs(const struct sw_conf *conf, struct sw_conf_check *che
                         o->kind == SW_OUTPUT_KAFKA && outputs_has(&o->password), &o->place, check);
                 if (outputs_has(&o->password) && outputs_has(&o->connection_string))
                         sw_conf_error(check, &o->place, "connection_string and password exclude each other");
+                if (o->kind == SW_OUTPUT_KAFKA && sw_conf_auth_given(&o->auth) &&
+                        (outputs_has(&o->password) || outputs_has(&o->connection_string)))
+                        sw_conf_error(check, &o->place, "auth and %s exclude each other",
+                                outputs_has(&o->password) ? "password" : "connection_string");
                 outputs_check_url(o, "endpoint", o->endpoint, check);
                 outputs_check_url(o, "url", o->url, check);
                 if (o->retry.max_ms < o->retry.first_ms)
@@ -394,7 +399,10 @@ void sw_conf_check_outputs(const struct sw_conf *conf, struct sw_conf_check *che
                 if (o->kind == SW_OUTPUT_SYSLOG)
                         outputs_check_syslog(o, check);
                 (void)snprintf(what, sizeof(what), "output '%.60s'", o->name);
-                if (o->kind == SW_OUTPUT_SENTINEL && sw_conf_auth_given(&o->auth))
+                /* without a way in, kafka would go on without any */
+                if ((o->kind == SW_OUTPUT_SENTINEL && sw_conf_auth_given(&o->auth)) ||
+                        (o->kind == SW_OUTPUT_KAFKA &&
+                                (sw_conf_auth_given(&o->auth) || o->auth.tenant || o->auth.client_id)))
                         sw_conf_check_auth(&o->auth, what, &o->place, check);
         }
 }

@@ -25,7 +25,7 @@ struct sw_outputs {
 
 /* ---- one row ---- */
 
-static void outputs_token_conf(const struct sw_conf_output *o, struct sw_token_conf *ret)
+static void outputs_monitor_token(const struct sw_conf_output *o, struct sw_token_conf *ret)
 {
         sw_conf_auth_token(&o->auth, o->name, ret);
         if (!ret->audience)
@@ -45,6 +45,7 @@ int sw_outputs_make(const struct sw_conf_output *o, const struct sw_sink_env *en
                 .timeout_ms = o->timeout_ms,
                 .version = SW_VERSION };
         struct sw_sink_sentinel_conf sentinel;
+        struct sw_token_conf token;
         char host[256] = "", port[8] = "";
 
         c.courier.name = o->name;
@@ -61,7 +62,7 @@ int sw_outputs_make(const struct sw_conf_output *o, const struct sw_sink_env *en
                         .endpoint = o->endpoint,
                         .dcr = o->dcr,
                         .stream = o->stream ? o->stream : SW_ROW_STREAM };
-                outputs_token_conf(o, &sentinel.auth);
+                outputs_monitor_token(o, &sentinel.auth);
                 return sw_sink_sentinel_new(&sentinel, env, ret, reterr);
         case SW_OUTPUT_SYSLOG:
                 (void)sw_conf_host_port(o->address, host, port);
@@ -76,11 +77,13 @@ int sw_outputs_make(const struct sw_conf_output *o, const struct sw_sink_env *en
                                                   .client_pem = o->client_certificate },
                         env, ret, reterr);
         case SW_OUTPUT_KAFKA:
+                sw_conf_auth_token(&o->auth, o->name, &token);
                 return sw_sink_kafka_new(&(const struct sw_sink_kafka_conf){ .base = c,
                                                  .brokers = o->brokers,
                                                  .topic = o->topic,
                                                  .connection_string = o->connection_string,
                                                  .password = o->password,
+                                                 .auth = sw_conf_auth_given(&o->auth) ? &token : NULL,
                                                  .settings = &o->librdkafka },
                         env, ret, reterr);
         case SW_OUTPUT_WEBHOOK:

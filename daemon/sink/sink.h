@@ -47,7 +47,8 @@ struct sw_sink_sentinel_conf {
 int sw_sink_sentinel_new(const struct sw_sink_sentinel_conf *conf, const struct sw_sink_env *env, struct sw_sink **ret,
         struct sw_err *reterr);
 
-/* Syslog: RFC 5424 with CEF or the OCSF line as text, octet counting on TCP and TLS, datagrams on a Unix socket. */
+/* Syslog: RFC 5424 with CEF or the OCSF line as text, octet counting on TCP and TLS, datagrams or a stream on a Unix
+ * socket. */
 enum sw_syslog_transport { SW_SYSLOG_TCP, SW_SYSLOG_TLS, SW_SYSLOG_UNIX };
 enum sw_syslog_format { SW_SYSLOG_CEF, SW_SYSLOG_JSON };
 struct sw_sink_syslog_conf {
@@ -82,6 +83,8 @@ struct sw_sink_kafka_conf {
         const char *topic;                      /* NULL: EntityPath of the connection string */
         struct sw_secret_ref connection_string; /* Event Hubs; may be empty */
         struct sw_secret_ref password;          /* of sasl.username among the settings; may be empty */
+        const struct sw_token_conf *auth;       /* Event Hubs with tokens, needs brokers and topic; NULL: none.
+                                                 * Its audience NULL: of the first broker */
         const struct sw_kv_list *settings;      /* for librdkafka; outlives the sink */
 };
 int sw_sink_kafka_new(const struct sw_sink_kafka_conf *conf, const struct sw_sink_env *env, struct sw_sink **ret,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Findings into a Kafka topic or an event hub: the OCSF object, keyed by its incident, so that all lines of one stand
- * in one partition in their order. The producer is idempotent; a batch counts once every row of it was acknowledged by
- * all replicas. librdkafka's threads do the work and wake the loop for its reports. */
+ * in one partition in their order. Event Hubs lets us in by a connection string or by tokens of Entra. The producer is
+ * idempotent; a batch counts once every row of it was acknowledged by all replicas. librdkafka's threads do the work
+ * and wake the loop for its reports. */
 #include "base/alloc.h"
 #include "clock.h"
 #include "config/connection_string.h"
@@ -26,7 +27,10 @@ struct kafka {
         struct sw_secret_ref connection, password; /* copies; may be empty */
         struct sw_kv_list settings;                /* of the configuration, which outlives it */
         int64_t timeout_ms;
-        rd_kafka_t *rk; /* NULL: not made yet, or given up after a fatal error */
+        bool with_tokens;
+        struct sw_token *token;     /* NULL: without, or stopped */
+        struct kafka_probe *asking; /* waits for a token */
+        rd_kafka_t *rk;             /* NULL: not made yet, or given up after a fatal error */
         rd_kafka_topic_t *rkt;
         rd_kafka_queue_t *reports;
         struct sw_watch *woken;
@@ -36,7 +40,7 @@ struct kafka {
         uint32_t n_open;
         bool failed, too_large, sending, broken;
         enum sw_courier_cause cause, client_cause;
-        char reason[300], client_error[200];
+        char reason[400], client_error[200];
 };
 
 struct kafka_setting {
@@ -53,14 +57,42 @@ static const struct kafka_setting kafka_base[] = { { "client.id", "segwatch" }, 
 static const struct kafka_setting kafka_eventhubs[] = { { "security.protocol", "SASL_SSL" },
         { "sasl.mechanism", "PLAIN" }, { "sasl.username", "$ConnectionString" },
         { "connections.max.idle.ms", "180000" } };
+static const struct kafka_setting kafka_tokens[] = { { "security.protocol", "SASL_SSL" },
+        { "sasl.mechanism", "OAUTHBEARER" } };
+#define KAFKA_ROLE "; the identity needs the role Azure Event Hubs Data Sender on the hub or its namespace"
 
 /* They have options of their own, or what is promised depends on them. */
-static const char *const kafka_reserved[] = { "acks", "bootstrap.servers", "message.timeout.ms", "metadata.broker.list",
+static const char *const kafka_reserved[] = { "acks", "bootstrap.servers", "delivery.report.only.error",
+        "delivery.timeout.ms", "enable.idempotence", "message.timeout.ms", "metadata.broker.list",
         "plugin.library.paths", "request.required.acks", "transactional.id", NULL };
+
+/* What an idempotent producer does not start with. */
+static const struct {
+        const char *key;
+        uint64_t min, max;
+        const char *wrong;
+} kafka_bounds[] = {
+        { "max.in.flight", 1, 5, "must be 1 to 5: findings come once and in order" },
+        { "max.in.flight.requests.per.connection", 1, 5, "must be 1 to 5: findings come once and in order" },
+        { "message.send.max.retries", 1, UINT64_MAX, "must be 1 or more: a finding is sent until it has arrived" },
+        { "retries", 1, UINT64_MAX, "must be 1 or more: a finding is sent until it has arrived" },
+};
 
 const char *sw_sink_kafka_setting_wrong(const char *key, const char *value)
 {
-        return sw_kafka_setting_wrong(key, value, kafka_reserved);
+        const char *wrong = sw_kafka_setting_wrong(key, value, kafka_reserved);
+        uint64_t v;
+        size_t i;
+
+        for (i = 0; i < sizeof(kafka_bounds) / sizeof(*kafka_bounds) && !wrong; i++)
+                if (strcmp(key, kafka_bounds[i].key) == 0 && sw_parse_u64(sw_str_of(value), &v) &&
+                        (v < kafka_bounds[i].min || v > kafka_bounds[i].max))
+                        wrong = kafka_bounds[i].wrong;
+        if (!wrong && strcmp(key, "queuing.strategy") == 0 && strcmp(value, "fifo") != 0)
+                wrong = "must be fifo: findings come in order";
+        if (!wrong && strcmp(key, "partitioner") == 0 && strcmp(value, "random") == 0)
+                wrong = "must look at the key: all lines of one finding stand in one partition";
+        return wrong;
 }
 
 /* ---- client ---- */
@@ -133,6 +165,8 @@ static int kafka_configure(
 
         if (r == 0 && kafka_has_connection(s))
                 r = kafka_credentials(s, c, &cs, reterr);
+        if (r == 0 && s->with_tokens)
+                r = kafka_set(c, "connections.max.idle.ms", "180000", reterr);
         if (r == 0)
                 r = kafka_password(s, c, reterr);
         (void)snprintf(text, sizeof(text), "%s:9093", cs.host);
@@ -148,6 +182,8 @@ static int kafka_configure(
                 r = kafka_set(c, "ssl.ca.location", s->ca_file, reterr);
         for (i = 0; i < s->settings.n && r == 0; i++)
                 r = kafka_set(c, s->settings.items[i].key, s->settings.items[i].value, reterr);
+        if (r == 0 && s->with_tokens) /* whatever was set: a token goes nowhere else */
+                r = kafka_set_all(c, kafka_tokens, sizeof(kafka_tokens) / sizeof(*kafka_tokens), reterr);
         if (r == 0 && !s->topic && !*cs.entity_path)
                 r = sw_err_set(reterr, -SW_ERR_CONFIG, "the connection string has no EntityPath: set 'topic'");
         (void)snprintf(topic, SW_CONNECTION_NAME, "%s", s->topic ? s->topic : cs.entity_path);
@@ -215,8 +251,9 @@ static void kafka_on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *o
                 /* A message times out whatever the client cannot do. */
                 s->cause = m->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && *s->client_error ? s->client_cause
                                                                                           : kafka_cause(m->err);
-                (void)snprintf(s->reason, sizeof(s->reason), "%s%s%.180s", rd_kafka_err2str(m->err),
-                        *s->client_error ? "; " : "", s->client_error);
+                (void)snprintf(s->reason, sizeof(s->reason), "%.60s%s%.180s%s", rd_kafka_err2str(m->err),
+                        *s->client_error ? "; " : "", s->client_error,
+                        s->with_tokens && s->cause == SW_COURIER_CAUSE_AUTH ? KAFKA_ROLE : "");
         }
         if (s->n_open == 0 && !s->sending)
                 kafka_finish(s);
@@ -239,6 +276,55 @@ static void kafka_poll(void *ctx)
                 ;
 }
 
+/* ---- tokens: librdkafka asks from within a poll on the loop, at 80% of the life of the one it has ---- */
+
+static void kafka_on_token(void *ctx, const struct sw_token_result *t)
+{
+        struct kafka *s = ctx;
+        char text[256];
+
+        if (!s->rk)
+                return;
+        if (t->code < 0) {
+                sw_log(s->log, SW_LOG_ERROR, "kafka_token", s->name, "%s", t->message);
+                (void)rd_kafka_oauthbearer_set_token_failure(s->rk, t->message); /* asks again in 10 s */
+        } else if (rd_kafka_oauthbearer_set_token(s->rk, t->bearer, t->expires.ms, "segwatch", NULL, 0, text,
+                           sizeof(text)) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+                sw_log(s->log, SW_LOG_ERROR, "kafka_token", s->name, "librdkafka does not take the token: %s", text);
+                (void)rd_kafka_oauthbearer_set_token_failure(s->rk, text);
+        }
+}
+
+static void kafka_on_token_wanted(rd_kafka_t *rk, const char *config, void *opaque)
+{
+        struct kafka *s = opaque;
+
+        (void)config;
+        if (s->token && rk == s->rk && sw_token_get(s->token, kafka_on_token, s) < 0)
+                (void)rd_kafka_oauthbearer_set_token_failure(rk, sw_error_text(-SW_ERR_NOMEM));
+}
+
+static struct sw_wall kafka_token_expires(const struct sw_sink *sink)
+{
+        const struct kafka *s = (const struct kafka *)sink;
+
+        return s->token ? sw_token_expires(s->token) : (struct sw_wall){ 0 };
+}
+
+/* "https://" and the name of the first broker: what Event Hubs documents as the audience for Kafka. */
+static bool kafka_token_new(struct kafka *s, const struct sw_token_conf *conf, struct sw_httpc *http)
+{
+        struct sw_token_conf token = *conf;
+        char audience[300];
+
+        (void)snprintf(audience, sizeof(audience), "https://%.*s", (int)strcspn(s->brokers, ":,"), s->brokers);
+        if (!token.audience)
+                token.audience = audience;
+        s->with_tokens = true;
+        s->base.token_expires = kafka_token_expires;
+        return sw_token_new(&token, http, s->log, &s->token) == 0;
+}
+
 static int kafka_open(struct kafka *s, rd_kafka_t **ret, char topic[SW_CONNECTION_NAME], struct sw_err *reterr)
 {
         rd_kafka_conf_t *c = rd_kafka_conf_new();
@@ -253,6 +339,8 @@ static int kafka_open(struct kafka *s, rd_kafka_t **ret, char topic[SW_CONNECTIO
         rd_kafka_conf_set_log_cb(c, kafka_on_log);
         rd_kafka_conf_set_error_cb(c, kafka_on_error);
         rd_kafka_conf_set_dr_msg_cb(c, kafka_on_report);
+        if (s->with_tokens)
+                rd_kafka_conf_set_oauthbearer_token_refresh_cb(c, kafka_on_token_wanted);
         *ret = rd_kafka_new(RD_KAFKA_PRODUCER, c, text, sizeof(text));
         if (*ret)
                 return 0;
@@ -275,6 +363,7 @@ static int kafka_connect(struct kafka *s, struct sw_err *reterr)
         s->rkt = rd_kafka_topic_new(s->rk, topic, NULL);
         s->reports = rd_kafka_queue_get_main(s->rk);
         rd_kafka_queue_cb_event_enable(s->reports, kafka_on_reports, s);
+        sw_watch_wake(s->woken); /* what is in the queue already, as its wish for a token */
         return s->rkt ? 0 : sw_err_set(reterr, -SW_ERR_CONFIG, "'%.100s' is no name of a topic", topic);
 }
 
@@ -443,6 +532,8 @@ struct kafka_probe {
         void *ctx;
         bool ok;
         char message[400];
+        char *bearer; /* NULL: it needs none */
+        struct sw_wall expires;
 };
 
 /* Pool: a client of its own asks for the topic. */
@@ -461,6 +552,9 @@ static void kafka_ask(void *ctx)
                 (void)snprintf(q->message, sizeof(q->message), "%s", err.msg);
                 return;
         }
+        if (q->bearer)
+                (void)rd_kafka_oauthbearer_set_token(
+                        rk, q->bearer, q->expires.ms, "segwatch", NULL, 0, q->message, sizeof(q->message));
         rkt = rd_kafka_topic_new(rk, topic, NULL);
         r = rkt ? rd_kafka_metadata(rk, 0, rkt, &m, (int)s->timeout_ms) : rd_kafka_last_error();
         if (r == RD_KAFKA_RESP_ERR_NO_ERROR && m->topic_cnt == 1)
@@ -478,13 +572,37 @@ static void kafka_ask(void *ctx)
         rd_kafka_destroy(rk);
 }
 
+static void kafka_probe_free(struct kafka_probe *q)
+{
+        if (q && q->bearer) {
+                explicit_bzero(q->bearer, strlen(q->bearer));
+                sw_free(q->bearer);
+        }
+        sw_free(q);
+}
+
 static void kafka_asked(void *ctx)
 {
         struct kafka_probe *q = ctx;
 
         if (!q->s->stopped)
                 q->done(q->ctx, q->ok, q->message);
-        sw_free(q);
+        kafka_probe_free(q);
+}
+
+static void kafka_probe_with(void *ctx, const struct sw_token_result *t)
+{
+        struct kafka_probe *q = ctx;
+
+        q->s->asking = NULL;
+        if (t->code == 0) {
+                q->bearer = sw_strdup(t->bearer);
+                q->expires = t->expires;
+                if (q->bearer && sw_loop_work(q->s->loop, kafka_ask, kafka_asked, q) == 0)
+                        return;
+        }
+        q->done(q->ctx, false, t->code < 0 ? t->message : "out of memory");
+        kafka_probe_free(q);
 }
 
 static void kafka_probe(struct sw_sink *sink, void (*done)(void *ctx, bool ok, const char *message), void *ctx)
@@ -493,10 +611,16 @@ static void kafka_probe(struct sw_sink *sink, void (*done)(void *ctx, bool ok, c
 
         if (q)
                 *q = (struct kafka_probe){ .s = (struct kafka *)sink, .done = done, .ctx = ctx };
-        if (!q || sw_loop_work(q->s->loop, kafka_ask, kafka_asked, q) < 0) {
-                sw_free(q);
-                done(ctx, false, "out of memory");
+        if (q && q->s->with_tokens && !q->s->asking && q->s->token) {
+                q->s->asking = q; /* before the call, which may come from within */
+                if (sw_token_get(q->s->token, kafka_probe_with, q) == 0)
+                        return;
+                q->s->asking = NULL;
+        } else if (q && !q->s->with_tokens && sw_loop_work(q->s->loop, kafka_ask, kafka_asked, q) == 0) {
+                return;
         }
+        sw_free(q);
+        done(ctx, false, q ? "busy" : "out of memory");
 }
 
 /* ---- life ---- */
@@ -508,6 +632,9 @@ static void kafka_stop(struct sw_sink *sink)
         s->stopped = true;
         kafka_silence(s);
         s->woken = sw_watch_close(s->woken);
+        s->token = sw_token_free(s->token); /* nobody is called any more */
+        kafka_probe_free(s->asking);
+        s->asking = NULL;
 }
 
 static struct sw_sink *kafka_free(struct sw_sink *sink)
@@ -518,6 +645,7 @@ static struct sw_sink *kafka_free(struct sw_sink *sink)
         sw_courier_free(s->base.courier);
         if (s->rk)
                 kafka_destroy(&e);
+        sw_token_free(s->token);
         sw_free(s->name);
         sw_free(s->brokers);
         sw_free(s->topic);
@@ -565,6 +693,8 @@ static bool kafka_fill(struct kafka *s, const struct sw_sink_kafka_conf *conf, c
         courier.overhead = 1;
         if (courier.rows_max == 0 || courier.rows_max > KAFKA_ROWS_MAX)
                 courier.rows_max = KAFKA_ROWS_MAX;
+        if (ok && conf->auth)
+                ok = s->brokers && kafka_token_new(s, conf->auth, env->http);
         return ok && sw_courier_new(&courier, &kafka_ops, s, &env->feed, env->loop, env->log, &s->base.courier) == 0;
 }
 

@@ -15,6 +15,7 @@ import urllib.request
 import kafka_broker
 from daemon import SEGWATCH, Daemon
 from fake_azure import CLIENT, TENANT, FakeAzure
+from sinks import Sinks, finding
 
 BUILD = pathlib.Path(os.environ.get("SEGWATCH_BUILD", str(pathlib.Path(SEGWATCH).parents[1])))
 NOW_MS = int(time.time() * 1000)
@@ -115,6 +116,70 @@ class KafkaToken(unittest.TestCase):
         d.wait_for(lambda: d.stats()[0] == 10, "the messages")
         self.assertEqual(d.stop()[0], 0)
         self.assertNotIn("canary", d.log())
+
+    def output(self, **more):
+        return {"name": "bus", "kind": "kafka", "brokers": [self.broker.sasl_ssl], "topic": self.topic,
+                "ca_file": self.broker.ca_file, "timeout": "4s", "retry": {"first": "50ms", "max": "500ms"},
+                "auth": {"tenant": TENANT, "client_id": CLIENT, "client_secret": {"file": str(self.secret)},
+                         "authority": self.fake.endpoint, "ca_file": str(self.fake.ca)}, **more}
+
+    def uids(self):
+        p = subprocess.run(["kcat", "-b", self.broker.plaintext, "-C", "-t", self.topic, "-o", "beginning", "-e", "-q"],
+                           stdout=subprocess.PIPE, check=True, timeout=30)
+        return sorted(json.loads(line)["metadata"]["uid"] for line in p.stdout.splitlines())
+
+    def test_an_output_writes_on_over_the_life_of_many_tokens(self):
+        s = Sinks(self, self.dir, [self.output()])
+        n = 0
+        end = time.monotonic() + 3 * TTL
+        while time.monotonic() < end:
+            s.feed(finding(i) for i in range(n, n + 5))
+            n += 5
+            time.sleep(1)
+        stats = s.end()["sinks"]["bus"]
+        self.assertEqual((stats["rows"], stats["retries"]), (n, 0))
+        self.assertEqual(self.uids(), [f"{i:032x}" for i in range(n)])
+        self.assertGreaterEqual(len(self.fake.token_requests), 3)
+        self.assertEqual(self.fake.violations, [])
+        self.assertNotIn("canary", s.log())
+
+    def test_an_output_with_a_wrong_secret_says_so_and_goes_on_with_the_right_one(self):
+        self.secret.write_text("wrong-canary")
+        s = Sinks(self, self.dir, [self.output(timeout="2s")])
+        s.feed(finding(i) for i in range(10))
+        end = time.monotonic() + 20
+        while ("AADSTS7000215" not in s.log() or "sink_outage" not in s.log()) and time.monotonic() < end:
+            time.sleep(0.1)
+        self.assertRegex(s.log(), "sink_outage.*Azure Event Hubs Data Sender")
+        self.secret.write_text("s3cret-canary")
+        self.assertEqual(s.end()["sinks"]["bus"]["rows"], 10)
+        self.assertEqual(self.uids(), [f"{i:032x}" for i in range(10)])
+        self.assertNotIn("canary", s.log())
+
+    def check(self, output, *options):
+        path = self.dir / "check.json"
+        path.write_text(json.dumps({"outputs": [output]}))
+        p = subprocess.run([SEGWATCH, "check", *options, "-c", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                           timeout=60, env=dict(os.environ, NO_COLOR="1"))
+        return p.returncode, p.stdout
+
+    def test_check_online_of_an_output(self):
+        code, text = self.check(self.output(), "--online")
+        self.assertEqual(code, 0, text)
+        self.assertIn(f"topic '{self.topic}' has 2 partitions", text)
+        self.secret.write_text("wrong-canary")
+        code, text = self.check(self.output(), "--online")
+        self.assertNotEqual(code, 0, text)
+        self.assertIn("AADSTS7000215", text)
+
+    def test_auth_of_an_output_stands_alone(self):
+        for more, word in (({"connection_string": {"file": str(self.secret)}}, "auth and connection_string exclude each other"),
+                           ({"password": {"file": str(self.secret)}}, "auth and password exclude each other"),
+                           ({"brokers": None}, "needs 'brokers'"), ({"topic": None}, "needs 'topic'"),
+                           ({"auth": {"tenant": TENANT, "client_id": CLIENT}}, "auth needs")):
+            code, text = self.check({k: v for k, v in self.output(**more).items() if v is not None})
+            self.assertEqual(code, 78, text)
+            self.assertIn(word, text)
 
     def test_check_online(self):
         p = subprocess.run([SEGWATCH, "check", "--online", "-c", self.config()], stderr=subprocess.PIPE, text=True, timeout=60)

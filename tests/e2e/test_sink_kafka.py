@@ -4,6 +4,7 @@ connection string of Event Hubs."""
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -163,11 +164,16 @@ class SinkKafka(unittest.TestCase):
     def test_what_the_configuration_refuses(self):
         for row, word in (({"brokers": ["b:1"]}, "needs 'topic'"), ({"topic": "t"}, "needs 'brokers'"),
                           ({"brokers": ["b:1"], "topic": "t", "librdkafka": {"acks": "1"}}, "'acks' is set by segwatch"),
+                          ({"brokers": ["b:1"], "topic": "t", "librdkafka": {"enable.idempotence": "false"}},
+                           "'enable.idempotence' is set by segwatch"),
+                          ({"brokers": ["b:1"], "topic": "t", "librdkafka": {"max.in.flight": "6"}},
+                           "'max.in.flight' must be 1 to 5"),
+                          ({"brokers": ["b:1"], "topic": "t", "librdkafka": {"retries": "0"}}, "'retries' must be 1 or more"),
                           ({"brokers": ["b:1"], "topic": "t", "librdkafka": {"no.such": "1"}}, "is not a setting"),
                           ({"brokers": ["b:1"], "topic": "t", "url": "https://x/"}, "'url' has no meaning")):
             code, text = self.run_check(**row)
             self.assertEqual(code, 78, text)
-            self.assertIn(word, text)
+            self.assertRegex(text, r"check\.json:\d+:\d+: .*" + re.escape(word))
 
 
 if __name__ == "__main__":

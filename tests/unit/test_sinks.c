@@ -551,6 +551,58 @@ Test(sinks, nobody_listens_when_everything_ends)
         rig_free(r);
 }
 
+/* What is accepted has a producer that starts. */
+Test(sinks, settings_that_would_break_what_is_promised_are_not_taken)
+{
+        static const struct {
+                const char *key, *value, *wrong; /* NULL: fine */
+        } rows[] = {
+                { "enable.idempotence", "false", "is set by segwatch" },
+                { "enable.idempotence", "true", "is set by segwatch" },
+                { "acks", "1", "is set by segwatch" },
+                { "request.required.acks", "1", "is set by segwatch" },
+                { "delivery.timeout.ms", "1", "is set by segwatch" },
+                { "delivery.report.only.error", "true", "is set by segwatch" },
+                { "max.in.flight", "6", "must be 1 to 5" },
+                { "max.in.flight", "5", NULL },
+                { "max.in.flight.requests.per.connection", "6", "must be 1 to 5" },
+                { "max.in.flight.requests.per.connection", "1", NULL },
+                { "max.in.flight.requests.per.connection", "many", "does not take this value" },
+                { "retries", "0", "must be 1 or more" },
+                { "retries", "1", NULL },
+                { "message.send.max.retries", "0", "must be 1 or more" },
+                { "queuing.strategy", "lifo", "must be fifo" },
+                { "queuing.strategy", "fifo", NULL },
+                { "partitioner", "random", "must look at the key" },
+                { "partitioner", "murmur2", NULL },
+                { "linger.ms", "1", NULL },
+                { "no.such", "1", "is not a setting" },
+        };
+        struct sw_kv kv = { 0 };
+        const struct sw_kv_list list = { .items = &kv, .n = 1 };
+        struct bus b = bus_new();
+        const char *wrong;
+        struct rig *r;
+        size_t i;
+
+        for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                wrong = sw_sink_kafka_setting_wrong(rows[i].key, rows[i].value);
+                cr_expect(rows[i].wrong ? wrong && strncmp(wrong, rows[i].wrong, strlen(rows[i].wrong)) == 0 : !wrong,
+                        "%s %s: %s", rows[i].key, rows[i].value, wrong ? wrong : "taken");
+                if (wrong)
+                        continue;
+                kv.key = (char *)(uintptr_t)rows[i].key;
+                kv.value = (char *)(uintptr_t)rows[i].value;
+                r = kafka(3, (struct sw_sink_kafka_conf){ .brokers = rd_kafka_mock_cluster_bootstraps(b.cluster),
+                                     .topic = "t",
+                                     .settings = &list });
+                cr_assert_eq(sw_sink_start(r->sink), 0);
+                RUN(r, all_marked);
+                rig_free(r);
+        }
+        bus_free(&b);
+}
+
 static void kafka_cannot(struct sw_sink_kafka_conf conf, const char *why)
 {
         struct rig *r = kafka(1, conf);
