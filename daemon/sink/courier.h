@@ -4,8 +4,8 @@
  * batches, sends one at a time, marks what was taken. What goes wrong is one of three things:
  *   an outage     nothing is lost: the same bytes again, for ever, with growing pauses (full jitter, Retry-After)
  *   too large     halved; a row alone is encoded smaller, at last set aside
- *   refused       halved until the bad row is alone; it is set aside with the server's words. When nothing but refusals
- *                 come, it is not the rows: an outage
+ *   refused       halved until the bad row is alone; it is set aside with the server's words, but only when another
+ *                 row was taken between two refusals. When nothing but refusals come, it is not the rows: an outage
  * Delivery is at least once, in order, each row with its id. Reading, encoding, packing and marking happen on a thread
  * of the pool, one job at a time; sending on the loop. */
 #include "base/err.h"
@@ -58,6 +58,7 @@ struct sw_courier_item {
         struct sw_etime time;
         size_t at, n;           /* encoded, in text */
         size_t line_at, line_n; /* the finding's line, in lines */
+        uint64_t finding;       /* hash of finding_info.uid */
         uint8_t severity, squeeze;
         char uid[33];
 };

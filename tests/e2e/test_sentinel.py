@@ -217,9 +217,47 @@ class Trouble(Case):
         s = self.sinks()
         s.feed(finding(i) for i in range(100))
         stats = s.end()["sinks"]["sentinel"]
-        self.assertLessEqual(stats["rejected"], 8)
-        self.assertEqual(len(set(self.uids())) + stats["rejected"], 100)
+        self.assertEqual(stats["rejected"], 0)
+        self.check_delivered(100)
         self.assertIn("every row is refused", s.log())
+
+    def test_many_bad_rows_in_a_row_hold_up_nothing(self):
+        bad = set(range(10, 60))
+        s = self.sinks()
+        s.feed(finding(i, title="POISON" if i in bad else None) for i in range(100))
+        stats = s.end()["sinks"]["sentinel"]
+        self.check_delivered(100, bad)
+        self.assertEqual((stats["rejected"], stats["rows"]), (50, 50))
+        self.assertEqual({r["uid"] for r in s.rejected()}, {f"{i:032x}" for i in bad})
+        self.assertEqual(len(self.fake.rows), 50, "none twice")
+        self.check_contract()
+
+    def test_who_always_refuses_gets_the_rows_when_it_is_right_whatever_is_restarted(self):
+        self.fake.script = lambda n, rows: "400"
+        for start in range(3):
+            s = self.sinks(seconds=1)
+            s.feed(finding(i) for i in range(start * 20, start * 20 + 20))
+            s.process.stdin.close()
+            self.assertEqual(s.process.wait(), 1)
+            self.assertIn("every row is refused", s.log())
+            self.assertEqual(s.rejected(), [])
+        self.fake.script = lambda n, rows: "ok"
+        s = self.sinks()
+        s.feed([finding(60)])
+        stats = s.end()["sinks"]["sentinel"]
+        self.assertEqual((stats["rejected"], stats["rows"]), (0, 61))
+        self.assertEqual(self.uids(), [f"{i:032x}" for i in range(61)])
+
+    def test_a_bad_row_alone_waits_for_another_finding(self):
+        s = self.sinks()
+        s.feed([finding(0, title="POISON")])
+        time.sleep(0.7)
+        self.assertIn("no other finding waits", s.log())
+        self.assertEqual(s.rejected(), [])
+        s.feed([finding(3)])
+        stats = s.end()["sinks"]["sentinel"]
+        self.assertEqual((stats["rejected"], stats["rows"]), (1, 1))
+        self.assertIn("does not match the schema", s.rejected()[0]["answer"])
 
     def test_too_large_is_halved(self):
         self.fake.script = lambda n, rows: "413" if len(rows) > 7 else "ok"

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import ssl
 import sys
 import tempfile
@@ -24,6 +25,7 @@ REQUESTS = 3000 if "SEGWATCH_SOAK" in os.environ else 150
 class Receiver:
     def __init__(self, test):
         self.requests, self.script = [], []
+        self.refuse = lambda rows: False
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pathlib.Path(certificates().name) / "server.pem")
         self.server = Server(("127.0.0.1", 0), type("H", (Handler,), {"fake": self}))
@@ -39,6 +41,9 @@ class Receiver:
     def on_post(self, h):
         body = h.body()
         status = self.script.pop(0) if self.script else 200
+        rows = json.loads(body)
+        if status == 200 and self.refuse(rows if isinstance(rows, list) else [rows]):
+            status = 400
         self.requests.append({"status": status, "headers": dict(h.headers), "body": body, "json": json.loads(body),
                               "path": h.path, "time": time.monotonic()})
         if status == "reset":
@@ -127,10 +132,25 @@ class Webhook(unittest.TestCase):
         self.assertGreater(len(self.receiver.requests) - len(self.receiver.taken), n / 20)
 
     def test_what_is_refused_alone_is_set_aside(self):
-        self.receiver.script = [400, 400]  # two rows, then the first of them
-        stats, s = self.deliver([finding(n) for n in range(2)])
-        self.assertEqual(stats["rejected"], 1)
-        self.assertEqual(len(s.rejected()), 1)
+        bad = {3, *range(20, 35)}
+        self.receiver.refuse = lambda rows: any(f["finding_info"]["title"] == "BAD" for f in rows)
+        for more in {}, {"single": True}:
+            with self.subTest(more):
+                self.receiver.requests.clear()
+                stats, s = self.deliver([finding(n, title="BAD" if n in bad else None) for n in range(60)], **more)
+                self.assertEqual(stats["rejected"], len(bad))
+                self.assertEqual({r["uid"] for r in s.rejected()}, {f"{n:032x}" for n in bad})
+                rows = [f["metadata"]["uid"] for r in self.receiver.taken
+                        for f in (r["json"] if isinstance(r["json"], list) else [r["json"]])]
+                self.assertEqual(sorted(rows), [f"{n:032x}" for n in range(60) if n not in bad])
+                shutil.rmtree(self.folder / "state")
+
+    def test_refusals_that_end_were_not_the_rows(self):
+        self.receiver.script = [400] * 25
+        stats, s = self.deliver([finding(n) for n in range(12)])
+        self.assertEqual((stats["rejected"], s.rejected()), (0, []))
+        self.assertEqual(sorted(f["metadata"]["uid"] for r in self.receiver.taken for f in r["json"]),
+                         [f"{n:032x}" for n in range(12)])
 
     def test_rate(self):
         began = time.monotonic()

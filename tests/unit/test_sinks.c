@@ -238,7 +238,8 @@ Test(sinks, what_a_webhook_does_not_take_is_told)
 
 Test(sinks, what_a_webhook_refuses_is_set_aside_alone)
 {
-        static const char *const answers[] = { ANSWER("400", "no"), ANSWER("422", "no"), OK_200, NULL };
+        static const char *const answers[] = { ANSWER("400", "no"), ANSWER("422", "no"), OK_200, ANSWER("422", "no"),
+                NULL };
         struct rig *r = webhook(2, answers, (struct sw_sink_webhook_conf){ .single = false });
 
         cr_assert_eq(sw_sink_start(r->sink), 0);
@@ -387,12 +388,14 @@ Test(sinks, azure_gets_rows_with_a_token_and_a_new_one_after_a_refusal)
 
 Test(sinks, rows_that_azure_refuses_are_set_aside)
 {
-        static const char *const answers[] = { TOKEN, ANSWER("400", "bad"), ANSWER("413", ""), NULL };
-        struct rig *r = sentinel(1, answers);
+        static const char *const answers[] = { TOKEN, ANSWER("400", "bad"), ANSWER("400", "bad"), ANSWER("204", ""),
+                ANSWER("400", "bad"), NULL };
+        struct rig *r = sentinel(2, answers);
 
         cr_assert_eq(sw_sink_start(r->sink), 0);
         RUN(r, all_marked);
         cr_assert_eq(sw_courier_stats(r->sink->courier).rejected, 1);
+        cr_assert_eq(sw_courier_stats(r->sink->courier).rows, 1);
         rig_free(r);
 }
 
