@@ -8,7 +8,8 @@
 
 #define TOKEN_RETRY_MS 5000              /* between two tries while the old token still serves */
 #define TOKEN_REFUSED_MS (5 * 60 * 1000) /* how long a refusal of a fresh token is believed */
-#define TOKEN_LEFT_MS 2000               /* a token with less is not given out: the request takes time too */
+#define TOKEN_RETRY_AFTER_MAX_MS (10 * 60 * 1000)
+#define TOKEN_LEFT_MS 2000 /* a token with less is not given out: the request takes time too */
 
 struct token_waiter {
         struct token_waiter *next;
@@ -29,7 +30,9 @@ struct sw_token {
         struct sw__token_request request;
         struct sw_httpc_call *call;
         bool challenged;
-        int64_t next_try_ms; /* of a refresh ahead of time */
+        int64_t next_try_ms;   /* of a refresh ahead of time */
+        int64_t not_before_ms; /* the service said so; 0: it did not */
+        struct sw_err said;    /* with that */
         struct token_waiter *first, **last;
         uint64_t n_requests;
 };
@@ -144,6 +147,7 @@ static void token_result(const struct sw_token *t, struct sw_token_result *ret)
                 .generation = t->generation,
                 .expires = { sw_clock_wall().ms + t->life_ms - token_age(t) },
                 .client_id = t->token.client_id,
+                .retry_after_ms = -1,
                 .message = "" };
 }
 
@@ -163,14 +167,22 @@ static void token_tell(struct sw_token *t, const struct sw_token_result *r)
         }
 }
 
-static void token_failed(struct sw_token *t, int code, const struct sw_err *err)
+/* retry_after_ms: -1: not said */
+static void token_failed(struct sw_token *t, int code, const struct sw_err *err, int64_t retry_after_ms)
 {
-        struct sw_token_result r = {
-                .code = code == -SW_ERR_CONFIG ? code : -SW_ERR_UNAVAIL, .client_id = "", .message = err->msg
-        };
+        struct sw_token_result r = { .code = code == -SW_ERR_CONFIG ? code : -SW_ERR_UNAVAIL,
+                .client_id = "",
+                .retry_after_ms = retry_after_ms < TOKEN_RETRY_AFTER_MAX_MS ? retry_after_ms : TOKEN_RETRY_AFTER_MAX_MS,
+                .message = err->msg };
+        int64_t now = sw_clock_mono().ms;
 
+        if (r.retry_after_ms > 0) {
+                t->not_before_ms = now + r.retry_after_ms;
+                t->said = *err;
+                t->said.code = r.code;
+        }
         if (token_serves(t)) {
-                t->next_try_ms = sw_clock_mono().ms + TOKEN_RETRY_MS;
+                t->next_try_ms = now + (r.retry_after_ms > TOKEN_RETRY_MS ? r.retry_after_ms : TOKEN_RETRY_MS);
                 sw_log(t->log, SW_LOG_WARNING, "token", t->conf.name, "%s; the token in use serves for %lld s more",
                         err->msg, (long long)((t->life_ms - token_age(t)) / 1000));
                 token_result(t, &r);
@@ -219,14 +231,14 @@ static void token_on_answer(void *ctx, const struct sw_httpc_answer *a)
         sw__token_request_deinit(&t->request);
         if (r < 0) {
                 sw_buf_deinit(&got.bearer);
-                token_failed(t, r, &err);
+                token_failed(t, r, &err, a->error == SW_HTTPC_OK ? a->retry_after_ms : -1);
                 return;
         }
         token_drop(t);
         t->token = got;
         t->got_ms = sw_clock_mono().ms;
         t->life_ms = got.life_ms;
-        t->next_try_ms = 0;
+        t->next_try_ms = t->not_before_ms = 0;
         t->refused = false;
         t->generation++;
         sw_log(t->log, SW_LOG_DEBUG, "token", t->conf.name, "new token for %s, good for %lld s", t->conf.audience,
@@ -251,8 +263,21 @@ static void token_fetch(struct sw_token *t)
         }
         if (r < 0) {
                 sw__token_request_deinit(&t->request);
-                token_failed(t, r, &err);
+                token_failed(t, r, &err, -1);
         }
+}
+
+/* The service wants to be left alone: what it said, without asking it. */
+static bool token_is_too_early(const struct sw_token *t, struct sw_token_result *ret)
+{
+        int64_t left = t->not_before_ms ? t->not_before_ms - sw_clock_mono().ms : 0;
+
+        if (left <= 0 || t->call)
+                return false;
+        *ret = (struct sw_token_result){
+                .code = t->said.code, .client_id = "", .retry_after_ms = left, .message = t->said.msg
+        };
+        return true;
 }
 
 int sw_token_get(struct sw_token *t, sw_token_fn fn, void *ctx)
@@ -265,6 +290,10 @@ int sw_token_get(struct sw_token *t, sw_token_fn fn, void *ctx)
                 fn(ctx, &r); /* a waiter is told once; the refresh below has none */
                 if (token_is_due(t))
                         token_fetch(t);
+                return 0;
+        }
+        if (token_is_too_early(t, &r)) {
+                fn(ctx, &r);
                 return 0;
         }
         w = sw_calloc(1, sizeof(*w));

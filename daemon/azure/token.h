@@ -2,9 +2,9 @@
 #pragma once
 /* Access tokens of Microsoft Entra for one audience: by client secret, certificate, federated token (AKS) or managed
  * identity (IMDS, Azure Arc, App Service). One request at a time, whoever asks; a token is used until 80% of its life,
- * then a new one is fetched while the old one still serves; its age is measured on the monotonic clock. Secrets are
- * read anew for each request, so a rotated one needs no restart; neither they nor tokens are ever logged. Threads: the
- * loop's. */
+ * then a new one is fetched while the old one still serves; a service that says Retry-After is left alone so long (10
+ * min at most); its age is measured on the monotonic clock. Secrets are read anew for each request, so a rotated one
+ * needs no restart; neither they nor tokens are ever logged. Threads: the loop's. */
 #include "base/err.h"
 #include "config/option.h"
 #include "log.h"
@@ -40,8 +40,9 @@ struct sw_token_result {
         const char *bearer;  /* NULL unless code is 0 */
         uint64_t generation; /* of the token, from 1 */
         struct sw_wall expires;
-        const char *client_id; /* of the identity, as far as it is known; "" */
-        const char *message;   /* what is wrong and what to do; "" if code is 0 */
+        const char *client_id;  /* of the identity, as far as it is known; "" */
+        int64_t retry_after_ms; /* how long to leave the service alone, as it said; -1: it did not */
+        const char *message;    /* what is wrong and what to do; "" if code is 0 */
 };
 typedef void (*sw_token_fn)(void *ctx, const struct sw_token_result *r);
 

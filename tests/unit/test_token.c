@@ -5,6 +5,27 @@
 #include "http_kit.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+/* The whole process lives so much later, by the monotonic clock. */
+static atomic_llong later_ms;
+
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+        long r = syscall(SYS_clock_gettime, id, ts);
+
+        if (r == 0 && id == CLOCK_MONOTONIC) {
+                ts->tv_sec += later_ms / 1000;
+                ts->tv_nsec += later_ms % 1000 * 1000000;
+                if (ts->tv_nsec >= 1000000000) {
+                        ts->tv_sec++;
+                        ts->tv_nsec -= 1000000000;
+                }
+        }
+        return (int)r;
+}
 
 static char dir[64], path[96];
 
@@ -333,6 +354,7 @@ struct life {
         int n, code;
         bool runs;
         uint64_t generation;
+        int64_t retry_after_ms;
         char bearer[64], message[512];
 };
 
@@ -343,6 +365,7 @@ static void told(void *ctx, const struct sw_token_result *r)
         l->n++;
         l->code = r->code;
         l->generation = r->generation;
+        l->retry_after_ms = r->retry_after_ms;
         snprintf(l->bearer, sizeof(l->bearer), "%s", r->bearer ? r->bearer : "");
         snprintf(l->message, sizeof(l->message), "%s", r->message);
         if (l->runs)
@@ -416,6 +439,100 @@ Test(token, serves_until_it_is_refused_and_then_is_fetched_once)
         cr_assert_not(sw_token_refused(l->token, l->generation), "a third one would not help");
         sw_token_accepted(l->token);
         cr_assert(sw_token_refused(l->token, l->generation));
+        end(l);
+}
+
+static void stop_loop(void *ctx)
+{
+        sw_loop_stop(ctx);
+}
+
+/* What was begun in the background comes to its end. */
+static void settle(struct life *l)
+{
+        struct sw_watch *w;
+
+        cr_assert_eq(sw_loop_timer(l->loop, 50, 0, stop_loop, l->loop, &w), 0);
+        sw_loop_run(l->loop);
+        sw_watch_close(w);
+}
+
+static void expect(struct life *l, const char *bearer, uint64_t requests)
+{
+        get(l);
+        settle(l);
+        cr_assert_eq(l->code, 0, "%s", l->message);
+        cr_assert_str_eq(l->bearer, bearer);
+        cr_assert_eq(sw_token_requests(l->token), requests, "%llu requests",
+                (unsigned long long)sw_token_requests(l->token));
+}
+
+Test(token, is_renewed_at_80_percent_of_its_life_and_serves_meanwhile)
+{
+        static const char *const answers[] = { TOKEN("one", "3600"), TOKEN("two", "3600"), NULL };
+        struct life *l = begin(SW_AUTH_IMDS, answers);
+
+        expect(l, "one", 1);
+        later_ms += 2870 * 1000;
+        expect(l, "one", 1); /* 79.7% */
+        later_ms += 12 * 1000;
+        expect(l, "one", 2); /* told before the new one is there */
+        expect(l, "two", 2);
+        later_ms += 2870 * 1000;
+        expect(l, "two", 2); /* its own life */
+        end(l);
+}
+
+#define SAYS(status, headers) "HTTP/1.1 " status "\r\n" headers "Connection: close\r\n\r\n{\"error\":\"later\"}"
+
+Test(token, who_gives_tokens_may_be_down_for_the_last_fifth)
+{
+        static const char *const answers[] = { TOKEN("one", "3600"), "", SAYS("503 No", ""),
+                SAYS("429 No", "Retry-After: 120\r\n"), SAYS("400 No", ""), TOKEN("two", "3600"), NULL };
+        struct life *l = begin(SW_AUTH_IMDS, answers);
+
+        expect(l, "one", 1);
+        later_ms += 2900 * 1000;
+        expect(l, "one", 2);
+        later_ms += 4000;
+        expect(l, "one", 2); /* not with every row */
+        later_ms += 1500;
+        expect(l, "one", 3);
+        later_ms += 6000;
+        expect(l, "one", 4);
+        later_ms += 110 * 1000;
+        expect(l, "one", 4); /* it wants to be left alone */
+        later_ms += 11 * 1000;
+        expect(l, "one", 5);
+        later_ms += (3600 - 2900 - 4 - 2 - 6 - 121 - 10) * 1000;
+        expect(l, "one", 6); /* ten seconds before its end */
+        expect(l, "two", 6);
+        end(l);
+}
+
+Test(token, who_says_retry_after_is_not_asked_before)
+{
+        static const char *const answers[] = { SAYS("429 No", "Retry-After: 60\r\n"),
+                SAYS("503 No", "Retry-After: 86400\r\n"), TOKEN("one", "3600"), NULL };
+        struct life *l = begin(SW_AUTH_IMDS, answers);
+
+        get(l);
+        cr_assert_eq(l->code, -SW_ERR_UNAVAIL);
+        cr_assert_eq(l->retry_after_ms, 60000);
+        later_ms += 58 * 1000;
+        get(l);
+        cr_assert_eq(sw_token_requests(l->token), 1);
+        cr_assert_eq(l->code, -SW_ERR_UNAVAIL);
+        cr_assert(strstr(l->message, "429"), "%s", l->message);
+        cr_assert(l->retry_after_ms > 0 && l->retry_after_ms <= 2000, "%lld", (long long)l->retry_after_ms);
+        later_ms += 2 * 1000;
+        get(l);
+        cr_assert_eq(sw_token_requests(l->token), 2);
+        cr_assert_eq(l->retry_after_ms, 600000, "at most ten minutes");
+        later_ms += 601 * 1000;
+        get(l);
+        cr_assert_eq(l->code, 0);
+        cr_assert_eq(l->retry_after_ms, -1);
         end(l);
 }
 
