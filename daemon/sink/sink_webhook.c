@@ -34,7 +34,7 @@ static int webhook_encode(
         const struct webhook *s = sink;
 
         if (s->template)
-                sw_template_put(s->template, finding, out);
+                sw_template_put(s->template, finding, squeeze ? max[squeeze] : SIZE_MAX, out);
         else
                 (void)sw_enc_row_finding(out, finding, line, max[squeeze]);
         return SW_COURIER_OK;

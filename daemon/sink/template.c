@@ -129,14 +129,16 @@ static void template_text(struct sw_buf *out, const struct sw_json *v, unsigned 
         }
 }
 
-static void template_value(struct sw_jsonw *w, const struct sw_json *v)
+/* Nothing begins at or beyond `limit`, a place in what is written; a text ends there. */
+static void template_value(struct sw_jsonw *w, const struct sw_json *v, size_t limit)
 {
+        size_t at = w->out->n, left = at < limit ? limit - at : 0;
         struct sw_buf number = SW_BUF_NULL;
         const struct sw_json *item;
 
         switch (w->depth < TEMPLATE_DEPTH_MAX ? sw_json_kind(v) : SW_JSON_NULL) {
         case SW_JSON_STRING:
-                sw_jsonw_str(w, sw_json_str(v));
+                sw_jsonw_str(w, sw_utf8_cut(sw_json_str(v), left));
                 return;
         case SW_JSON_NUMBER:
                 template_number(&number, v);
@@ -150,15 +152,15 @@ static void template_value(struct sw_jsonw *w, const struct sw_json *v)
                 return;
         case SW_JSON_ARRAY:
                 sw_jsonw_array(w);
-                for (item = sw_json_first(v); item; item = sw_json_next(item))
-                        template_value(w, item);
+                for (item = sw_json_first(v); item && w->out->n < limit; item = sw_json_next(item))
+                        template_value(w, item, limit);
                 sw_jsonw_end_array(w);
                 return;
         case SW_JSON_OBJECT:
                 sw_jsonw_object(w);
-                for (item = sw_json_first(v); item; item = sw_json_next(item)) {
+                for (item = sw_json_first(v); item && w->out->n < limit; item = sw_json_next(item)) {
                         sw_jsonw_key_str(w, sw_json_key(item));
-                        template_value(w, item);
+                        template_value(w, item, limit);
                 }
                 sw_jsonw_end_object(w);
                 return;
@@ -186,8 +188,9 @@ static void template_render(const char *text, const struct sw_json *finding, str
         }
 }
 
-void sw_template_put(const struct sw_template *t, const struct sw_json *finding, struct sw_buf *out)
+void sw_template_put(const struct sw_template *t, const struct sw_json *finding, size_t max, struct sw_buf *out)
 {
+        size_t share = t->n > 0 ? max / t->n : max;
         struct sw_jsonw w = sw_jsonw_start(out);
         char path[TEMPLATE_PATH_MAX];
         uint32_t i;
@@ -197,14 +200,17 @@ void sw_template_put(const struct sw_template *t, const struct sw_json *finding,
                 const struct template_field *f = &t->items[i];
                 size_t n = template_path(f->text, path);
                 struct sw_buf text = SW_BUF_NULL;
+                struct sw_str s;
 
                 sw_jsonw_key_str(&w, sw_str_of(f->key));
                 if (n > 0 && f->text[n] == '\0') {
-                        template_value(&w, sw_json_at(finding, path));
+                        template_value(
+                                &w, sw_json_at(finding, path), share < SIZE_MAX - out->n ? out->n + share : SIZE_MAX);
                         continue;
                 }
                 template_render(f->text, finding, &text);
-                sw_jsonw_str(&w, (struct sw_str){ text.p, text.failed ? 0 : text.n });
+                s = (struct sw_str){ text.p, text.failed ? 0 : text.n };
+                sw_jsonw_str(&w, sw_utf8_cut(s, share));
                 out->failed = out->failed || text.failed;
                 sw_buf_deinit(&text);
         }

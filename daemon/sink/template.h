@@ -9,6 +9,7 @@
 struct sw_template;
 int sw_template_new(const struct sw_kv_list *fields, struct sw_template **ret); /* copies; 0 | -SW_ERR_NOMEM */
 struct sw_template *sw_template_free(struct sw_template *t);
-void sw_template_put(const struct sw_template *t, const struct sw_json *finding, struct sw_buf *out);
+/* max: bytes of the values at about, shared by the members: texts are cut, lists and objects end earlier. */
+void sw_template_put(const struct sw_template *t, const struct sw_json *finding, size_t max, struct sw_buf *out);
 /* NULL, or what is wrong with a text. */
 const char *sw_template_wrong(const char *text);

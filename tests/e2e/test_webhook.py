@@ -26,6 +26,7 @@ class Receiver:
     def __init__(self, test):
         self.requests, self.script = [], []
         self.refuse = lambda rows: False
+        self.too_large = 1 << 30
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pathlib.Path(certificates().name) / "server.pem")
         self.server = Server(("127.0.0.1", 0), type("H", (Handler,), {"fake": self}))
@@ -44,6 +45,8 @@ class Receiver:
         rows = json.loads(body)
         if status == 200 and self.refuse(rows if isinstance(rows, list) else [rows]):
             status = 400
+        if status == 200 and len(body) > self.too_large:
+            status = 413
         self.requests.append({"status": status, "headers": dict(h.headers), "body": body, "json": json.loads(body),
                               "path": h.path, "time": time.monotonic()})
         if status == "reset":
@@ -151,6 +154,23 @@ class Webhook(unittest.TestCase):
         self.assertEqual((stats["rejected"], s.rejected()), (0, []))
         self.assertEqual(sorted(f["metadata"]["uid"] for r in self.receiver.taken for f in r["json"]),
                          [f"{n:032x}" for n in range(12)])
+
+    def test_a_finding_of_fields_that_is_too_large_is_cut_until_it_fits(self):
+        self.receiver.too_large = 8000
+        f = finding(1, pad=100_000)
+        f["unmapped"]["targets"] = [f"10.0.{i // 256}.{i % 256}" for i in range(5000)]
+        fields = {"text": "{message}", "also": "on {finding_info.title}: {message}", "targets": "{unmapped.targets}",
+                  "all": "{finding_info}"}
+        stats, s = self.deliver([finding(0), f, finding(2)], single=True, fields=fields)
+        self.assertEqual((stats["rows"], stats["rejected"], s.rejected()), (3, 0, []))
+        got = self.receiver.taken[1]["json"]
+        self.assertEqual(set(got), set(fields))
+        self.assertGreater(len(got["text"]), 1000)
+        self.assertTrue(f["message"].startswith(got["text"]))
+        self.assertTrue(got["also"].startswith("on Finding 1: xxx"))
+        self.assertGreater(len(got["targets"]), 50)
+        self.assertEqual(got["targets"][:50], f["unmapped"]["targets"][:50])
+        self.assertEqual([r["status"] for r in self.receiver.requests], [200, 413, 413, 200, 200])
 
     def test_rate(self):
         began = time.monotonic()

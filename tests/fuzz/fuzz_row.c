@@ -46,7 +46,7 @@ static void check_cef(const struct sw_json *j)
         sw_buf_deinit(&message);
 }
 
-static void check_template(const struct sw_json *j)
+static void check_template(const struct sw_json *j, size_t max)
 {
         char key[] = "k", whole[] = "{finding_info}", within[] = "{unmapped} {message}: {evidences[0].data.rule}";
         struct sw_kv kv[2] = { { key, whole, { 0 } }, { key, within, { 0 } } };
@@ -56,7 +56,7 @@ static void check_template(const struct sw_json *j)
 
         if (sw_template_new(&fields, &t) < 0)
                 return;
-        sw_template_put(t, j, &out);
+        sw_template_put(t, j, max, &out);
         check_json(&out, "template");
         sw_buf_deinit(&out);
         sw_template_free(t);
@@ -72,7 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_row(j, line, SW_ROW_FINDING_MAX);
         check_row(j, line, 100);
         check_cef(j);
-        check_template(j);
+        check_template(j, SIZE_MAX);
+        check_template(j, 60);
         sw_json_free(j);
         return 0;
 }
