@@ -119,6 +119,13 @@ static void sentinel_judge(
         sentinel_words(a, words);
         switch (a->status) {
         case 400:
+                if (strncmp(words, "InvalidStream:", 14) == 0) {
+                        (void)snprintf(reason, 400,
+                                "status 400: %s: is stream declared in the data collection rule, and dcr the right "
+                                "one? A change of the rule takes some minutes",
+                                words);
+                        return;
+                }
                 o->verdict = SW_COURIER_REFUSED;
                 (void)snprintf(reason, 400, "status 400");
                 return;
@@ -203,10 +210,12 @@ static void sentinel_guid(char out[37])
                 b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
-static void sentinel_no_request(struct sentinel *s, enum sw_courier_cause cause, const char *why)
+/* retry_after_ms: -1: not said */
+static void sentinel_no_request(
+        struct sentinel *s, enum sw_courier_cause cause, int64_t retry_after_ms, const char *why)
 {
         const struct sw_courier_outcome o = {
-                .verdict = SW_COURIER_OUTAGE, .cause = cause, .retry_after_ms = -1, .reason = why
+                .verdict = SW_COURIER_OUTAGE, .cause = cause, .retry_after_ms = retry_after_ms, .reason = why
         };
 
         sentinel_done(s, &o);
@@ -229,7 +238,7 @@ static void sentinel_on_token(void *ctx, const struct sw_token_result *t)
         int r;
 
         if (t->code < 0) {
-                sentinel_no_request(s, SW_COURIER_CAUSE_AUTH, t->message);
+                sentinel_no_request(s, SW_COURIER_CAUSE_AUTH, t->retry_after_ms, t->message);
                 return;
         }
         s->generation = t->generation;
@@ -245,13 +254,13 @@ static void sentinel_on_token(void *ctx, const struct sw_token_result *t)
                 explicit_bzero(auth.p, auth.n);
         sw_buf_deinit(&auth);
         if (r < 0)
-                sentinel_no_request(s, SW_COURIER_CAUSE_OTHER, sw_error_text(r));
+                sentinel_no_request(s, SW_COURIER_CAUSE_OTHER, -1, sw_error_text(r));
 }
 
 static void sentinel_request(struct sentinel *s)
 {
         if (sw_token_get(s->token, sentinel_on_token, s) < 0)
-                sentinel_no_request(s, SW_COURIER_CAUSE_OTHER, sw_error_text(-SW_ERR_NOMEM));
+                sentinel_no_request(s, SW_COURIER_CAUSE_OTHER, -1, sw_error_text(-SW_ERR_NOMEM));
 }
 
 static void sentinel_send(void *sink, struct sw_str payload, uint32_t n_rows)
@@ -271,19 +280,38 @@ static void sentinel_abort(void *sink)
         s->call = sw_httpc_cancel(s->call);
 }
 
-/* ---- a question: an empty array is refused or taken without a row being made, but only after the rights were seen
- * ---- */
+/* ---- a question: an empty array is taken, or refused as empty, without a row being made, but only after the rights
+ * and the stream were looked at ---- */
+
+/* Any other refusal says nothing of rule and stream: the service may not have come to look at them. */
+static bool sentinel_says_empty(const struct sw_courier_outcome *o)
+{
+        static const char *const paths[] = { "error.code", "error.message" };
+        struct sw_json *j = sw_json_parse(o->answer);
+        bool found = false;
+        size_t i;
+
+        for (i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+                struct sw_str s = sw_json_str(sw_json_at(j, paths[i]));
+
+                found = found || (s.n && strcasestr(s.p, "empty"));
+        }
+        sw_json_free(j);
+        return found;
+}
 
 static void sentinel_probe_answer(struct sentinel *s, const struct sw_courier_outcome *o)
 {
         void (*done)(void *, bool, const char *) = s->probe_done;
-        bool ok = o->verdict == SW_COURIER_DELIVERED || o->verdict == SW_COURIER_REFUSED ||
-                  o->verdict == SW_COURIER_TOO_LARGE;
+        bool ok = o->verdict == SW_COURIER_DELIVERED || (o->verdict == SW_COURIER_REFUSED && sentinel_says_empty(o));
         char text[512];
 
         s->probe_done = NULL;
         if (ok)
                 (void)snprintf(text, sizeof(text), "token and rule work (status %d to an empty array)", o->status);
+        else if (o->verdict != SW_COURIER_OUTAGE)
+                (void)snprintf(
+                        text, sizeof(text), "%s to an empty array: %.300s", o->reason, o->answer.p ? o->answer.p : "");
         else
                 (void)snprintf(text, sizeof(text), "%s", o->reason);
         done(s->probe_ctx, ok, text);
@@ -297,7 +325,7 @@ static void sentinel_probe(struct sw_sink *sink, void (*done)(void *ctx, bool ok
         s->probe_ctx = ctx;
         sw_buf_reset(&s->probe_body);
         if (sentinel_gzip(s, &s->probe_body, SW_STR("[]")) < 0) {
-                sentinel_no_request(s, SW_COURIER_CAUSE_OTHER, sw_error_text(-SW_ERR_NOMEM));
+                sentinel_no_request(s, SW_COURIER_CAUSE_OTHER, -1, sw_error_text(-SW_ERR_NOMEM));
                 return;
         }
         s->payload = (struct sw_str){ s->probe_body.p, s->probe_body.n };

@@ -160,6 +160,9 @@ class FakeAzure:
         self.identity_header = "header-canary"
         self.token_ttl = 3600
         self.entra_status = 200
+        self.entra_refusals = []      # (status, Retry-After or None) of the next answers, of Entra and IMDS
+        self.assertions = []          # of federated requests, in order
+        self.says_to_nothing = None   # (code, message) of a 400 to an empty array; None: it is taken
         self.tokens = {}              # token -> (expires, audience)
         self.token_requests = []      # (time, kind, status)
         self.events = []              # "T" a token was asked for, else the status of an ingestion request
@@ -224,12 +227,21 @@ class FakeAzure:
             self.tokens[token] = (time.monotonic() + self.token_ttl, self.audience)
             return token
 
-    def entra_error(self, h, status, code, text):
+    def entra_error(self, h, status, code, text, headers=()):
         with self.lock:
             self.token_requests.append((time.monotonic(), "error", status))
             self.events.append("T")
         h.answer(status, {"error": "invalid_client", "error_description": f"{code}: {text}\r\nTrace ID: 1",
-                          "error_codes": [int(code[6:])], "trace_id": "1", "correlation_id": "2"})
+                          "error_codes": [int(code[6:])], "trace_id": "1", "correlation_id": "2"}, headers)
+
+    def refuses_token(self, h):
+        """Whether it is one of those that are scripted."""
+        with self.lock:
+            if not self.entra_refusals:
+                return False
+            status, later = self.entra_refusals.pop(0)
+        self.entra_error(h, status, "AADSTS90055", "Too many requests.", [("Retry-After", later)] if later else ())
+        return True
 
     def on_token(self, h, body):
         if h.headers.get("Content-Type") != "application/x-www-form-urlencoded":
@@ -240,6 +252,8 @@ class FakeAzure:
         form = {k: v[0] for k, v in form.items()}
         if form.get("grant_type") != "client_credentials" or form.get("scope") != self.audience + "/.default":
             self.wrong(f"token request: {form.get('grant_type')} {form.get('scope')}")
+        if self.refuses_token(h):
+            return
         if self.entra_status != 200:
             return self.entra_error(h, self.entra_status, "AADSTS90033", "A transient error has occurred.")
         if form.get("client_id") != CLIENT:
@@ -250,6 +264,7 @@ class FakeAzure:
             kind = "secret"
         elif form.get("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer":
             assertion = form.get("client_assertion", "")
+            self.assertions.append(assertion)
             if assertion in self.federated:
                 kind = "federated"
             else:
@@ -305,6 +320,8 @@ class FakeAzure:
             return self.on_arc(h)
         if query.get("api-version") != "2018-02-01":
             self.wrong(f"metadata api-version {query.get('api-version')}")
+        if self.refuses_token(h):
+            return
         if query.get("client_id") not in self.identities:
             with self.lock:
                 self.token_requests.append((time.monotonic(), "error", 400))
@@ -355,6 +372,10 @@ class FakeAzure:
             return self.on_token(h, body)
         if url.path.endswith("/oauth2/v2.0/token"):
             return self.entra_error(h, 400, "AADSTS90002", "Tenant not found.")
+        if url.path.startswith(f"/dataCollectionRules/{DCR}/streams/") and not url.path.endswith("/" + STREAM):
+            self.note(400, [], body, body)
+            return h.answer(400, {"error": {"code": "InvalidStream", "message": f"The stream {url.path.split('/')[-1]} was not "
+                                            f"configured in the data collection rule with immutable Id {DCR}."}})
         if url.path != f"/dataCollectionRules/{DCR}/streams/{STREAM}":
             self.note(404, [], body, body)
             return h.answer(404, {"error": {"code": "NotFound", "message": "Data collection rule not found"}})
@@ -363,7 +384,8 @@ class FakeAzure:
     def note(self, status, rows, body, plain):
         with self.lock:
             self.events.append(str(status))
-            self.requests.append({"status": status, "rows": len(rows), "bytes": len(body), "plain": len(plain)})
+            self.requests.append({"status": status, "rows": len(rows), "bytes": len(body), "plain": len(plain),
+                                  "time": time.monotonic()})
 
     def on_ingest(self, h, url, body):
         if url.query != "api-version=2023-01-01":
@@ -398,7 +420,7 @@ class FakeAzure:
         if what == "413":
             return error(413, "ContentLengthLimitExceeded", "Maximum allowed content length: 1048576 bytes (1 MB).")
         if what == "429":
-            later = email.utils.formatdate(time.time() + 1, usegmt=True) if how else "0"
+            later = how if how.isdigit() else email.utils.formatdate(time.time() + 1, usegmt=True) if how else "0"
             return error(429, "TooManyRequests", "Rate limit is reached.", [("Retry-After", later)])
         if what in ("404", "408", "503") or (what == "500" and not how):
             return error(int(what), "Error", "scripted")
@@ -440,7 +462,7 @@ class FakeAzure:
             self.wrong("body is not an array of objects")
             return "InvalidPayload", "array of objects expected"
         if not rows:
-            return None
+            return self.says_to_nothing
         if any(self.poison in r.get("AlertName", "") for r in rows):
             return "InvalidRow", "The row does not match the schema."
         times = []

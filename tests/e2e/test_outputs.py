@@ -256,6 +256,19 @@ class Online(Case):
         self.assertEqual(code, 1)
         self.assertRegex(err, r"FAILED: status 404.*immutable id")
 
+    def test_a_refusal_is_well_only_if_it_is_about_the_empty_array(self):
+        code, err = self.run_verb("check", "--online", outputs=[self.sentinel(stream="Custom-Other")])
+        self.assertEqual(code, 1, err)
+        self.assertRegex(err, r"FAILED: status 400: InvalidStream: The stream Custom-Other was not configured.*is stream declared")
+        self.fake.says_to_nothing = "InvalidTransformOutput", "Types of transform output columns do not match."
+        code, err = self.run_verb("check", "--online")
+        self.assertEqual(code, 1, err)
+        self.assertRegex(err, r"FAILED: status 400 to an empty array: .*InvalidTransformOutput.*columns do not match")
+        self.fake.says_to_nothing = "InvalidPayload", "The payload is empty."
+        code, err = self.run_verb("check", "--online")
+        self.assertEqual(code, 0, err)
+        self.assertIn("output sentinel: ok: token and rule work (status 400 to an empty array)", err)
+
     def test_a_broker_that_is_not_there(self):
         # librdkafka tries on; the answer is no answer
         sources = [{"name": "k", "kind": "kafka", "brokers": ["127.0.0.1:1"], "topic": "t"}]

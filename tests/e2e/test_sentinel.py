@@ -52,6 +52,12 @@ class Case(unittest.TestCase):
     def uids(self):
         return [r["EventOriginalUid"] for r in self.fake.rows]
 
+    def wait_for(self, what, seconds=20):
+        end = time.monotonic() + seconds
+        while not what():
+            self.assertLess(time.monotonic(), end, "in time")
+            time.sleep(0.02)
+
     def check_contract(self):
         self.assertEqual(self.fake.violations[:5], [])
 
@@ -192,6 +198,21 @@ class Trouble(Case):
         # a date has whole seconds: a second hence may be a moment hence
         self.assertLess(time.monotonic() - began, 20)
         self.assertEqual([r["status"] for r in self.fake.requests], [429, 204])
+
+    def test_retry_after_of_seconds_is_obeyed(self):
+        self.run_script(["429 3"])
+        first, second = (r["time"] for r in self.fake.requests)
+        self.assertGreaterEqual(second - first, 2.9)
+        self.assertLess(second - first, 10)
+
+    def test_a_stream_that_the_rule_does_not_have_is_an_outage_at_once(self):
+        s = self.sinks(self.output(stream="Custom-Other", retry={"first": "10s", "max": "10s"}), seconds=1)
+        s.feed(finding(i) for i in range(20))
+        s.process.stdin.close()
+        self.assertEqual(s.process.wait(), 1)
+        self.assertIn("InvalidStream: The stream Custom-Other was not configured", s.log())
+        self.assertEqual([r["status"] for r in self.fake.requests], [400], "no search for a bad row")
+        self.assertEqual(s.rejected(), [])
 
     def test_403_names_the_role_and_404_what_to_look_at(self):
         _, s = self.run_script(["403", "404"])
@@ -335,12 +356,48 @@ class Tokens(Case):
         auth = {k: v for k, v in self.auth().items() if k != "client_secret"}
         self.assertEqual(self.deliver(auth, certificate={"file": str(pem)}), {"certificate"})
 
-    def test_federated_token_is_read_anew(self):
+    def test_federated_token(self):
         token = self.folder / "federated"
         token.write_text("federated-canary")
         token.chmod(0o600)
         auth = {k: v for k, v in self.auth().items() if k != "client_secret"}
         self.assertEqual(self.deliver(auth, federated_token_file=str(token)), {"federated"})
+        self.assertEqual(self.fake.assertions, ["federated-canary"])
+
+    def test_a_federated_token_that_was_rotated_is_read_anew(self):
+        token = self.folder / "federated"
+
+        def write(text):
+            new = self.folder / "federated.new"
+            new.write_text(text)
+            new.chmod(0o600)
+            new.rename(token)
+
+        write("federated-canary")
+        self.fake.token_ttl = 2
+        auth = {k: v for k, v in self.auth().items() if k != "client_secret"}
+        s = self.sinks(self.output(auth={**auth, "federated_token_file": str(token)}))
+        s.feed([finding(0)])
+        self.wait_for(lambda: len(self.fake.rows) == 1)
+        write("federated-canary-2")  # the old one is no longer good
+        self.fake.federated = {"federated-canary-2"}
+        time.sleep(2.2)
+        s.feed([finding(1)])
+        self.assertEqual(s.end()["sinks"]["sentinel"]["retries"], 0)
+        self.check_delivered(2)
+        self.assertEqual(self.fake.assertions, ["federated-canary", "federated-canary-2"])
+        self.check_no_secrets(s)
+
+    def test_retry_after_of_who_gives_tokens_is_obeyed(self):
+        for auth in self.auth(), self.managed():
+            with self.subTest(auth):
+                subprocess.run(["rm", "-rf", self.folder / "state"], check=True)
+                self.fake.rows, self.fake.token_requests = [], []
+                self.fake.entra_refusals = [(429, "2"), (503, None)]
+                self.deliver(auth)
+                (first, _, _), (second, _, _), (third, _, _) = self.fake.token_requests
+                self.assertGreaterEqual(second - first, 1.9)
+                self.assertLess(third - second, 1, "what is not said is a pause of our own")
 
     def managed(self, **more):
         return {"managed_identity": {"endpoint": f"http://127.0.0.1:{self.fake.http_port}/metadata/identity/oauth2/token",

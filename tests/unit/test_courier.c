@@ -2,6 +2,7 @@
 #include "sink/courier.h"
 
 #include "base/alloc.h"
+#include "clock.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -29,9 +30,11 @@ struct fixture {
         unsigned outage_at;                  /* one at this request */
         unsigned outages;                    /* how often to fail first */
         int status;                          /* of these; 0: none */
-        bool statuses;                       /* each time with another one */
-        unsigned too_large_above;            /* rows per request */
-        unsigned refuse_from, refuse_upto;   /* requests that are refused whatever is in them */
+        bool says_retry_after;
+        int64_t retry_after_ms;            /* of these, if so */
+        bool statuses;                     /* each time with another one */
+        unsigned too_large_above;          /* rows per request */
+        unsigned refuse_from, refuse_upto; /* requests that are refused whatever is in them */
         /* seen */
         unsigned delivered[MAX_ROWS], n_requests, max_rows;
         unsigned order[4 * MAX_ROWS], n_order;
@@ -145,6 +148,7 @@ static void sink_answer(void *ctx)
         if (x->outages) {
                 o.status = x->statuses ? 500 + (int)x->outages : x->status;
                 x->outages--;
+                o.retry_after_ms = x->says_retry_after ? x->retry_after_ms : -1;
                 o.cause = SW_COURIER_CAUSE_TIMEOUT; /* said where there is no status */
                 o.verdict = SW_COURIER_OUTAGE;
         }
@@ -252,6 +256,29 @@ Test(courier, an_outage_sends_the_same_again)
         cr_assert_eq(s.retries_by[SW_COURIER_CAUSE_TIMEOUT], 6);
         cr_assert_eq(x.n_requests, 7);
         cr_assert_eq(s.failing_since_ms, 0);
+}
+
+Test(courier, retry_after_is_obeyed_up_to_its_cap)
+{
+        static const struct {
+                int64_t said, least, most;
+        } rows[] = { { 3000, 3000, 3400 }, { 0, 0, 100 }, { INT64_C(3600000), 600000, 660100 }, { -1, 1, 2 } };
+        unsigned i;
+
+        for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                struct fixture x = { .n_rows = 1, .outages = 1000000, .status = 429, .max_ticks = 20 };
+                struct sw_courier_stats s;
+                int64_t before = sw_clock_mono().ms, after;
+
+                x.retry_after_ms = rows[i].said;
+                x.says_retry_after = true;
+                s = run_some(&x, (struct sw_courier_conf){ 0 });
+                after = sw_clock_mono().ms;
+                cr_assert_geq(s.next_try_ms, before + rows[i].least, "row %u", i);
+                cr_assert_leq(s.next_try_ms, after + rows[i].most, "row %u", i);
+                if (rows[i].said >= 3000)
+                        cr_assert_eq(x.n_requests, 1);
+        }
 }
 
 Test(courier, so_many_codes_are_told_apart)

@@ -401,16 +401,20 @@ Test(sinks, rows_that_azure_refuses_are_set_aside)
 
 Test(sinks, azure_is_asked_with_an_empty_array)
 {
-        static const char *const answers[] = { TOKEN, ANSWER("400", "empty"), ANSWER("403", "no"), ANSWER("204", ""),
-                NULL };
+        static const char *const answers[] = { TOKEN,
+                ANSWER("400", "{\"error\":{\"code\":\"InvalidPayload\",\"message\":\"The payload is Empty.\"}}"),
+                ANSWER("403", "no"), ANSWER("204", ""),
+                ANSWER("400", "{\"error\":{\"code\":\"InvalidStream\",\"message\":\"not configured\"}}"),
+                ANSWER("400", "empty, but no word of the service"), ANSWER("413", ""), NULL };
+        static const bool ok[] = { true, false, true, false, false, false };
         struct rig *r = sentinel(0, answers);
         int i;
 
-        for (i = 0; i < 3; i++) {
+        for (i = 0; i < 6; i++) {
                 r->probed = 0;
                 r->sink->probe(r->sink, on_probe, r);
                 RUN(r, is_probed);
-                cr_assert_eq(r->probe_ok, i != 1, "%d: %s", i, r->probe);
+                cr_assert_eq(r->probe_ok, ok[i], "%d: %s", i, r->probe);
         }
         rig_free(r);
 }
