@@ -11,12 +11,14 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
 import jsonschema
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import test_webhook  # noqa: E402
 from daemon import SEGWATCH, Daemon  # noqa: E402
 from fake_azure import CLIENT, DCR, TENANT, FakeAzure  # noqa: E402
 from sinks import BUILD, columns  # noqa: E402
@@ -299,6 +301,46 @@ class Online(Case):
         self.assertEqual(self.fake.violations, [])
         self.run_verb("test-alert")
         self.assertNotEqual(self.fake.rows[1]["EventUid"], row["EventUid"], "each is an incident of its own")
+
+    def test_a_sample_says_so_in_every_format(self):
+        server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(server.close)
+        server.settimeout(20)
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        got = []
+
+        def take():
+            for _ in range(2):
+                s, _ = server.accept()
+                s.settimeout(20)
+                data = s.recv(65536)
+                while data and len(data) < int(data.split(b" ", 1)[0]) + data.index(b" ") + 1:
+                    data += s.recv(65536)
+                got.append(data.decode())
+                s.close()
+        taker = threading.Thread(target=take)
+        taker.start()
+        receiver = test_webhook.Receiver(self)
+        hook = {"kind": "webhook", "url": f"https://127.0.0.1:{receiver.port}/", "ca_file": str(self.fake.ca)}
+        code, err = self.run_verb("test-alert", outputs=[
+            {"name": "cef", "kind": "syslog", "transport": "tcp", "address": address, "format": "cef"},
+            {"name": "json", "kind": "syslog", "transport": "tcp", "address": address, "format": "json"},
+            {"name": "soar", **hook}, {"name": "chat", "single": True, "fields": {"text": "{severity}: {message}"}, **hook}])
+        self.assertEqual(code, 0, err)
+        taker.join(20)
+        uid = self.out.strip()
+        cef = next(line for line in got if "CEF:0|" in line)
+        self.assertRegex(cef, r"\|D07\|\[SAMPLE\] [^|]*\|3\|.* flexNumber1=1 flexNumber1Label=Sample ")
+        self.assertIn(f" externalId={uid} ", cef)
+        text = next(line for line in got if "CEF:0|" not in line)
+        lines = [json.loads(text[text.index("{"):])] + [r["json"][0] for r in receiver.taken if isinstance(r["json"], list)]
+        self.assertEqual(len(lines), 2)
+        for line in lines:
+            self.assertIs(line["unmapped"]["is_sample"], True)
+            self.assertTrue(line["finding_info"]["title"].startswith("[SAMPLE] "))
+            self.assertEqual(line["finding_info"]["uid"], uid)
+        chat, = [r["json"] for r in receiver.taken if isinstance(r["json"], dict)]
+        self.assertTrue(chat["text"].startswith("Low: [SAMPLE] "), chat)
 
     def test_a_test_alert_passes_filters_and_goes_where_it_is_told(self):
         outputs = [self.sentinel(min_severity="critical", detectors=["segment_policy"]), self.sentinel(name="other")]
