@@ -158,7 +158,7 @@ static int conns_emit(struct sw_conns *c, const struct sw_conn *x, enum sw_conn_
                 memcpy(ev->delta, delta, sizeof(ev->delta));
         else
                 memset(ev->delta, 0, sizeof(ev->delta));
-        payload = sw_outcome_payload(x->key.proto, ev->total);
+        payload = sw_outcome_payload(&x->key, ev->total);
         ev->payload_fwd = payload.fwd;
         ev->payload_rev = payload.rev;
         fill_evidence(c, x, ev, &ev->first);
@@ -525,7 +525,7 @@ static int conns_decide(struct sw_conns *c, struct sw_conn *x)
 {
         enum sw_outcome outcome = x->flags & FLAG_SUCCEEDED
                                           ? SW_OUTCOME_OK
-                                          : sw_outcome_final(x->key.proto, conn_total(c, x), x->flags & FLAG_KNOWN);
+                                          : sw_outcome_final(&x->key, conn_total(c, x), x->flags & FLAG_KNOWN);
         int r = 0;
 
         if (outcome == SW_OUTCOME_OK && !(x->flags & FLAG_SUCCEEDED))
@@ -590,7 +590,7 @@ static int conns_progress(struct sw_conns *c, struct sw_conn *x, const struct fo
                 if (r < 0)
                         return r;
                 if (!(x->flags & FLAG_SUCCEEDED)) {
-                        payload = sw_outcome_payload(x->key.proto, conn_total(c, x));
+                        payload = sw_outcome_payload(&x->key, conn_total(c, x));
                         if (payload.fwd && payload.rev)
                                 r = conns_succeed(c, x);
                 }

@@ -25,6 +25,8 @@
 
 /* Header estimate per packet. */
 #define SW_CONN_TCP_HEADER 54u
+#define SW_CONN_TCP_OPTIONS 40u /* at most */
+#define SW_CONN_IPV6_MORE 20u   /* than an IPv4 header */
 #define SW_CONN_UDP_HEADER 28u
 
 /* What one sensor said; a sensor is its fold, whatever the spelling. */

@@ -77,7 +77,7 @@ static uint8_t life_encryption(const struct scn_net *net, const struct scn_flow 
         return h % 32 == 0 ? SW_ENCRYPTION_NX_LOCAL_DST : SW_ENCRYPTION_ENCRYPTED;
 }
 
-/* Headers are in the counters: 54 bytes a TCP segment, 28 a UDP datagram. */
+/* Headers are in the counters: 54 bytes a TCP segment, 28 a UDP datagram; 66 what begins or accepts a connection. */
 static void life_totals(const struct scn_flow *f, uint64_t ret[SW_N_COUNTERS])
 {
         uint64_t header = f->proto == SW_PROTO_TCP ? 54 : 28, extra = f->proto == SW_PROTO_TCP ? 4 : 0;
@@ -91,7 +91,7 @@ static void life_totals(const struct scn_flow *f, uint64_t ret[SW_N_COUNTERS])
                 return;
         }
         ret[SW_PACKETS_FWD] = f->proto == SW_PROTO_TCP ? 3 : 1;
-        ret[SW_BYTES_FWD] = ret[SW_PACKETS_FWD] * header + (f->proto == SW_PROTO_TCP ? 0 : 40);
+        ret[SW_BYTES_FWD] = ret[SW_PACKETS_FWD] * (f->proto == SW_PROTO_TCP ? 66 : header + 40);
         if (f->result == SCN_STRAY) {
                 ret[SW_PACKETS_FWD] = 1;
                 ret[SW_BYTES_FWD] = 128;

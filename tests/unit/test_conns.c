@@ -190,11 +190,22 @@ Test(conns, outcome_table)
 {
         static const struct {
                 const char *proto, *counters, *outcome;
+                bool ipv6;
         } rows[] = {
                 { "tcp", "3/180/0/0", "no_reply" },
                 { "tcp", "4/216/1/54", "refused" },
-                { "tcp", "4/217/1/54", "ok" }, /* one byte of payload */
                 { "tcp", "4/216/1/55", "ok" },
+                { "tcp", "4/376/4/216", "refused" }, /* as many options as there can be */
+                { "tcp", "4/377/4/216", "ok" },      /* and one byte of payload */
+                { "tcp", "1/74/1/54", "refused" },   /* a SYN of Linux at a closed port */
+                { "tcp", "1/66/1/54", "refused" },   /* of Windows */
+                { "tcp", "3/198/3/162", "refused" }, /* which tries three times */
+                { "tcp", "1/58/1/54", "refused" },   /* of nmap -sS */
+                { "tcp", "1/60/1/40", "refused" },   /* without link headers */
+                { "tcp", "2/112/1/58", "ok" },       /* of nmap at an open port: it answers with its segment size */
+                { "tcp", "2/132/1/66", "ok" },
+                { "tcp", "1/94/1/74", "refused", true },
+                { "tcp", "1/94/1/78", "ok", true },
                 { "tcp", "5/270/4/216", "ok" }, /* a connection stood, nothing was said */
                 { "tcp", "0/0/0/0", "no_reply" },
                 { "udp", "1/28/1/28", "ok" },
@@ -204,16 +215,19 @@ Test(conns, outcome_table)
         size_t i;
 
         for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                const char *ends =
+                        rows[i].ipv6 ? "[fd00::1]:50000 [fd00:0:0:1::2]:7777" : "10.0.1.1:50000 10.0.2.1:7777";
                 struct sw_fixture f;
-                char want[64];
+                char want[128];
 
                 sw_fixture_init(&f);
-                sw_fixture_line(&f, "0 O B %s 10.0.1.1:50000 10.0.2.1:7777", rows[i].proto);
-                sw_fixture_line(&f, "1 O E %s 10.0.1.1:50000 10.0.2.1:7777 %s", rows[i].proto, rows[i].counters);
+                sw_fixture_line(&f, "0 O B %s %s", rows[i].proto, ends);
+                sw_fixture_line(&f, "1 O E %s %s %s", rows[i].proto, ends, rows[i].counters);
                 sw_fixture_line(&f, "release 1.999");
                 cr_assert_eq(sw_fixture_count(&f, "CLOSED"), 0, "decided a second after the end, not before");
                 sw_fixture_line(&f, "release 2");
-                (void)snprintf(want, sizeof(want), "2.000 CLOSED 10.0.1.1:50000>10.0.2.1:7777/%s other %s",
+                (void)snprintf(want, sizeof(want), "2.000 CLOSED %s/%s other %s",
+                        rows[i].ipv6 ? "[fd00::1]:50000>[fd00:0:0:1::2]:7777" : "10.0.1.1:50000>10.0.2.1:7777",
                         rows[i].proto, rows[i].outcome);
                 cr_assert_eq(sw_fixture_count(&f, want), 1, "%s\n%.*s", want, (int)f.trace.n, f.trace.p);
                 cr_assert_eq(sw_fixture_count(&f, "FAILED"),
