@@ -361,6 +361,19 @@ static void say_evicted(void *ctx, const struct sw_table_info *t)
                         t->name, (unsigned long long)t->evicted);
 }
 
+/* What came in an order that no lateness covers was not judged: nothing else in the result would show it. */
+static void say_late(const struct sw_engine_stats *s)
+{
+        if (s->records_old * 100 <= s->records && s->tuples_too_late * 100 <= s->tuples)
+                return;
+        fprintf(stderr,
+                "segwatch replay: warning: %llu records and %llu tuples came too late to be judged: the input is not "
+                "in the order "
+                "of its time; give the files or their folder as they are, each as a PATH of its own, or "
+                "raise time.reorder and time.dedupe\n",
+                (unsigned long long)s->records_old, (unsigned long long)s->tuples_too_late);
+}
+
 static void say_end(struct replay *r, const struct sw_engine_stats *s)
 {
         struct sw_buf text = SW_BUF_NULL;
@@ -370,8 +383,16 @@ static void say_end(struct replay *r, const struct sw_engine_stats *s)
                         (unsigned long long)(r->n_errors - r->n_errors_shown));
         if (s->decode.messages == 0 && !r->damaged && !r->unreadable)
                 fprintf(stderr, "segwatch replay: warning: the input is empty\n");
+        if (s->records == 0 && s->decode.records_skipped > 0)
+                fprintf(stderr,
+                        "segwatch replay: warning: %llu record%s no flows (another log category, or notices that a "
+                        "blob "
+                        "was written)\n",
+                        (unsigned long long)s->decode.records_skipped,
+                        s->decode.records_skipped == 1 ? " carries" : "s carry");
         if (r->o.quiet)
                 return;
+        say_late(s);
         sw_engine_tables(sw_pipeline_engine(r->pipeline), say_evicted, NULL);
         if (sw_summary_learning(&text, sw_pipeline_engine(r->pipeline), r->core.detectors))
                 fprintf(stderr, "segwatch replay: %.*s; `learning: 0` in the configuration switches it off\n",

@@ -37,7 +37,7 @@ static bool admin_fanout_concerns(const struct sw_view *v, const struct sw_conn_
         if (!sw_raise_is_internal(ev->src_segment, ev->src_host) ||
                 !sw_raise_is_internal(ev->dst_segment, ev->dst_host))
                 return false;
-        if (sw_raise_has_role(ev->src_host, ROLES_SILENT))
+        if (sw_raise_has_role(ev->src_host, ROLES_SILENT) || sw_raise_is_jump(v, ev->src_segment, ev->src_host))
                 return false;
         return !sw_raise_is_directory(v, ev);
 }

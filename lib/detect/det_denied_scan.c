@@ -185,7 +185,7 @@ static int denied_scan_on_event(struct sw_tables *own, const void *conf, const s
         bool created;
 
         if (!sw_raise_is_internal(ev->src_segment, ev->src_host) ||
-                !sw_raise_is_internal(ev->dst_segment, ev->dst_host))
+                !sw_raise_is_internal(ev->dst_segment, ev->dst_host) || sw_raise_is_encryption_drop(ev))
                 return 0;
         if (sw_raise_has_role(ev->src_host, SW_HOST_ROLE(SCANNER) | SW_HOST_ROLE(MONITOR)))
                 return 0;
@@ -211,10 +211,10 @@ static void denied_scan_tell(struct sw_buf *out, const struct sw_view *v, const 
                 sw_say_span(out, s->window_ms);
                 return;
         }
-        sw_buf_puts(out, "was denied on ");
+        sw_buf_puts(out, "was denied at ");
         if (s->value > SW_WINDOW_CAP)
                 sw_buf_puts(out, "about ");
-        sw_say_count(out, s->value, "service", "different services");
+        sw_say_count(out, s->value, "port", "ports");
         sw_buf_puts(out, " of ");
         sw_say_count(out, s->n_targets_total, "host", "hosts");
         sw_buf_puts(out, " in ");
@@ -227,7 +227,7 @@ static void denied_scan_tell(struct sw_buf *out, const struct sw_view *v, const 
 const struct sw_detector sw_det_denied_scan = {
         .name = "denied_scan",
         .code = "D04",
-        .summary = "Policy denies one internal source many different services",
+        .summary = "Policy denies one internal source many ports of hosts",
         .title = "Denied scan",
         .noun = "denied probing",
         .options = options,

@@ -44,6 +44,7 @@ static bool horizontal_scan_concerns(const struct sw_conn_event *ev)
 {
         /* Reaching out to dead servers on the Internet is everyday life, and no lateral movement. */
         return sw_raise_is_internal(ev->dst_segment, ev->dst_host) && ev->src_segment != SW_SEGMENT_PLATFORM &&
+               !sw_raise_is_encryption_drop(ev) &&
                !sw_raise_has_role(ev->src_host, SW_HOST_ROLE(SCANNER) | SW_HOST_ROLE(MONITOR));
 }
 
@@ -219,7 +220,7 @@ static void horizontal_scan_tell(struct sw_buf *out, const struct sw_view *v, co
         sw_say_port(out, s->proto, s->port);
         sw_buf_puts(out, " in ");
         sw_say_span(out, s->window_ms);
-        sw_buf_puts(out, " without an answer (threshold ");
+        sw_buf_puts(out, " without success (threshold ");
         sw_buf_u64(out, s->threshold);
         sw_buf_putc(out, ')');
 }

@@ -87,7 +87,7 @@ static int new_admin_edge_on_event(struct sw_tables *own, const void *conf, cons
         s->weight_pct = weights[points];
         s->confidence_pct = (uint8_t)(points * 25);
         s->alone = points >= c->alone_points;
-        novelty = sw_raise_novelty_pct(ev->src_host);
+        novelty = sw_raise_novelty_pct(v, ev);
         if (novelty == 100 &&
                 (new_admin_edge_is_young(ev->src_host, ev->time) || new_admin_edge_is_young(ev->dst_host, ev->time)))
                 novelty = 30;

@@ -77,14 +77,6 @@ static bool pivot_is_relayer(const struct sw_view *v, uint32_t segment, const st
                role == SW_SEGMENT_ROLE_LB_INGRESS;
 }
 
-static bool pivot_is_jump(const struct sw_view *v, uint32_t segment, const struct sw_host *h)
-{
-        enum sw_segment_role role = sw_view_segment(v, segment)->role;
-
-        return sw_raise_has_role(h, SW_HOST_ROLE(JUMP)) || role == SW_SEGMENT_ROLE_BASTION ||
-               role == SW_SEGMENT_ROLE_JUMPBOX;
-}
-
 static void pivot_on_evict(void *ctx, void *entry)
 {
         const struct pivot_flow *f = entry;
@@ -181,7 +173,7 @@ static bool pivot_judge(struct sw_tables *own, const struct sw_view *v, const st
         /* A closed one's id may be another's by now. */
         ret->relay = in->is_open && pivot_series(own, in->conn, &a) && pivot_series(own, ev->conn, &b) &&
                      sw_series_in_step(&a, &b, 4, 80);
-        ret->jump = pivot_is_jump(v, ev->src_segment, ev->src_host);
+        ret->jump = sw_raise_is_jump(v, ev->src_segment, ev->src_host);
         ret->score += is_new ? 20 : 0;
         ret->score += in->new_ms ? 20 : 0;
         ret->score += ret->relay ? 20 : 0;

@@ -76,7 +76,7 @@ static int segment_policy_raise(const struct sw_view *v, const struct sw_conn_ev
         s->weight_pct = variant == VARIANT_LEARNED ? 35 : 70;
         s->confidence_pct = sw_raise_confidence(v, ev, 1, 1);
         if (variant == VARIANT_LEARNED)
-                s->confidence_pct = sw_raise_scale(s->confidence_pct, sw_raise_novelty_pct(ev->src_host));
+                s->confidence_pct = sw_raise_scale(s->confidence_pct, sw_raise_novelty_pct(v, ev));
         s->techniques = sw_raise_is_internet(ev->src_segment) ? 2 : 1;
         sw_raise_add_tuple(s, ev);
         return 0;
@@ -89,6 +89,9 @@ static int segment_policy_explicit(
         uint64_t flows = 0, own_flows = 0;
         bool row = false, source = false;
 
+        /* Declared: it is to try what the policy forbids. */
+        if (ev->src_host->pinned_roles & (SW_HOST_ROLE(SCANNER) | SW_HOST_ROLE(MONITOR)))
+                return 0;
         /* A port that answers with a reset is open in the policy, but nobody used it: whoever tries many ports would
          * make a finding of each. */
         if (ev->type != SW_CONN_FAILED)
@@ -169,7 +172,8 @@ static void segment_policy_tell(struct sw_buf *out, const struct sw_view *v, con
         if (s->value > 1) {
                 sw_buf_puts(out, " (");
                 sw_say_count(out, s->value, "flow", "flows");
-                sw_buf_puts(out, " since it was last told)");
+                sw_buf_puts(out, s->variant == VARIANT_SOURCE ? " of it since it was last told)"
+                                                              : " between these segments since it was last told)");
         }
 }
 

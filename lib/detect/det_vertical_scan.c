@@ -109,7 +109,8 @@ static bool vertical_scan_concerns(const struct sw_conn_event *ev)
 {
         uint8_t proto = ev->first.proto;
 
-        if (!sw_raise_is_internal(ev->dst_segment, ev->dst_host) || ev->src_segment == SW_SEGMENT_PLATFORM)
+        if (!sw_raise_is_internal(ev->dst_segment, ev->dst_host) || ev->src_segment == SW_SEGMENT_PLATFORM ||
+                sw_raise_is_encryption_drop(ev))
                 return false;
         if (proto != SW_PROTO_TCP && proto != SW_PROTO_UDP)
                 return false;

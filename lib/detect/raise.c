@@ -26,6 +26,22 @@ bool sw_raise_has_role(const struct sw_host *h, uint32_t roles)
         return (sw_host_roles(h) & roles) != 0;
 }
 
+bool sw_raise_is_jump(const struct sw_view *v, uint32_t segment, const struct sw_host *h)
+{
+        enum sw_segment_role role = sw_view_segment(v, segment)->role;
+
+        return sw_raise_has_role(h, SW_HOST_ROLE(JUMP)) || role == SW_SEGMENT_ROLE_BASTION ||
+               role == SW_SEGMENT_ROLE_JUMPBOX;
+}
+
+unsigned sw_raise_novelty_pct(const struct sw_view *v, const struct sw_conn_event *ev)
+{
+        if (sw_raise_is_jump(v, ev->src_segment, ev->src_host))
+                return 15;
+        return sw_raise_has_role(ev->src_host, SW_HOST_ROLE(DEPLOY) | SW_HOST_ROLE(PATCH) | SW_HOST_ROLE(BACKUP)) ? 30
+                                                                                                                  : 100;
+}
+
 void sw_raise_keep(struct sw_raise_evidence *k, const struct sw_conn_event *ev)
 {
         uint32_t i, now_ms = (uint32_t)(uint64_t)ev->first.time.ms;

@@ -13,17 +13,17 @@ bool sw_raise_is_internal(uint32_t segment, const struct sw_host *h);
 /* Let through by the platform's own rule, which is not somebody's decision to let the Internet in. */
 bool sw_raise_is_platform(const struct sw_view *v, const struct sw_conn_event *ev);
 bool sw_raise_has_role(const struct sw_host *h, uint32_t roles);
-
-/* Percent of what is new about a source that counts: hosts whose work it is to reach others make new edges all the
- * time, jump hosts most of all. */
-static inline unsigned sw_raise_novelty_pct(const struct sw_host *src)
+/* Administrators come through it: by its own role or its segment's (Azure Bastion has no hosts of a name). */
+bool sw_raise_is_jump(const struct sw_view *v, uint32_t segment, const struct sw_host *h);
+/* VNet encryption dropped it: both ends could not agree, or one was starting. Nobody's rule, nobody's probing. */
+static inline bool sw_raise_is_encryption_drop(const struct sw_conn_event *ev)
 {
-        uint32_t roles = sw_host_roles(src);
-
-        if (roles & SW_HOST_ROLE(JUMP))
-                return 15;
-        return roles & (SW_HOST_ROLE(DEPLOY) | SW_HOST_ROLE(PATCH) | SW_HOST_ROLE(BACKUP)) ? 30 : 100;
+        return ev->type == SW_CONN_DENIED && !sw_encryption_passed((enum sw_encryption)ev->first.encryption);
 }
+
+/* Percent of what is new about ev's source that counts: hosts whose work it is to reach others make new edges all the
+ * time, jump hosts most of all. */
+unsigned sw_raise_novelty_pct(const struct sw_view *v, const struct sw_conn_event *ev);
 
 /* Up to five tuples: the canonically smallest of the last five minutes, else the newest ones. */
 struct sw_raise_evidence {

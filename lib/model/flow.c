@@ -11,6 +11,17 @@ static const char *const encryption_texts[] = {
 #undef SW_ENCRYPTION_TEXT
 };
 
+bool sw_encryption_passed(enum sw_encryption e)
+{
+        static const bool passes[] = {
+#define SW_ENCRYPTION_PASSED(name, token, passed) [SW_ENCRYPTION_##name] = (passed),
+                SW_ENCRYPTION_MAP(SW_ENCRYPTION_PASSED)
+#undef SW_ENCRYPTION_PASSED
+        };
+
+        return (unsigned)e >= SW_N_ENCRYPTIONS || passes[e];
+}
+
 const char *sw_encryption_text(enum sw_encryption e)
 {
         return (unsigned)e < SW_N_ENCRYPTIONS ? encryption_texts[e] : "other";

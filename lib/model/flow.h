@@ -31,7 +31,8 @@ enum sw_encryption {
 #undef SW_ENCRYPTION_ENUM
                 SW_N_ENCRYPTIONS
 };
-const char *sw_encryption_text(enum sw_encryption e);        /* token as logged */
+const char *sw_encryption_text(enum sw_encryption e); /* token as logged */
+bool sw_encryption_passed(enum sw_encryption e);      /* false: VNet encryption dropped the packet, no rule did */
 enum sw_encryption sw_encryption_parse(struct sw_str token); /* exact; OTHER if unknown, NONE if empty */
 
 /* Index of the four counters of a tuple, source to destination first. */

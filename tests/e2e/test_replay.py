@@ -8,6 +8,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SEGWATCH = os.environ.get("SEGWATCH", str(ROOT / "build/daemon/segwatch"))
+BUILD = pathlib.Path(os.environ.get("SEGWATCH_BUILD", str(ROOT / "build")))
 SAMPLE = ROOT / "tests/data/samples/sumo_vnet_v4_vnet_target.json"
 
 
@@ -46,6 +47,28 @@ class Replay(unittest.TestCase):
         replay("--summary", alone, SAMPLE)
         mixed = json.loads((self.dir / "summary.json").read_text()) if (self.dir / "summary.json").exists() else {}
         self.assertEqual(mixed["tuples"], json.loads(alone.read_text())["tuples"])
+
+    def test_what_came_too_late_to_be_judged_is_told(self):
+        """Hours of a network in one stream, the newest first: nothing but the warning would show what is missing."""
+        subprocess.run([BUILD / "tests/gen_scenario", "--hours", "30", "--hosts", "60", "--load", "10", "--out",
+                        self.dir / "scenario"], check=True, timeout=60)
+        lines = (self.dir / "scenario/messages.ndjson").read_bytes().splitlines(keepends=True)
+        for name, rows in ("forth", lines), ("back", lines[::-1]):
+            (self.dir / f"{name}.ndjson").write_bytes(b"".join(rows))
+        config = self.dir / "scenario/config.yaml"
+        code, _, err = replay("-c", config, self.dir / "forth.ndjson")
+        self.assertEqual(code, 0)
+        self.assertNotIn("too late", err)
+        code, _, err = replay("-c", config, self.dir / "back.ndjson")
+        self.assertEqual(code, 0)
+        self.assertRegex(err, r"warning: \d+ records and \d+ tuples came too late to be judged: .*PATH of its own")
+
+    def test_what_carries_no_flows_is_named(self):
+        (self.dir / "notice.json").write_text('[{"subject":"/a/PT1H.json","eventType":"Microsoft.Storage.BlobCreated",'
+                                              '"data":{"url":"https://x/PT1H.json"}}]')
+        code, _, err = replay(self.dir / "notice.json")
+        self.assertEqual(code, 0, err)
+        self.assertIn("1 record carries no flows", err)
 
 
 if __name__ == "__main__":

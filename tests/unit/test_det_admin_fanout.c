@@ -131,3 +131,11 @@ Test(det_admin_fanout, speaks_again_only_when_it_doubles)
 {
         cr_assert_eq(reach_many("10.1.0.4", "10.2.0.", 12, 0, 100, true), 3); /* 3, 6, 12 */
 }
+
+Test(det_admin_fanout, leaves_the_segments_of_administrators_alone)
+{
+        r.v->segments[FAKE_MGMT].role = SW_SEGMENT_ROLE_BASTION;
+        cr_assert_eq(reach_many("10.3.0.4", "10.2.0.", 30, 0, 100, true), 0);
+        r.v->segments[FAKE_MGMT].role = SW_SEGMENT_ROLE_MGMT;
+        cr_assert_gt(reach_many("10.3.0.5", "10.2.0.", 30, 0, 100, true), 0);
+}

@@ -34,8 +34,8 @@ Test(det_denied_scan, is_silent_at_seven_and_fires_at_eight)
         cr_assert_eq(fake_see(&r, SW_CONN_DENIED, 8000, "10.1.0.4", "10.2.0.9", 22), 1);
         cr_assert_eq(fake_last(&r)->value, 8);
         cr_assert_eq(fake_last(&r)->n_targets_total, 5);
-        cr_assert_str_eq(fake_told(&r),
-                "was denied on 8 different services of 5 hosts in 5 min, the last one in segment db (threshold 8)");
+        cr_assert_str_eq(
+                fake_told(&r), "was denied at 8 ports of 5 hosts in 5 min, the last one in segment db (threshold 8)");
 }
 
 Test(det_denied_scan, keeps_the_window_to_the_millisecond)
@@ -110,4 +110,21 @@ Test(det_denied_scan, leaves_scanners_alone_and_knows_ipv6)
         fake_role(r.v, "10.1.0.4", SW_HOST_ROLE(SCANNER));
         cr_assert_eq(denied("10.1.0.4", "10.2.0.", 60, 0, 100), 0);
         cr_assert_eq(denied("fd00:1::4", "fd00:1::1:", 8, 0, 100), 1);
+}
+
+Test(det_denied_scan, what_encryption_drops_is_no_probing)
+{
+        struct sw_conn_event ev;
+        unsigned i;
+
+        for (i = 0; i < 30; i++) {
+                ev = fake_event(r.v, SW_CONN_DENIED, i, "10.1.0.4", fake_addr("10.2.0.", i + 1), 1433);
+                ev.first.encryption = i % 2 ? SW_ENCRYPTION_NX_NOT_ACCEPTED : SW_ENCRYPTION_NX_SW_NOT_READY;
+                cr_assert_eq(fake_give(&r, &ev), 0);
+        }
+        for (i = 0; i < 8; i++) {
+                ev = fake_event(r.v, SW_CONN_DENIED, i, "10.1.0.4", fake_addr("10.2.0.", i + 1), 1433);
+                ev.first.encryption = SW_ENCRYPTION_NX;
+                cr_assert_eq(fake_give(&r, &ev), i == 7, "a rule did that");
+        }
 }

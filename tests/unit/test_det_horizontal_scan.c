@@ -41,7 +41,7 @@ Test(det_horizontal_scan, is_silent_at_nine_and_fires_at_ten)
         cr_assert_eq(fake_last(&r)->n_evidence, 5);
         cr_assert_eq(fake_last(&r)->first.ms, FAKE_START);
         cr_assert_str_eq(
-                fake_told(&r), "scanned 10 hosts in segment db on 445/tcp in 5 min without an answer (threshold 10)");
+                fake_told(&r), "scanned 10 hosts in segment db on 445/tcp in 5 min without success (threshold 10)");
 }
 
 Test(det_horizontal_scan, counts_the_first_failure_until_one_millisecond_before_five_minutes)
@@ -155,7 +155,7 @@ Test(det_horizontal_scan, knows_ipv6)
 {
         cr_assert_eq(scan("fd00:1::4", "fd00:1::1:", 10, 0, 100, 22), 1);
         cr_assert_str_eq(
-                fake_told(&r), "scanned 10 hosts in segment six on 22/tcp in 5 min without an answer (threshold 10)");
+                fake_told(&r), "scanned 10 hosts in segment six on 22/tcp in 5 min without success (threshold 10)");
 }
 
 Test(det_horizontal_scan, says_less_about_ports_of_applications)

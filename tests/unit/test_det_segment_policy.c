@@ -68,7 +68,7 @@ Test(det_segment_policy, says_a_row_once_a_utc_day_with_its_count)
         cr_assert_eq(fake_last(&r)->value, 11);
         cr_assert_str_eq(fake_told(&r),
                 "used 22/tcp from segment web to 10.2.0.1 in segment db, which no policy row allows "
-                "(11 flows since it was last told)");
+                "(11 flows between these segments since it was last told)");
 }
 
 Test(det_segment_policy, feeds_the_incident_of_every_further_source_without_a_finding)
@@ -149,4 +149,13 @@ Test(det_segment_policy, knows_ipv6_and_late_events)
 
         ev.late = true;
         cr_assert_eq(fake_give(&r, &ev), 1);
+}
+
+Test(det_segment_policy, declared_scanners_try_what_is_forbidden)
+{
+        fake_role(r.v, "10.4.0.4", SW_HOST_ROLE(SCANNER));
+        fake_role(r.v, "10.4.0.5", SW_HOST_ROLE(MONITOR));
+        cr_assert_eq(fake_see(&r, SW_CONN_SUCCEEDED, 0, "10.4.0.4", "10.2.0.1", 1433), 0);
+        cr_assert_eq(fake_see(&r, SW_CONN_SUCCEEDED, 1, "10.4.0.5", "10.2.0.1", 1433), 0);
+        cr_assert_eq(fake_see(&r, SW_CONN_SUCCEEDED, 2, "10.4.0.6", "10.2.0.1", 1433), 1);
 }
