@@ -223,13 +223,27 @@ static enum sw_courier_cause kafka_cause(rd_kafka_resp_err_t err)
         }
 }
 
+/* A lost connection has one number, whatever was going on; the text ends in "(after 5ms in state CONNECT)". */
+static enum sw_courier_cause kafka_client_cause(rd_kafka_resp_err_t err, const char *text)
+{
+        const char *state = strstr(text, " in state ");
+
+        if (err == RD_KAFKA_RESP_ERR__TRANSPORT && state && strncmp(state, " in state CONNECT", 17) == 0)
+                return SW_COURIER_CAUSE_CONNECT;
+        if (err == RD_KAFKA_RESP_ERR__TRANSPORT && state && strncmp(state, " in state SSL_HANDSHAKE", 23) == 0)
+                return SW_COURIER_CAUSE_TLS;
+        return kafka_cause(err);
+}
+
 /* In a poll: the loop. */
 static void kafka_on_error(rd_kafka_t *rk, int code, const char *text, void *opaque)
 {
         struct kafka *s = opaque;
 
         (void)rk;
-        s->client_cause = kafka_cause((rd_kafka_resp_err_t)code);
+        if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && *s->client_error)
+                return; /* the reason was told before */
+        s->client_cause = kafka_client_cause((rd_kafka_resp_err_t)code, text);
         (void)snprintf(s->client_error, sizeof(s->client_error), "%s: %.150s",
                 rd_kafka_err2str((rd_kafka_resp_err_t)code), text);
 }
@@ -458,6 +472,8 @@ static void kafka_finish(struct kafka *s)
                 o.verdict = SW_COURIER_OUTAGE;
         else if (s->too_large)
                 o.verdict = SW_COURIER_TOO_LARGE;
+        else
+                *s->client_error = '\0'; /* what was wrong before is over */
         if (s->failed && s->rk && rd_kafka_fatal_error(s->rk, fatal, sizeof(fatal)))
                 s->broken = true; /* not here: this may be a call of its own */
         sw_courier_done(s->base.courier, &o);
@@ -478,6 +494,7 @@ static void kafka_produce(struct kafka *s, struct sw_str key, struct sw_str valu
                 return;
         }
         s->failed = true;
+        s->cause = kafka_cause(rd_kafka_last_error());
         (void)snprintf(s->reason, sizeof(s->reason), "%s", rd_kafka_err2str(rd_kafka_last_error()));
 }
 

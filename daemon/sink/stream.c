@@ -287,7 +287,7 @@ static void stream_connected(struct sw_stream *s)
         if (s->conf.kind != SW_STREAM_TLS) {
                 stream_up(s);
         } else if (sw_stream_tls_new(s->fd, s->conf.host, s->conf.ca_file, &s->conf.client_pem, &s->tls, &err) < 0) {
-                stream_fail(s, SW_COURIER_CAUSE_TLS, "connect", err.msg);
+                stream_fail(s, SW_COURIER_CAUSE_OTHER, "connect", err.msg);
         } else {
                 s->state = STREAM_HANDSHAKE;
                 stream_shake(s);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <signal.h>
 
 #define API_PRODUCE 0
 #define OK_200 "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -22,6 +23,7 @@ struct rig {
         struct sw_watch *look, *end;
         int64_t marked, n_rows;
         size_t pad;
+        int peer; /* listens; 0: none */
         bool (*until)(struct rig *r);
         bool late;
         int probed;
@@ -137,6 +139,8 @@ static void rig_free(struct rig *r)
         sw_log_free(r->log);
         if (r->kit.fd > 0)
                 http_kit_stop(&r->kit);
+        if (r->peer > 0)
+                close(r->peer);
         snprintf(command, sizeof(command), "rm -rf %s", r->dir);
         cr_assert_eq(system(command), 0);
         free(r);
@@ -471,9 +475,11 @@ static struct rig *kafka(int64_t n_rows, struct sw_sink_kafka_conf conf)
         struct sw_sink_env env = rig_env(r);
         struct sw_err err = SW_ERR_NULL;
         const char *ca_file = conf.base.ca_file;
+        int64_t timeout_ms = conf.base.timeout_ms;
 
         conf.base = rig_base();
         conf.base.ca_file = ca_file;
+        conf.base.timeout_ms = timeout_ms ? timeout_ms : conf.base.timeout_ms;
         conf.settings = conf.settings ? conf.settings : &no_settings;
         cr_assert_eq(sw_sink_kafka_new(&conf, &env, &r->sink, &err), 0, "%s", err.msg);
         return r;
@@ -646,5 +652,210 @@ Test(sinks, a_client_that_cannot_be_made_says_why)
         unlink(path);
         kafka_cannot(conf, "No such file");
         conf.connection_string = (struct sw_secret_ref){ 0 };
+        rig_free(r);
+}
+
+/* ---- why it waits: `reason` of segwatch_sink_retries_total ---- */
+
+static void reason_is(struct rig *r, bool (*until)(struct rig *r), enum sw_courier_cause cause)
+{
+        struct sw_courier_stats s;
+        unsigned i;
+
+        cr_assert_eq(sw_sink_start(r->sink), 0);
+        RUN(r, until);
+        s = sw_courier_stats(r->sink->courier);
+        cr_expect_gt(s.retries_by[cause], 0, "not %s: %s", sw_courier_causes[cause], s.reason);
+        for (i = 0; i < SW_COURIER_N_CAUSES; i++)
+                cr_expect(i == cause || s.retries_by[i] == 0, "%s instead of %s: %s", sw_courier_causes[i],
+                        sw_courier_causes[cause], s.reason);
+        cr_expect_eq(s.rows, 0);
+        rig_free(r);
+}
+
+static void broker_says(rd_kafka_resp_err_t err, enum sw_courier_cause cause)
+{
+        struct bus b = bus_new();
+        struct rig *r = kafka(
+                3, (struct sw_sink_kafka_conf){ .brokers = rd_kafka_mock_cluster_bootstraps(b.cluster), .topic = "t" });
+        int i;
+
+        for (i = 0; i < 1000; i++)
+                rd_kafka_mock_push_request_errors(b.cluster, API_PRODUCE, 1, err);
+        reason_is(r, is_failing, cause);
+        bus_free(&b);
+}
+
+static bool failed_twice(struct rig *r)
+{
+        return sw_courier_stats(r->sink->courier).retries >= 2;
+}
+
+Test(sinks, what_a_broker_says_is_the_reason)
+{
+        broker_says(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, SW_COURIER_CAUSE_AUTH);
+        broker_says(RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, SW_COURIER_CAUSE_AUTH);
+        broker_says(RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED, SW_COURIER_CAUSE_THROTTLED);
+        broker_says(RD_KAFKA_RESP_ERR_POLICY_VIOLATION, SW_COURIER_CAUSE_SERVER);
+}
+
+Test(sinks, a_broker_that_cannot_be_reached_is_the_reason)
+{
+        static char security[] = "security.protocol", ssl[] = "ssl";
+        struct sw_kv tls = { .key = security, .value = ssl };
+        const struct sw_kv_list with_tls = { .items = &tls, .n = 1 };
+        char path[96], none[] = "/nonexistent";
+        struct sw_sink_kafka_conf conf = { .topic = "t", .base.timeout_ms = 700 };
+        struct bus b = bus_new();
+
+        conf.brokers = "127.0.0.1:1";
+        reason_is(kafka(1, conf), failed_twice, SW_COURIER_CAUSE_CONNECT);
+        conf.brokers = "nosuch.invalid:9092";
+        reason_is(kafka(1, conf), is_failing, SW_COURIER_CAUSE_CONNECT);
+        conf.brokers = rd_kafka_mock_cluster_bootstraps(b.cluster); /* plain */
+        conf.settings = &with_tls;
+        reason_is(kafka(1, conf), is_failing, SW_COURIER_CAUSE_TLS);
+        conf.settings = NULL;
+        rd_kafka_mock_broker_set_rtt(b.cluster, 1, 5000);
+        reason_is(kafka(1, conf), is_failing, SW_COURIER_CAUSE_TIMEOUT);
+        conf.brokers = NULL;
+        snprintf(path, sizeof(path), "%s", none);
+        conf.connection_string.file = path;
+        reason_is(kafka(1, conf), is_failing, SW_COURIER_CAUSE_OTHER);
+        bus_free(&b);
+}
+
+static struct rig *syslog_to(uint32_t transport, const char *host, const char *port)
+{
+        struct rig *r = rig_new(1);
+        struct sw_sink_syslog_conf conf = { .base = rig_base(),
+                .transport = transport,
+                .format = SW_SYSLOG_JSON,
+                .host = host,
+                .port = port,
+                .path = "/nonexistent/log",
+                .facility = 20 };
+        struct sw_sink_env env = rig_env(r);
+        struct sw_err err = SW_ERR_NULL;
+        struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t n = sizeof(a);
+        int small = 4096;
+        char text[8];
+
+        signal(SIGPIPE, SIG_IGN); /* as the daemon does */
+        conf.base.timeout_ms = 300;
+        if (!port) {
+                r->peer = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+                setsockopt(r->peer, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+                cr_assert_eq(bind(r->peer, (struct sockaddr *)&a, n), 0);
+                cr_assert_eq(listen(r->peer, 64), 0);
+                cr_assert_eq(getsockname(r->peer, (struct sockaddr *)&a, &n), 0);
+                snprintf(text, sizeof(text), "%u", ntohs(a.sin_port));
+                conf.port = text;
+                r->pad = 8 << 20; /* more than lies in buffers */
+        }
+        cr_assert_eq(sw_sink_syslog_new(&conf, &env, &r->sink, &err), 0, "%s", err.msg);
+        return r;
+}
+
+/* The other end takes a connection and ends it at once. */
+static bool ended_twice(struct rig *r)
+{
+        int c = accept(r->peer, NULL, NULL);
+
+        if (c >= 0)
+                close(c);
+        return failed_twice(r);
+}
+
+Test(sinks, why_a_syslog_server_gets_nothing_is_the_reason)
+{
+        reason_is(syslog_to(SW_SYSLOG_TCP, "127.0.0.1", "1"), failed_twice, SW_COURIER_CAUSE_CONNECT);
+        reason_is(syslog_to(SW_SYSLOG_TCP, "nosuch.invalid", "1"), is_failing, SW_COURIER_CAUSE_CONNECT);
+        reason_is(syslog_to(SW_SYSLOG_UNIX, NULL, "-"), failed_twice, SW_COURIER_CAUSE_CONNECT);
+        reason_is(syslog_to(SW_SYSLOG_TCP, "127.0.0.1", NULL), ended_twice, SW_COURIER_CAUSE_BROKEN);
+        reason_is(syslog_to(SW_SYSLOG_TCP, "127.0.0.1", NULL), failed_twice, SW_COURIER_CAUSE_TIMEOUT);
+        reason_is(syslog_to(SW_SYSLOG_TLS, "127.0.0.1", NULL), ended_twice, SW_COURIER_CAUSE_TLS);
+        reason_is(syslog_to(SW_SYSLOG_TLS, "127.0.0.1", NULL), failed_twice, SW_COURIER_CAUSE_TIMEOUT);
+}
+
+Test(sinks, a_client_certificate_that_cannot_be_read_is_a_reason_of_our_own)
+{
+        static char none[] = "/nonexistent.pem";
+        struct rig *r = rig_new(1);
+        struct sw_sink_syslog_conf conf = {
+                .base = rig_base(), .transport = SW_SYSLOG_TLS, .host = "127.0.0.1", .client_pem.file = none
+        };
+        struct sw_sink_env env = rig_env(r);
+        struct sw_err err = SW_ERR_NULL;
+
+        http_kit_start(&r->kit); /* somebody listens */
+        snprintf(r->url, sizeof(r->url), "%u", r->kit.port);
+        conf.port = r->url;
+        cr_assert_eq(sw_sink_syslog_new(&conf, &env, &r->sink, &err), 0, "%s", err.msg);
+        reason_is(r, is_failing, SW_COURIER_CAUSE_OTHER);
+}
+
+/* ---- Kafka with tokens; those that are taken: tests/e2e/test_kafka_token.py ---- */
+
+static struct rig *kafka_with_tokens(const char *const *answers, char endpoint[64])
+{
+        const struct sw_token_conf auth = { .name = "o", .kind = SW_AUTH_IMDS, .endpoint = endpoint };
+        struct sw_sink_kafka_conf conf = {
+                .base = rig_base(), .brokers = "127.0.0.1:1", .topic = "t", .auth = &auth, .settings = &no_settings
+        };
+        struct rig *r = rig_new(1);
+        struct sw_sink_env env = rig_env(r);
+        struct sw_err err = SW_ERR_NULL;
+
+        for (; *answers; answers++)
+                http_kit_add(&r->kit, *answers);
+        http_kit_start(&r->kit);
+        snprintf(endpoint, 64, "http://127.0.0.1:%u/token", r->kit.port);
+        conf.base.timeout_ms = 1000;
+        cr_assert_eq(sw_sink_kafka_new(&conf, &env, &r->sink, &err), 0, "%s", err.msg);
+        return r;
+}
+
+Test(sinks, a_topic_asked_with_a_token)
+{
+        static const char *const answers[] = { TOKEN, NULL };
+        char endpoint[64];
+        struct rig *r = kafka_with_tokens(answers, endpoint);
+
+        cr_assert_eq(r->sink->token_expires(r->sink).ms, 0);
+        r->sink->probe(r->sink, on_probe, r);
+        r->sink->probe(r->sink, on_probe, r);
+        cr_assert(r->probed == 1 && !r->probe_ok, "one at a time: %s", r->probe);
+        cr_assert_str_eq(r->probe, "busy");
+        r->probed = 0;
+        RUN(r, is_probed);
+        cr_assert(!r->probe_ok && strstr(r->probe, "topic 't': "), "%s", r->probe);
+        cr_assert(strstr(r->kit.requests[0], "resource=https%3A%2F%2F127.0.0.1"), "%s", r->kit.requests[0]);
+        cr_assert_gt(r->sink->token_expires(r->sink).ms, 0);
+        rig_free(r);
+}
+
+Test(sinks, a_topic_without_a_token_waits)
+{
+        static const char *const answers[] = { ANSWER("400", "{\"error\":\"x\"}"), ANSWER("400", "{\"error\":\"x\"}"),
+                ANSWER("400", "{\"error\":\"x\"}"), NULL };
+        char endpoint[64];
+        struct rig *r = kafka_with_tokens(answers, endpoint);
+
+        r->sink->probe(r->sink, on_probe, r);
+        RUN(r, is_probed);
+        cr_assert(!r->probe_ok && strstr(r->probe, "this machine has no such identity"), "%s", r->probe);
+        reason_is(r, is_failing, SW_COURIER_CAUSE_AUTH);
+}
+
+Test(sinks, everything_ends_while_a_token_is_waited_for)
+{
+        static const char *const answers[] = { NULL };
+        char endpoint[64];
+        struct rig *r = kafka_with_tokens(answers, endpoint);
+
+        cr_assert_eq(sw_sink_start(r->sink), 0);
+        r->sink->probe(r->sink, on_probe, r);
         rig_free(r);
 }
