@@ -13,7 +13,7 @@ static const struct sw_opt suppression_rows[] = {
                 .flags = SW_OPT_REQUIRED | SW_OPT_UNIQUE,
                 AT(id),
                 .example = "nessus-weekly",
-                .doc = "Name that stands in suppressed.jsonl." },
+                .doc = "Name that suppressed.jsonl and the counter of what it kept back show." },
         { .key = "reason",
                 .type = SW_OPT_STRING,
                 .flags = SW_OPT_REQUIRED,

@@ -43,8 +43,15 @@ struct sw__daemon_recent {
         uint8_t severity, activity;
         char rule[32], uid[33], message[256]; /* cut */
 };
+#define SW__DAEMON_SUPPRESSIONS 64u
+struct sw__daemon_suppressed {
+        char id[64]; /* cut if longer; "" of those that have no place of their own */
+        uint64_t n;
+};
 struct sw__daemon_tally {
-        pthread_mutex_t lock; /* of what follows */
+        pthread_mutex_t lock;                                                 /* of what follows */
+        struct sw__daemon_suppressed suppressed[SW__DAEMON_SUPPRESSIONS + 1]; /* the last of all others */
+        unsigned n_suppressed;
         struct sw__daemon_recent recent[SW__DAEMON_RECENT];
         uint64_t n_recent; /* ever; the newest is at (n_recent - 1) % SW__DAEMON_RECENT */
         /* without the lock */
@@ -302,4 +309,8 @@ void sw__daemon_close_admin(struct sw_daemon *d);
 void sw__daemon_tally(struct sw_daemon *d, struct sw_str lines);
 /* The newest findings first, at most max; returns how many. Any thread. */
 unsigned sw__tally_recent(struct sw_daemon *d, struct sw__daemon_recent *ret, unsigned max);
+/* Counts lines of suppressed.jsonl by the suppression that kept them back. Engine thread. */
+void sw__tally_suppressed(struct sw_daemon *d, struct sw_str lines);
+/* Copies what was counted; returns how many, at most SW__DAEMON_SUPPRESSIONS + 1. */
+unsigned sw__tally_suppressions(struct sw_daemon *d, struct sw__daemon_suppressed *ret);
 const char *sw__tally_rule(unsigned rule); /* label of an index of findings */

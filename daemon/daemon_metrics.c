@@ -229,6 +229,17 @@ static void write_flow_logs_silent(const struct metric_look *l)
 
 /* ---- findings ---- */
 
+static void write_suppressions(const struct metric_look *l)
+{
+        unsigned i;
+
+        for (i = 0; i < l->s->n_suppressed; i++) {
+                const struct sw__daemon_suppressed *s = &l->s->suppressed[i];
+
+                sw__metric_put_label(l, "suppression", s->id[0] ? s->id : "(others)", s->n);
+        }
+}
+
 static void write_findings(const struct metric_look *l)
 {
         static const char *const severities[] = { "unknown", "informational", "low", "medium", "high", "critical" };
@@ -419,6 +430,8 @@ static const struct metric_row metric_rows[] = {
         /* findings */
         { "segwatch_signals_total", COUNTER, "Signals of all detectors.", ENGINE(signals) },
         { "segwatch_signals_suppressed_total", COUNTER, "Signals that a suppression kept back.", ENGINE(suppressed) },
+        { "segwatch_suppressions_total", COUNTER,
+                "The same since the start, by suppression; the first 64, and all others.", BY(suppressions) },
         { "segwatch_incidents_open", GAUGE, "Incidents that may still grow.", BY(incidents) },
         { "segwatch_findings_total", COUNTER, "Lines written to the alert file.", BY(findings) },
         { "segwatch_findings_folded_total", COUNTER, "Findings that the hour's budget folded into one.",

@@ -142,8 +142,10 @@ static int output_on_actions(void *ctx, const struct sw_actions *a)
 
         if (r == 0 && d->signals)
                 r = sw_sink_file_append(d->signals, a->signals.text.p, a->signals.text.n);
-        if (r == 0 && a->suppressed.n)
+        if (r == 0 && a->suppressed.n) {
                 r = sw_sink_file_append(d->suppressed, a->suppressed.text.p, a->suppressed.text.n);
+                sw__tally_suppressed(d, (struct sw_str){ a->suppressed.text.p, a->suppressed.text.n });
+        }
         return r == SW_SINK_FILE_STOPPED ? -SW_ERR_UNAVAIL : r;
 }
 

@@ -185,6 +185,7 @@ int sw__sight_look(struct sw_daemon *d, struct sw__sight *ret)
         ret->quarantined = atomic_load(&d->n_quarantined);
         ret->findings_hour = sw__sight_hour(d);
         ret->n_recent = sw__tally_recent(d, ret->recent, SW__DAEMON_RECENT);
+        ret->n_suppressed = sw__tally_suppressions(d, ret->suppressed);
         sight_troubles(d, ret);
         return 0;
 }

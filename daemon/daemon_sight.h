@@ -44,6 +44,8 @@ struct sw__sight {
         bool trouble[SW_SIGHT_N_TROUBLES];
         struct sw__daemon_recent recent[SW__DAEMON_RECENT]; /* newest first */
         unsigned n_recent;
+        struct sw__daemon_suppressed suppressed[SW__DAEMON_SUPPRESSIONS + 1];
+        unsigned n_suppressed;
         const char *hangs; /* which thread; NULL: none */
         int64_t eta_ms;    /* of catching up: the longest of the sources; -1 unknown */
 };

@@ -106,14 +106,59 @@ static void tally_line(struct sw__daemon_tally *t, struct sw_str text)
         sw_json_free(line);
 }
 
-void sw__daemon_tally(struct sw_daemon *d, struct sw_str lines)
+/* Calls back for each line of a text. */
+static void tally_each(
+        struct sw__daemon_tally *t, struct sw_str lines, void (*each)(struct sw__daemon_tally *t, struct sw_str line))
 {
         while (lines.n > 0) {
                 const char *end = memchr(lines.p, '\n', lines.n);
                 size_t n = end ? (size_t)(end - lines.p) : lines.n;
 
-                tally_line(&d->tally, (struct sw_str){ lines.p, n });
+                each(t, (struct sw_str){ lines.p, n });
                 n += end != NULL;
                 lines = (struct sw_str){ lines.p + n, lines.n - n };
         }
+}
+
+void sw__daemon_tally(struct sw_daemon *d, struct sw_str lines)
+{
+        tally_each(&d->tally, lines, tally_line);
+}
+
+/* ---- suppressed signals ---- */
+
+static void tally_suppressed_line(struct sw__daemon_tally *t, struct sw_str text)
+{
+        struct sw_json *line = sw_json_parse(text);
+        char id[sizeof(t->suppressed[0].id)];
+        unsigned i;
+
+        tally_text(id, sizeof(id), sw_json_str(sw_json_get(line, "suppression")));
+        sw_json_free(line);
+        pthread_mutex_lock(&t->lock);
+        for (i = 0; i < t->n_suppressed && strcmp(t->suppressed[i].id, id) != 0;)
+                i++;
+        if (i == t->n_suppressed && i < SW__DAEMON_SUPPRESSIONS) {
+                memcpy(t->suppressed[i].id, id, sizeof(id));
+                t->n_suppressed++;
+        }
+        t->suppressed[i].n++;
+        pthread_mutex_unlock(&t->lock);
+}
+
+void sw__tally_suppressed(struct sw_daemon *d, struct sw_str lines)
+{
+        tally_each(&d->tally, lines, tally_suppressed_line);
+}
+
+unsigned sw__tally_suppressions(struct sw_daemon *d, struct sw__daemon_suppressed *ret)
+{
+        struct sw__daemon_tally *t = &d->tally;
+        unsigned n;
+
+        pthread_mutex_lock(&t->lock);
+        n = t->n_suppressed + (t->suppressed[SW__DAEMON_SUPPRESSIONS].n > 0);
+        memcpy(ret, t->suppressed, n * sizeof(*ret));
+        pthread_mutex_unlock(&t->lock);
+        return n;
 }

@@ -2,11 +2,13 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from daemon import Daemon  # noqa: E402
@@ -114,10 +116,14 @@ class Suppressions(unittest.TestCase):
         n = int(len(lines) * part)
         (where / "messages.ndjson").write_bytes(b"".join(lines[:n]))
         (where / "s.yaml").write_text(suppressions)
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
         (where / "segwatch.yaml").write_text(
             f"sources:\n- {{name: f, kind: file, path: {where}/messages.ndjson, follow: true}}\n"
             f"alerts: {{file: {where}/alerts.jsonl, rotate: {rotate}}}\nstate: {{dir: {where}/state}}\n"
-            f"admin: {{socket: {where}/s, http: none}}\n" + self.plain + "suppressions: s.yaml\n")
+            f"admin: {{socket: {where}/s, http: '127.0.0.1:{port}'}}\n" + self.plain + "suppressions: s.yaml\n")
+        self.metrics = f"http://127.0.0.1:{port}/metrics"
         d = Daemon(self, where / "segwatch.yaml")
         records = sum(len(json.loads(line)["records"]) for line in lines[:n])
         d.wait_for(lambda: d.records() == records, "everything is read")
@@ -149,6 +155,9 @@ class Suppressions(unittest.TestCase):
         for f in files:
             self.assertLessEqual(f.stat().st_size, size, f)
         self.assertEqual(self.counter(where), len(want))
+        with urllib.request.urlopen(self.metrics, timeout=10) as answer:
+            rows = [line for line in answer.read().decode().splitlines() if line.startswith("segwatch_suppressions_total")]
+        self.assertEqual(rows, [f'segwatch_suppressions_total{{suppression="scan-4711"}} {len(want)}'])
         d.stop()
 
     def test_one_that_ends_while_the_daemon_runs_is_told_once(self):
